@@ -1,0 +1,336 @@
+/** The demo page: connects the picture to the relay and shows what happens. */
+
+import { Session } from "/client.js"
+import { PALETTE, Picture, SIZE, agentsMd, description, tools } from "/picture.js"
+
+const $ = (id) => document.getElementById(id)
+const MAX_CALLS = 40
+
+/* What a reload needs lives in this tab's sessionStorage; a token only while its revocation has yet to reach the relay. */
+const store = {
+  get(key) { try { return JSON.parse(sessionStorage.getItem(`agent-socket.${key}`)) } catch { return null } },
+  set(key, value) {
+    try {
+      if (value === null) sessionStorage.removeItem(`agent-socket.${key}`)
+      else sessionStorage.setItem(`agent-socket.${key}`, JSON.stringify(value))
+    } catch { /* storage is off or full: the page works, a reload starts over */ }
+  },
+}
+
+/* ---- the picture ---- */
+
+const picture = new Picture($("canvas"), { saved: store.get("picture"), onPaint: painted })
+let brush = "#ff5d5d"
+let cursor = { x: 16, y: 4 }
+let describing = 0
+
+function painted() {
+  clearTimeout(describing)
+  describing = setTimeout(() => { describe(); store.set("picture", picture.cells) }, 300)
+}
+
+const colorName = (color) => PALETTE.find(([, hex]) => hex === color)?.[0] ?? color
+
+/** The text that stands for the picture: its main colours by share. */
+function describe() {
+  const counts = new Map()
+  for (const cell of picture.cells) counts.set(cell, (counts.get(cell) ?? 0) + 1)
+  const top = [...counts].sort((a, b) => b[1] - a[1]).slice(0, 5)
+  const shares = top.map(([color, n]) => `${colorName(color)} ${Math.max(1, Math.round((n / picture.cells.length) * 100))} %`)
+  $("canvas-text").textContent =
+    `${counts.size} ${counts.size === 1 ? "colour" : "colours"}, most of it ${shares.join(", ")}.`
+}
+
+/** Lights up what the AI has just painted. */
+function flash(pixels) {
+  const context = $("flash").getContext("2d")
+  context.clearRect(0, 0, SIZE, SIZE)
+  context.fillStyle = "#ffffff"
+  for (const [x, y] of pixels) context.fillRect(x, y, 1, 1)
+  for (const animation of $("flash").getAnimations()) animation.cancel()
+  $("flash").animate([{ opacity: 0.75 }, { opacity: 0 }], { duration: 700, easing: "steps(6)" })
+}
+const stillness = matchMedia("(prefers-reduced-motion: reduce)")
+
+function line(from, to) {
+  const steps = Math.max(Math.abs(to.x - from.x), Math.abs(to.y - from.y), 1)
+  return Array.from({ length: steps + 1 }, (_, i) =>
+    [Math.round(from.x + ((to.x - from.x) * i) / steps), Math.round(from.y + ((to.y - from.y) * i) / steps), brush])
+}
+
+function setUpBoard() {
+  const board = $("board")
+  const cellAt = ({ clientX, clientY }) => {
+    const box = $("canvas").getBoundingClientRect()
+    const cell = (offset, length) => Math.min(SIZE - 1, Math.max(0, Math.floor((offset / length) * SIZE)))
+    return { x: cell(clientX - box.left, box.width), y: cell(clientY - box.top, box.height) }
+  }
+  let last = null
+  board.addEventListener("pointerdown", (event) => {
+    if (event.button !== 0) return
+    board.setPointerCapture(event.pointerId)
+    last = cellAt(event)
+    picture.paint(line(last, last))
+    moveCursor(last)
+  })
+  board.addEventListener("pointermove", (event) => {
+    if (!last) return
+    const cell = cellAt(event)
+    picture.paint(line(last, cell))
+    moveCursor((last = cell))
+  })
+  for (const type of ["pointerup", "pointercancel"]) board.addEventListener(type, () => { last = null })
+
+  const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }
+  board.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.altKey || event.metaKey) return
+    const move = moves[event.key]
+    const paints = event.key === " " || event.key === "Enter"
+    if (!move && !paints) return
+    event.preventDefault()
+    if (move) {
+      const from = cursor
+      const clamp = (n) => Math.min(SIZE - 1, Math.max(0, n))
+      moveCursor({ x: clamp(cursor.x + move[0]), y: clamp(cursor.y + move[1]) })
+      if (event.shiftKey) picture.paint(line(from, cursor))
+    } else picture.paint(line(cursor, cursor))
+    $("cell").textContent = `x ${cursor.x}, y ${cursor.y}, ${colorName(picture.cells[cursor.y * SIZE + cursor.x])}`
+  })
+  moveCursor(cursor)
+}
+
+function moveCursor(cell) {
+  cursor = cell
+  $("cursor").style.left = `${(cell.x / SIZE) * 100}%`
+  $("cursor").style.top = `${(cell.y / SIZE) * 100}%`
+}
+
+function setUpPalette() {
+  for (const [name, color] of PALETTE) {
+    const label = document.createElement("label")
+    const input = Object.assign(document.createElement("input"), { type: "radio", name: "color", value: color })
+    const chip = document.createElement("span")
+    input.setAttribute("aria-label", name)
+    input.checked = color === brush
+    label.title = name
+    chip.style.backgroundColor = color
+    label.append(input, chip)
+    $("swatches").append(label)
+  }
+  $("swatches").addEventListener("change", ({ target }) => { brush = target.value })
+  $("custom").addEventListener("input", ({ target }) => {
+    brush = target.value
+    for (const input of $("swatches").querySelectorAll("input")) input.checked = input.value === brush
+  })
+  $("clear").addEventListener("click", () => picture.fill(0, 0, SIZE, SIZE, "#ffffff"))
+  $("reset").addEventListener("click", () => picture.reset())
+}
+
+/* ---- the session ---- */
+
+let session = null
+let release = null // lets go of this tab's claim on the session
+let claimed = null
+let wantsLink = false // the person asked for a link that is still to be made
+
+/** A duplicated tab copies sessionStorage; a lock that lives with the tab keeps the session with its owner. */
+function claim(sessionId) {
+  if (!navigator.locks || claimed === sessionId) return Promise.resolve(true)
+  release?.()
+  claimed = sessionId
+  return new Promise((resolve) => {
+    const signal = AbortSignal.timeout(1500) // a reloading page gives its lock up a moment late
+    navigator.locks.request(`agent-socket.${sessionId}`, { signal }, () => {
+      resolve(true)
+      return new Promise((done) => { release = done })
+    }).catch(() => resolve(false))
+  })
+}
+
+function start(saved = null) {
+  notice("")
+  wantsLink = !saved
+  $("with-link").hidden = $("no-link").hidden = true
+  const demo = tools(picture).map((tool) => ({ ...tool, handler: (call) => runFlashing(tool, call) }))
+  session = new Session({
+    appId: "as_app_anon", appDescription: description, agentsMd, tools: demo, saved,
+    onState, onLinks, onCall,
+    onSaved(value) {
+      store.set("session", value)
+      if (value?.sessionId) claim(value.sessionId)
+    },
+  })
+  show(session.state)
+}
+
+function runFlashing(tool, call) {
+  const before = [...picture.cells]
+  const reply = tool.handler(call)
+  const changed = picture.cells.flatMap((cell, i) => (cell === before[i] ? [] : [[i % SIZE, Math.floor(i / SIZE)]]))
+  if (changed.length && !stillness.matches) flash(changed)
+  return reply
+}
+
+async function mint() {
+  wantsLink = false
+  try {
+    await session.mintAgentToken({ label: "pixel picture" })
+    $("link").focus()
+  } catch (error) {
+    notice(`No link was made: ${error.message}`)
+  }
+}
+
+const STATES = {
+  connecting: "Connecting…",
+  connected: "Connected",
+  reconnecting: "Reconnecting…",
+  ending: "Disconnecting…",
+  closed: "Offline",
+}
+const REASONS = {
+  taken: "This session goes on in another tab, so it was let go here.",
+  ended: "",
+}
+
+function onState(state, reason, message) {
+  show(state)
+  if (state === "connected" && wantsLink) mint()
+  if (state !== "closed") return
+  const hadFocus = $("live").contains(document.activeElement)
+  session = null
+  release?.()
+  release = claimed = null
+  notice(reason === "refused" ? `The relay refused the app: ${message}` : REASONS[reason] ?? "")
+  show("closed")
+  if (hadFocus || document.activeElement === document.body) $("connect").focus({ preventScroll: true })
+}
+
+function show(state) {
+  const offline = state === "closed"
+  $("state").textContent = STATES[state]
+  $("state").dataset.state = offline ? "offline" : state
+  $("start").hidden = !offline
+  $("live").hidden = offline
+  $("demo").classList.toggle("is-live", !offline)
+  $("new-link").disabled = state !== "connected"
+  $("disconnect").disabled = state === "ending"
+}
+
+function onLinks(links, change) {
+  const link = links.at(-1)
+  $("with-link").hidden = !link
+  $("no-link").hidden = Boolean(link)
+  $("revoke").hidden = !link
+  $("link").value = link?.url ?? ""
+  write()
+  if (change === "changed") notice("The relay no longer had this session, so the link changed. The old one is dead: share the new one.")
+}
+
+function notice(text) {
+  $("notice").textContent = text
+  $("notice").hidden = !text
+}
+
+/* ---- what to paste ---- */
+
+const TASK = "Look at what is there, then paint a crescent moon into the sky."
+const SAY = {
+  chat: (link) => `Please open ${link} – it describes a pixel picture that is open in my browser and the web requests that paint on it. ${TASK}`,
+  terminal: (link) => `Fetch ${link} with curl. It describes a pixel picture that is open in my browser and the HTTP calls that paint on it. ${TASK}`,
+  curl: (link) => `curl ${link.replace(/agents\.md$/, "fill_rect")} -d '{"x":25,"y":1,"w":4,"h":4,"color":"#fff6dc"}'`,
+}
+const HINTS = {
+  chat: "It needs web access that may send POST requests.",
+  terminal: "Claude Code, Codex, Gemini CLI and the like.",
+  curl: "No AI at hand? This paints a square moon.",
+}
+
+function write() {
+  const target = document.querySelector("input[name=target]:checked").value
+  const link = $("link").value
+  $("sentence").value = link && SAY[target](link)
+  $("hint").textContent = HINTS[target]
+}
+
+async function copy(button, text, field) {
+  const label = (button.dataset.label ??= button.textContent)
+  let done = true
+  try {
+    await navigator.clipboard.writeText(text) // missing outside https and localhost
+  } catch {
+    field?.select()
+    done = Boolean(field) && document.execCommand("copy")
+  }
+  button.textContent = done ? "Copied" : "Press Ctrl+C"
+  $("activity").textContent = done ? "Copied." : "The text is selected: copy it with Ctrl+C."
+  clearTimeout(button.timer)
+  button.timer = setTimeout(() => { button.textContent = label }, 1800)
+}
+
+/* ---- what the AI did ---- */
+
+const waiting = []
+let summary = { calls: 0, pixels: 0, timer: 0 }
+
+function onCall(call) {
+  waiting.push({ ...call, at: new Date() })
+  if (waiting.length > MAX_CALLS) waiting.shift()
+  if (waiting.length === 1) requestAnimationFrame(listCalls)
+  summary.calls += 1
+  summary.pixels += call.body?.painted ?? 0
+  summary.timer ||= setTimeout(() => {
+    $("activity").textContent = `The AI made ${summary.calls} ${summary.calls === 1 ? "call" : "calls"} and painted ${summary.pixels} pixels.`
+    summary = { calls: 0, pixels: 0, timer: 0 }
+  }, 1500)
+}
+
+function listCalls() {
+  for (const call of waiting.splice(0)) {
+    const item = document.createElement("li")
+    const part = (name, text) => item.append(Object.assign(document.createElement("span"), { className: name, textContent: text }))
+    part("time", call.at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false }))
+    part("what", `${call.method} ${call.path}`)
+    part("outcome", call.body?.error?.message ?? (call.body?.painted ? `${call.body.painted} px` : "read the picture"))
+    part("status", call.status)
+    item.dataset.ok = call.status < 400
+    $("calls").prepend(item)
+  }
+  while ($("calls").children.length > MAX_CALLS) $("calls").lastChild.remove()
+  $("no-calls").hidden = true
+}
+
+/* ---- all together ---- */
+
+setUpPalette()
+setUpBoard()
+describe()
+$("connect").addEventListener("click", () => { start(); $("live").focus() })
+$("new-link").addEventListener("click", mint)
+$("disconnect").addEventListener("click", () => session?.close())
+$("revoke").addEventListener("click", async () => {
+  const { token } = session.links.at(-1)
+  try {
+    await session.revokeAgentToken(token)
+    notice("The link was revoked: whoever has it can no longer read or paint.")
+  } catch {
+    notice("The link will be revoked as soon as the relay can be reached.")
+  }
+  $("live").focus()
+})
+for (const input of document.querySelectorAll("input[name=target]")) input.addEventListener("change", write)
+for (const [button, field] of [["copy-link", "link"], ["copy-sentence", "sentence"]])
+  $(button).addEventListener("click", () => copy($(button), $(field).value, $(field)))
+for (const field of ["link", "sentence"]) $(field).addEventListener("focus", () => $(field).select())
+$("copy-snippet").addEventListener("click", () => copy($("copy-snippet"), $("snippet").textContent))
+
+const saved = store.get("session")
+if (saved) {
+  const mine = !saved.sessionId || (await claim(saved.sessionId))
+  if (mine) start(saved)
+  else {
+    claimed = null
+    store.set("session", null)
+    notice("The session of the tab that this one was copied from stays with that tab.")
+  }
+}

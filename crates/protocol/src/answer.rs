@@ -1,0 +1,472 @@
+//! How an app's reply becomes an HTTP response.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use serde::de::{Deserializer as _, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::error::HttpError;
+use crate::frame::Fields;
+use crate::id::is_task_id;
+use crate::limits::MAX_CONTENT_TYPE_CHARS;
+use crate::text::{json_str, json_uint, utf16_len};
+
+/// `application/json; charset=utf-8`.
+pub const JSON: &str = "application/json; charset=utf-8";
+/// `text/plain; charset=utf-8`.
+pub const PLAIN: &str = "text/plain; charset=utf-8";
+/// `text/markdown; charset=utf-8`.
+pub const MARKDOWN: &str = "text/markdown; charset=utf-8";
+
+/// Headers of every response on the agent surface.
+///
+/// `sandbox` and `default-src 'none'` see to it that nothing an app sends can
+/// run in the relay's origin, whatever a browser makes of it.
+pub const AGENT_HEADERS: [(&str, &str); 5] = [
+    ("cache-control", "no-store"),
+    ("referrer-policy", "no-referrer"),
+    ("x-robots-tag", "noindex"),
+    ("x-content-type-options", "nosniff"),
+    ("content-security-policy", "sandbox; default-src 'none'"),
+];
+
+/// An HTTP response, ready to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Status, 200–599.
+    pub status: u16,
+    /// The `content-type` header; `None` for a response without a body.
+    pub content_type: Option<Cow<'static, str>>,
+    /// `Retry-After`, in seconds.
+    pub retry_after: Option<u32>,
+    /// `Allow`.
+    pub allow: Option<String>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// A response with a body.
+    #[must_use]
+    pub fn new(
+        status: u16,
+        content_type: impl Into<Cow<'static, str>>,
+        body: impl Into<Vec<u8>>,
+    ) -> Self {
+        Self {
+            status,
+            content_type: Some(content_type.into()),
+            retry_after: None,
+            allow: None,
+            body: body.into(),
+        }
+    }
+
+    /// A response without a body.
+    #[must_use]
+    pub const fn empty(status: u16) -> Self {
+        Self {
+            status,
+            content_type: None,
+            retry_after: None,
+            allow: None,
+            body: Vec::new(),
+        }
+    }
+
+    /// A 200 with JSON.
+    #[must_use]
+    pub fn json(body: impl Into<Vec<u8>>) -> Self {
+        Self::new(200, JSON, body)
+    }
+
+    /// The same response to a HEAD request: no body (RFC 9110, 9.3.2).
+    #[must_use]
+    pub fn without_body(mut self) -> Self {
+        self.body = Vec::new();
+        self
+    }
+}
+
+impl From<HttpError> for Answer {
+    fn from(error: HttpError) -> Self {
+        Self {
+            retry_after: error.retry_after,
+            allow: error.allow.clone(),
+            ..Self::new(error.code.status(), JSON, error.body())
+        }
+    }
+}
+
+/// A valid reply of an app: the answer to a call, or the result of a task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppReply {
+    /// Status, 200–599.
+    pub status: u16,
+    /// Content type, already made harmless; `None` for no body.
+    pub content_type: Option<String>,
+    /// The body as it goes out.
+    #[serde(with = "base64_bytes")]
+    pub body: Vec<u8>,
+}
+
+/// A reply to a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ToolReply {
+    /// It is done.
+    Done(AppReply),
+    /// It goes on as a task of this id.
+    Task(String),
+}
+
+/// Why a reply is refused: what the agent (or the app's developer) is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadReply(pub &'static str);
+
+impl ToolReply {
+    /// Reads the members of a `tool_reply`.
+    ///
+    /// # Errors
+    /// Says which member is not as it should be.
+    pub fn parse(fields: &Fields<'_>) -> Result<Self, BadReply> {
+        let reply = AppReply::parse(fields)?;
+        match fields.task_id {
+            Some(raw) if reply.status == 202 => json_str(raw)
+                .filter(|id| is_task_id(id))
+                .map(|id| Self::Task(id.into_owned()))
+                .ok_or(BadReply(
+                    "its `taskId` is not 1 to 64 characters from A-Z a-z 0-9 _ -",
+                )),
+            _ => Ok(Self::Done(reply)),
+        }
+    }
+}
+
+impl AppReply {
+    /// Reads `status`, `headers`, `body` and `bodyEncoding`.
+    ///
+    /// # Errors
+    /// Says which member is not as it should be.
+    pub fn parse(fields: &Fields<'_>) -> Result<Self, BadReply> {
+        let status = fields
+            .status
+            .and_then(json_uint)
+            .and_then(|status| u16::try_from(status).ok())
+            .filter(|status| (200..=599).contains(status))
+            .ok_or(BadReply(
+                "its `status` is not a whole number from 200 to 599",
+            ))?;
+        let content_type = fields.headers.map_or(Ok(None), read_headers)?;
+        let encoding = fields.body_encoding.filter(|raw| raw.get() != "null");
+        let (content_type, body) = match (fields.body, content_type, encoding) {
+            (None, _, _) => (None, Vec::new()),
+            (Some(body), content_type, Some(encoding)) => {
+                if encoding.get() != "\"base64\"" {
+                    return Err(BadReply("its `bodyEncoding` is not \"base64\""));
+                }
+                let content_type = content_type.ok_or(BadReply(
+                    "it has a `bodyEncoding` but no content-type header",
+                ))?;
+                let text = json_str(body).ok_or(BadReply(
+                    "it has a `bodyEncoding` but its `body` is no string",
+                ))?;
+                let bytes = base64::engine::general_purpose::STANDARD
+                    .decode(text.as_bytes())
+                    .map_err(|_| BadReply("its `body` is not base64 (RFC 4648, section 4)"))?;
+                let content_type = if is_active(&content_type) {
+                    "application/octet-stream".to_owned()
+                } else {
+                    content_type
+                };
+                (Some(content_type), bytes)
+            }
+            (Some(body), content_type, None) => match (content_type, json_str(body)) {
+                (Some(content_type), Some(text)) => {
+                    let content_type = if is_active(&content_type) {
+                        PLAIN.to_owned()
+                    } else {
+                        content_type
+                    };
+                    (Some(content_type), text.into_owned().into_bytes())
+                }
+                _ => (Some(JSON.to_owned()), body.get().as_bytes().to_vec()),
+            },
+        };
+        if matches!(status, 204 | 205 | 304) {
+            return Ok(Self {
+                status,
+                content_type: None,
+                body: Vec::new(),
+            });
+        }
+        Ok(Self {
+            status,
+            content_type,
+            body,
+        })
+    }
+
+    /// The HTTP response.
+    #[must_use]
+    pub fn into_answer(self) -> Answer {
+        Answer {
+            content_type: self.content_type.map(Cow::Owned),
+            body: self.body,
+            ..Answer::empty(self.status)
+        }
+    }
+}
+
+/// Checks every header and finds the content type.
+fn read_headers(raw: &RawValue) -> Result<Option<String>, BadReply> {
+    if raw.get() == "null" {
+        return Ok(None);
+    }
+    let mut reader = serde_json::Deserializer::from_str(raw.get());
+    let found = reader
+        .deserialize_map(HeadersVisitor)
+        .map_err(|_| BadReply("its `headers` is no object"))?;
+    found.0
+}
+
+/// The outcome of reading the headers; an `Err` inside is the app's mistake.
+struct Headers(Result<Option<String>, BadReply>);
+
+struct HeadersVisitor;
+
+impl<'de> Visitor<'de> for HeadersVisitor {
+    type Value = Headers;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Headers, M::Error> {
+        let mut found = Ok(None);
+        while let Some((name, value)) = map.next_entry::<Cow<'de, str>, &RawValue>()? {
+            let Ok(content_type) = &mut found else {
+                continue;
+            };
+            let Some(value) = json_str(value) else {
+                continue;
+            };
+            if value.contains(['\r', '\n', '\0']) {
+                found = Err(BadReply("a header's value has a line break"));
+            } else if name.eq_ignore_ascii_case("content-type") {
+                if !value
+                    .bytes()
+                    .all(|b| b == b'\t' || (0x20..0x7f).contains(&b))
+                {
+                    found = Err(BadReply("its content-type has characters outside ASCII"));
+                } else if utf16_len(&value) > MAX_CONTENT_TYPE_CHARS {
+                    found = Err(BadReply("its content-type is over 256 characters"));
+                } else if !value.trim().is_empty() {
+                    *content_type = Some(value.into_owned());
+                }
+            }
+        }
+        Ok(Headers(found))
+    }
+}
+
+/// Whether a browser might run what comes under this type. A list of types
+/// counts as the worst of them, since readers differ on which one rules.
+fn is_active(content_type: &str) -> bool {
+    content_type.split(',').any(|one| {
+        let essence = one
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_ascii_lowercase();
+        matches!(
+            essence.as_str(),
+            "text/html"
+                | "application/xhtml+xml"
+                | "image/svg+xml"
+                | "application/xml"
+                | "text/xml"
+        ) || essence.ends_with("+xml")
+    })
+}
+
+mod base64_bytes {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], writer: S) -> Result<S::Ok, S::Error> {
+        writer.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(reader: D) -> Result<Vec<u8>, D::Error> {
+        let text = String::deserialize(reader)?;
+        STANDARD.decode(text).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::AppFrame;
+    use proptest::prelude::*;
+
+    fn reply(members: &str) -> Result<ToolReply, BadReply> {
+        let text = format!(r#"{{"type":"tool_reply","id":"1"{members}}}"#);
+        ToolReply::parse(&AppFrame::parse(&text).unwrap().fields)
+    }
+
+    fn done(members: &str) -> (u16, Option<String>, String) {
+        match reply(members).unwrap() {
+            ToolReply::Done(done) => (
+                done.status,
+                done.content_type,
+                String::from_utf8(done.body).unwrap(),
+            ),
+            ToolReply::Task(id) => panic!("task {id}"),
+        }
+    }
+
+    fn some(text: &str) -> Option<String> {
+        Some(text.to_owned())
+    }
+
+    #[test]
+    fn bodies_go_out_as_the_protocol_says() {
+        assert_eq!(done(r#","status":200"#), (200, None, String::new()));
+        assert_eq!(
+            done(r#","status":200,"body":{"a": 1}"#),
+            (200, some(JSON), r#"{"a": 1}"#.into())
+        );
+        assert_eq!(
+            done(r#","status":200,"body":null"#),
+            (200, some(JSON), "null".into())
+        );
+        assert_eq!(
+            done(r#","status":200,"body":"hi\n""#),
+            (200, some(JSON), r#""hi\n""#.into())
+        );
+        assert_eq!(
+            done(r#","status":201,"body":"hi\n","headers":{"Content-TYPE":"text/csv"}"#),
+            (201, some("text/csv"), "hi\n".into())
+        );
+        assert_eq!(
+            done(r#","status":200,"body":[1],"headers":{"content-type":"text/csv"}"#),
+            (200, some(JSON), "[1]".into())
+        );
+        for status in [204, 205, 304] {
+            assert_eq!(
+                done(&format!(
+                    r#","status":{status},"body":"x","headers":{{"content-type":"a/b"}}"#
+                )),
+                (status, None, String::new())
+            );
+        }
+        assert_eq!(
+            done(r#","status":202,"body":1"#),
+            (202, some(JSON), "1".into())
+        );
+        assert_eq!(
+            reply(r#","status":202,"taskId":"t-1_A""#).unwrap(),
+            ToolReply::Task("t-1_A".into())
+        );
+        assert_eq!(done(r#","status":200,"taskId":"t""#).0, 200);
+    }
+
+    #[test]
+    fn active_types_are_made_harmless() {
+        for active in [
+            "text/html",
+            "TEXT/HTML; charset=utf-8",
+            " text/html",
+            "application/xhtml+xml",
+            "image/svg+xml",
+            "application/xml",
+            "text/xml",
+            "application/atom+xml;x",
+            "text/plain, text/html",
+            "a/b;c, image/svg+xml",
+        ] {
+            assert_eq!(
+                done(&format!(
+                    r#","status":200,"body":"x","headers":{{"content-type":"{active}"}}"#
+                ))
+                .1,
+                some(PLAIN),
+                "{active}"
+            );
+            let binary = done(&format!(
+                r#","status":200,"body":"eA==","bodyEncoding":"base64","headers":{{"content-type":"{active}"}}"#
+            ));
+            assert_eq!(
+                (binary.1, binary.2),
+                (some("application/octet-stream"), "x".into()),
+                "{active}"
+            );
+        }
+        for passive in [
+            "text/plain",
+            "image/png",
+            "application/json",
+            "text/markdown",
+            "application/xml-dtd",
+        ] {
+            assert_eq!(
+                done(&format!(
+                    r#","status":200,"body":"x","headers":{{"content-type":"{passive}"}}"#
+                ))
+                .1,
+                some(passive),
+                "{passive}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_not_as_it_should_be_is_refused() {
+        for members in [
+            "",
+            r#","status":"200""#,
+            r#","status":199"#,
+            r#","status":600"#,
+            r#","status":200.5"#,
+            r#","status":200,"headers":[]"#,
+            r#","status":200,"headers":{"x":"a\r\nb"}"#,
+            r#","status":200,"headers":{"content-type":"a\n"},"body":"""#,
+            r#","status":200,"headers":{"content-type":"ä/b"},"body":"""#,
+            r#","status":202,"taskId":"""#,
+            r#","status":202,"taskId":"a.b""#,
+            r#","status":202,"taskId":7"#,
+            r#","status":200,"body":"x","bodyEncoding":"base64","headers":{"content-type":"a/b"}"#,
+            r#","status":200,"body":"eA==","bodyEncoding":"base64""#,
+            r#","status":200,"body":"eA==","bodyEncoding":"hex","headers":{"content-type":"a/b"}"#,
+            r#","status":200,"body":1,"bodyEncoding":"base64","headers":{"content-type":"a/b"}"#,
+        ] {
+            assert!(reply(members).is_err(), "{members}");
+        }
+        assert_eq!(done(r#","status":2e2,"headers":null"#).0, 200);
+        assert_eq!(
+            done(r#","status":599,"headers":{"x":7,"content-type":"a/b"},"body":"""#).0,
+            599
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn stored_replies_read_back(status in 200..600_u16, body: Vec<u8>, content_type in prop::option::of("[a-z/]{1,20}")) {
+            let reply = AppReply { status, content_type, body };
+            let json = serde_json::to_string(&reply).unwrap();
+            prop_assert_eq!(serde_json::from_str::<AppReply>(&json).unwrap(), reply);
+        }
+
+        #[test]
+        fn any_reply_is_taken_or_refused(status in "(-?[1-9][0-9]{0,3}|\"x\"|null)", body in "(\"[a-z=]*\"|[0-9]|null)", encoding in "(\"base64\"|null|7)", name in "[a-zA-Z-]{0,13}", value: String) {
+            let headers = serde_json::json!({name: value, "content-type": "text/plain"});
+            if let Ok(ToolReply::Done(done)) = reply(&format!(r#","status":{status},"body":{body},"bodyEncoding":{encoding},"headers":{headers}"#)) {
+                prop_assert!((200..600).contains(&done.status));
+            }
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! `apps.json`: which apps may register, and from where.
+//!
+//! The file is compiled into the relay, so the build checks it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+use crate::error::{AppCode, AppError};
+use crate::id::is_app_id;
+use crate::token::from_hex;
+
+/// The id that stands for every app id without an entry of its own.
+const ANY: &str = "*";
+
+/// The registered apps.
+#[derive(Clone, Debug, Default)]
+pub struct Apps(BTreeMap<String, App>);
+
+/// One entry of `apps.json`.
+#[derive(Clone, Debug)]
+pub struct App {
+    label: String,
+    /// `None` admits any origin, and none.
+    origins: Option<Vec<String>>,
+    key_sha256: Option<[u8; 32]>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Entry {
+    label: String,
+    allowed_origins: Vec<String>,
+    key_sha256: Option<String>,
+}
+
+/// Why `apps.json` is refused: the entry and the reason.
+#[derive(Debug, PartialEq, Eq)]
+pub struct AppsError {
+    entry: Option<String>,
+    reason: String,
+}
+
+impl fmt::Display for AppsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.entry {
+            Some(entry) => write!(f, "entry {entry:?}: {}", self.reason),
+            None => f.write_str(&self.reason),
+        }
+    }
+}
+
+impl std::error::Error for AppsError {}
+
+impl Apps {
+    /// Reads the text of `apps.json`.
+    ///
+    /// # Errors
+    /// Names the entry and says what is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, AppsError> {
+        let whole = |reason: String| AppsError {
+            entry: None,
+            reason,
+        };
+        let entries: BTreeMap<String, serde_json::Value> = serde_json::from_str(text)
+            .map_err(|error| whole(format!("is to be a JSON object of apps: {error}")))?;
+        if entries.is_empty() {
+            return Err(whole("has no app: nobody could register".to_owned()));
+        }
+        entries
+            .into_iter()
+            .map(|(id, entry)| match App::parse(&id, entry) {
+                Ok(app) => Ok((id, app)),
+                Err(reason) => Err(AppsError {
+                    entry: Some(id),
+                    reason,
+                }),
+            })
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+
+    /// The label of an app id, if it has an entry of its own.
+    #[must_use]
+    pub fn label(&self, app_id: &str) -> Option<&str> {
+        (app_id != ANY)
+            .then(|| self.0.get(app_id))?
+            .map(|app| app.label.as_str())
+    }
+
+    /// Whether this app may register from this origin with this key.
+    ///
+    /// # Errors
+    /// `invalid_app_id`, `unknown_app_id`, `origin_denied` or
+    /// `app_key_invalid`, looked at in this order.
+    pub fn admit(
+        &self,
+        app_id: Option<&str>,
+        origin: Option<&str>,
+        key: Option<&str>,
+    ) -> Result<(), AppError> {
+        let app_id = app_id.filter(|id| is_app_id(id)).ok_or_else(|| {
+            AppError::new(
+                AppCode::InvalidAppId,
+                "`appId` is to be a string of 1 to 64 characters from A-Z a-z 0-9 _ . -",
+            )
+        })?;
+        let app = self.0.get(app_id).or_else(|| self.0.get(ANY)).ok_or_else(|| {
+            AppError::new(
+                AppCode::UnknownAppId,
+                "`appId` is not registered at this relay: use one of its apps.json, or ask its operator to add it",
+            )
+        })?;
+        if !app.admits_origin(origin) {
+            return Err(AppError::new(
+                AppCode::OriginDenied,
+                "this app may not connect from this origin: the relay's operator lists the allowed ones in apps.json",
+            ));
+        }
+        if !app.admits_key(key) {
+            return Err(AppError::new(
+                AppCode::AppKeyInvalid,
+                "`appKey` is to be the key whose SHA-256 stands in the relay's apps.json",
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl App {
+    fn parse(id: &str, entry: serde_json::Value) -> Result<Self, String> {
+        if id != ANY && !is_app_id(id) {
+            return Err(
+                "the id is to be \"*\" or 1 to 64 characters from A-Z a-z 0-9 _ . -".to_owned(),
+            );
+        }
+        let entry: Entry = serde_json::from_value(entry).map_err(|error| error.to_string())?;
+        if entry.label.trim().is_empty() {
+            return Err("`label` is empty".to_owned());
+        }
+        if entry.allowed_origins.is_empty() {
+            return Err(
+                "`allowedOrigins` is empty: write [\"*\"] to allow every origin".to_owned(),
+            );
+        }
+        let any = entry.allowed_origins.iter().any(|origin| origin == "*");
+        if any && entry.allowed_origins.len() > 1 {
+            return Err(
+                "`allowedOrigins` has \"*\" beside other origins: keep one or the other".to_owned(),
+            );
+        }
+        if let Some(origin) = entry
+            .allowed_origins
+            .iter()
+            .find(|origin| *origin != "*" && !is_origin(origin))
+        {
+            return Err(format!(
+                "`allowedOrigins`: {origin:?} is no origin: write scheme://host or scheme://host:port, in lower case, without a path"
+            ));
+        }
+        let key_sha256 = match entry.key_sha256 {
+            None => None,
+            Some(hex) => Some(from_hex(&hex).ok_or("`keySha256` is to be 64 hex characters")?),
+        };
+        Ok(Self {
+            label: entry.label,
+            origins: (!any).then_some(entry.allowed_origins),
+            key_sha256,
+        })
+    }
+
+    fn admits_origin(&self, origin: Option<&str>) -> bool {
+        self.origins.as_ref().is_none_or(|allowed| {
+            origin.is_some_and(|origin| allowed.iter().any(|one| one == origin))
+        })
+    }
+
+    fn admits_key(&self, key: Option<&str>) -> bool {
+        self.key_sha256.as_ref().is_none_or(|expected| {
+            let given: [u8; 32] = Sha256::digest(key.unwrap_or_default()).into();
+            given.ct_eq(expected).into()
+        })
+    }
+}
+
+/// Whether `text` is an origin as a browser sends it (RFC 6454, 6.2).
+fn is_origin(text: &str) -> bool {
+    text.split_once("://").is_some_and(|(scheme, host)| {
+        let lower = |text: &str, more: &str| {
+            !text.is_empty()
+                && text
+                    .chars()
+                    .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || more.contains(c))
+        };
+        lower(scheme, "+-.") && lower(host, ".-_:[]")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = r#"{
+        "open": {"label": "Open", "allowedOrigins": ["*"]},
+        "mine": {"label": "Mine", "allowedOrigins": ["https://a.example", "http://localhost:3000"]},
+        "keyed": {"label": "Keyed", "allowedOrigins": ["*"], "keySha256": "2C70E12B7A0646F92279F427C7B38E7334D8E5389CFF167A1DC30E73F826B683"}
+    }"#;
+
+    fn code(file: &str, id: &str, origin: Option<&str>, key: Option<&str>) -> Option<AppCode> {
+        Apps::parse(file)
+            .unwrap()
+            .admit(Some(id), origin, key)
+            .err()
+            .map(|error| error.code)
+    }
+
+    #[test]
+    fn entries_admit_and_refuse() {
+        assert_eq!(code(FILE, "open", None, None), None);
+        assert_eq!(code(FILE, "mine", Some("https://a.example"), None), None);
+        assert_eq!(
+            code(FILE, "mine", Some("https://b.example"), None),
+            Some(AppCode::OriginDenied)
+        );
+        assert_eq!(code(FILE, "mine", None, None), Some(AppCode::OriginDenied));
+        assert_eq!(code(FILE, "other", None, None), Some(AppCode::UnknownAppId));
+        assert_eq!(code(FILE, "*", None, None), Some(AppCode::InvalidAppId));
+        assert_eq!(code(FILE, "keyed", None, Some("key")), None);
+        assert_eq!(
+            code(FILE, "keyed", None, Some("kez")),
+            Some(AppCode::AppKeyInvalid)
+        );
+        assert_eq!(
+            code(FILE, "keyed", None, None),
+            Some(AppCode::AppKeyInvalid)
+        );
+        assert_eq!(
+            code(
+                r#"{"*":{"label":"Any","allowedOrigins":["*"]}}"#,
+                "other",
+                None,
+                None
+            ),
+            None
+        );
+    }
+
+    #[test]
+    fn only_an_own_entry_has_a_label() {
+        let apps = Apps::parse(r#"{"*":{"label":"Any","allowedOrigins":["*"]},"a":{"label":"A app","allowedOrigins":["*"]}}"#).unwrap();
+        assert_eq!(
+            (apps.label("a"), apps.label("b"), apps.label("*")),
+            (Some("A app"), None, None)
+        );
+    }
+
+    #[test]
+    fn a_bad_file_is_refused_with_entry_and_reason() {
+        for (file, part) in [
+            ("", "JSON object"),
+            ("[]", "JSON object"),
+            ("{}", "no app"),
+            (
+                r#"{"a b":{"label":"x","allowedOrigins":["*"]}}"#,
+                "\"a b\": the id",
+            ),
+            (
+                r#"{"a":{"allowedOrigins":["*"]}}"#,
+                "\"a\": missing field `label`",
+            ),
+            (
+                r#"{"a":{"label":"","allowedOrigins":["*"]}}"#,
+                "`label` is empty",
+            ),
+            (r#"{"a":{"label":"x"}}"#, "allowedOrigins"),
+            (r#"{"a":{"label":"x","allowedOrigins":[]}}"#, "empty"),
+            (
+                r#"{"a":{"label":"x","allowedOrigins":["*","https://a"]}}"#,
+                "beside",
+            ),
+            (
+                r#"{"a":{"label":"x","allowedOrigins":["https://a/"]}}"#,
+                "no origin",
+            ),
+            (
+                r#"{"a":{"label":"x","allowedOrigins":["a.example"]}}"#,
+                "no origin",
+            ),
+            (
+                r#"{"a":{"label":"x","allowedOrigins":["*"],"keySha256":"ab"}}"#,
+                "64 hex",
+            ),
+            (
+                r#"{"a":{"label":"x","allowedOrigins":["*"],"more":1}}"#,
+                "unknown field `more`",
+            ),
+        ] {
+            let error = Apps::parse(file).unwrap_err().to_string();
+            assert!(error.contains(part), "{file}: {error}");
+        }
+    }
+}

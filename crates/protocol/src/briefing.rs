@@ -1,0 +1,73 @@
+//! The briefing an agent reads first: `agents.md`.
+
+use crate::limits::{MAX_BODY_BYTES, MAX_INFLIGHT_CALLS};
+
+/// A briefing with this text, or with `tools.json`, explains the contract
+/// itself and is served as it is.
+pub const CONTRACT_MARKER: &str = "<!-- as:contract-v1 -->";
+
+/// The text of `agents.md`: the app's own, after the relay's preamble unless
+/// the app's explains the contract itself.
+///
+/// `base` is the link without `/agents.md`.
+#[must_use]
+pub fn agents_md(base: &str, app_name: &str, app_md: &str) -> String {
+    if app_md.contains(CONTRACT_MARKER) || app_md.contains("tools.json") {
+        return app_md.to_owned();
+    }
+    let mut text = preamble(base, app_name);
+    if !app_md.is_empty() {
+        text.push_str("\n\n---\n\n");
+        text.push_str(app_md);
+    }
+    text
+}
+
+// Plain description, no orders: chats refuse pages that tell them what to do.
+fn preamble(base: &str, app_name: &str) -> String {
+    let max_kib = MAX_BODY_BYTES / 1024;
+    format!(
+        "{CONTRACT_MARKER}
+# {app_name}, through agent-socket
+
+The person who shared this link has the app \"{app_name}\" open and lets an AI use its tools over plain HTTPS. This page describes how. It is reference for the AI (do not recite it); the person is usually interested in what the app does.
+
+- `$BASE` is `{base}`: this page's address without `/agents.md`.
+- `GET $BASE/tools.json` lists the tools: `method`, `path`, `description` and often an `input_schema` (JSON Schema of the body).
+- A tool is called with its own method at `$BASE` + its path, for example `POST $BASE/example` with `Content-Type: application/json` and a JSON body that fits its `input_schema` (at most {max_kib} KiB). The app's answer is the HTTP response.
+- Some tools take long: they answer `202 {{\"taskId\"}}`. `GET $BASE/_as_tasks/<taskId>` then answers `202` with `\"completed\":false` until the result is there; `?wait=25` waits up to 25 s for it.
+- The link is private: whoever has it can use the tools. It is best kept out of places where others can read it.
+
+Errors are JSON, `{{\"error\":{{\"code\",\"message\"}}}}`:
+
+| status | code | meaning |
+|---|---|---|
+| 401 | `token_invalid`, `token_expired` | the link was revoked or is used up; the person can make a new one in the app |
+| 403 | `tool_not_allowed`, `csrf_denied` | this link does not cover that tool, or the call came from a web page |
+| 404, 405 | `not_found`, `method_not_allowed` | no such tool or task; `tools.json` has the current list |
+| 413 | `body_too_large` | the body is over {max_kib} KiB |
+| 429 | `too_many_inflight` | {MAX_INFLIGHT_CALLS} calls are running; it works again when some have finished |
+| 502 | `protocol_error` | the app's answer was not valid |
+| 503 | `app_offline` | the app is away; with `Retry-After` it may be back in seconds, else the person can reconnect it |
+| 503 | `too_many_tasks` | too many long tasks are open; it works again when some have finished |
+| 504 | `tool_timeout` | the app did not answer in time; the call may have had its effect |"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_preamble_comes_first_unless_the_app_explains_itself() {
+        let plain = agents_md("https://r/v1/t/T", "App", "Paint things.");
+        assert!(plain.contains("`$BASE` is `https://r/v1/t/T`"));
+        assert!(plain.contains("$BASE/tools.json") && plain.contains("do not recite"));
+        assert!(plain.ends_with("\n\n---\n\nPaint things."));
+        let empty = agents_md("b", "App", "");
+        assert!(!empty.contains("\n---\n") && plain.starts_with(&empty[..20]));
+        for own in ["x <!-- as:contract-v1 --> y", "see tools.json"] {
+            assert_eq!(agents_md("b", "App", own), own);
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Identifiers: none of these is a secret.
+
+use std::fmt;
+
+use crate::limits::{MAX_APP_ID_BYTES, MAX_TASK_ID_BYTES};
+
+/// Crockford's base32 alphabet, upper case: no `I`, `L`, `O` or `U`.
+const CROCKFORD: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+/// Length of a session id in characters.
+pub const SESSION_ID_LEN: usize = 8;
+
+/// A session's id: 40 random bits as 8 characters of Crockford base32. It is in
+/// every link and names the object that holds the session.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionId([u8; SESSION_ID_LEN]);
+
+impl SessionId {
+    /// The id of 5 random bytes.
+    #[must_use]
+    pub fn from_random(random: [u8; 5]) -> Self {
+        let mut bits = random
+            .iter()
+            .fold(0_u64, |bits, byte| (bits << 8) | u64::from(*byte));
+        let mut chars = [0; SESSION_ID_LEN];
+        for slot in chars.iter_mut().rev() {
+            let index = usize::try_from(bits & 31).unwrap_or_default();
+            *slot = CROCKFORD.get(index).copied().unwrap_or(b'0');
+            bits >>= 5;
+        }
+        Self(chars)
+    }
+
+    /// Reads an id; `None` unless it is exactly 8 characters of the alphabet.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let chars: [u8; SESSION_ID_LEN] = text.as_bytes().try_into().ok()?;
+        chars
+            .iter()
+            .all(|char| CROCKFORD.contains(char))
+            .then_some(Self(chars))
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        // The characters are ASCII by construction, so this never falls back.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SessionId({self})")
+    }
+}
+
+/// Whether `text` is an app id: `[A-Za-z0-9_.-]{1,64}`.
+#[must_use]
+pub fn is_app_id(text: &str) -> bool {
+    (1..=MAX_APP_ID_BYTES).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
+}
+
+/// Whether `text` is a task id: `[A-Za-z0-9_-]{1,64}`.
+#[must_use]
+pub fn is_task_id(text: &str) -> bool {
+    (1..=MAX_TASK_ID_BYTES).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+}
+
+/// Whether `text` can be a `TOKEN_PREFIX`: `^[a-z][a-z0-9]{0,7}$`.
+#[must_use]
+pub fn is_token_prefix(text: &str) -> bool {
+    (1..=8).contains(&text.len())
+        && text.starts_with(|c: char| c.is_ascii_lowercase())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_random_session_id_reads_back(random: [u8; 5]) {
+            let id = SessionId::from_random(random);
+            prop_assert_eq!(SessionId::parse(id.as_str()), Some(id));
+        }
+    }
+
+    #[test]
+    fn session_ids_have_no_ambiguous_letters() {
+        for bad in [
+            "ABCDEFGI",
+            "ABCDEFGL",
+            "ABCDEFGO",
+            "ABCDEFGU",
+            "abcdefgh",
+            "ABCDEFG",
+            "ABCDEFGHJ",
+            "ABCDEFG\u{e9}",
+        ] {
+            assert_eq!(SessionId::parse(bad), None, "{bad}");
+        }
+        assert_eq!(SessionId::from_random([0xff; 5]).as_str(), "ZZZZZZZZ");
+        assert_eq!(SessionId::from_random([0, 0, 0, 0, 1]).as_str(), "00000001");
+    }
+
+    #[test]
+    fn names_hold_their_limits() {
+        assert!(is_app_id(&"a".repeat(64)) && !is_app_id(&"a".repeat(65)) && !is_app_id(""));
+        assert!(is_app_id("My.app_1-x") && !is_app_id("a b") && !is_app_id("ä"));
+        assert!(is_task_id(&"t".repeat(64)) && !is_task_id(&"t".repeat(65)) && !is_task_id("a.b"));
+        assert!(is_token_prefix("as") && is_token_prefix("a1234567"));
+        for bad in ["", "1a", "As", "a12345678", "a_b"] {
+            assert!(!is_token_prefix(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Every limit of the protocol, in one place. Docs and tests read them here.
+//!
+//! "Characters" of a text are UTF-16 code units, which is what `length` means
+//! to the JavaScript clients that measure before they send.
+
+/// Largest request body an agent may send, in bytes. Exactly this many pass.
+pub const MAX_BODY_BYTES: usize = 1024 * 1024;
+
+/// Largest frame an app may send, in bytes of UTF-8. Past it the socket is
+/// closed with [`crate::close::CloseCode::TooBig`].
+pub const MAX_FRAME_BYTES: usize = 4 * 1024 * 1024;
+
+/// Longest briefing (`agentsMd`), in characters.
+pub const MAX_AGENTS_MD_CHARS: usize = 65_536;
+
+/// A token's label is cut to this many characters.
+pub const MAX_LABEL_CHARS: usize = 256;
+
+/// An app's description is cut to this many characters.
+pub const MAX_DESCRIPTION_CHARS: usize = 1024;
+
+/// Longest app id, in bytes; app ids are ASCII.
+pub const MAX_APP_ID_BYTES: usize = 64;
+
+/// Longest task id, in bytes; task ids are ASCII.
+pub const MAX_TASK_ID_BYTES: usize = 64;
+
+/// Longest `id` of a request frame, in bytes of its JSON text.
+pub const MAX_FRAME_ID_BYTES: usize = 256;
+
+/// Live tokens a session may have at once.
+pub const MAX_LIVE_TOKENS: usize = 50;
+
+/// Tokens that a `resume` may revoke.
+pub const MAX_REVOKE_ON_RESUME: usize = 50;
+
+/// Calls a session may have in flight at once.
+pub const MAX_INFLIGHT_CALLS: usize = 100;
+
+/// Tasks a session may have pending at once.
+pub const MAX_PENDING_TASKS: usize = 100;
+
+/// Finished tasks whose results a session keeps at once. At 64 KiB each this
+/// bounds what one session can make the relay store.
+pub const MAX_FINISHED_TASKS: usize = 1000;
+
+/// Largest body of a `task_complete`, in bytes of UTF-8 JSON.
+pub const MAX_TASK_BODY_BYTES: usize = 64 * 1024;
+
+/// Longest content type in an app's reply, in characters.
+pub const MAX_CONTENT_TYPE_CHARS: usize = 256;
+
+/// Longest message of a `task_progress`, in characters; it is cut.
+pub const MAX_PROGRESS_MESSAGE_CHARS: usize = 1024;
+
+/// Sockets that may wait for their first frame at once. Past it the oldest
+/// waiting one is closed, so that a newcomer (the owner, perhaps) gets in.
+pub const MAX_WAITING_SOCKETS: usize = 4;
+
+/// How long a socket may take to send its first frame, in ms.
+pub const FIRST_FRAME_TIMEOUT_MS: u64 = 10_000;
+
+/// Shortest `timeout_ms` a tool may ask for.
+pub const MIN_TOOL_TIMEOUT_MS: u64 = 1_000;
+
+/// Longest `timeout_ms` a tool may ask for; `MAX_TOOL_MS` may lower it.
+pub const MAX_TOOL_TIMEOUT_MS: u64 = 300_000;
+
+/// A token may ask for at most this many calls (`maxCalls`).
+pub const MAX_TOKEN_CALLS: u64 = 1_000_000_000;
+
+/// A token may ask to live at most this long (`expiresInMs`): one year.
+pub const MAX_TOKEN_LIFETIME_MS: u64 = 365 * 24 * 60 * 60 * 1000;
+
+/// Entries a token's `tools` scope may have.
+pub const MAX_SCOPE_ENTRIES: usize = 100;
+
+/// How long a pending task may take, in ms.
+pub const TASK_PENDING_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// How long a result that nobody has read is kept, in ms.
+pub const TASK_UNREAD_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// How long a result stays readable after its first read, in ms.
+pub const TASK_READ_MS: u64 = 10 * 60 * 1000;
+
+/// Longest `?wait=` of a poll, in seconds.
+pub const MAX_POLL_WAIT_S: u64 = 25;
+
+/// Longest pause between two liveness checks of a connected app, in ms.
+pub const MAX_LIVENESS_PAUSE_MS: u64 = 60 * 60 * 1000;
+
+/// `Retry-After` of an answer given while the session is held, in seconds.
+pub const RETRY_AFTER_S: u32 = 2;
+
+/// What a runtime lets a WebSocket carry through hibernation, in bytes.
+pub const MAX_ATTACHMENT_BYTES: usize = 16_384;
+
+/// The heartbeat an app sends, to the letter: the runtime itself answers this
+/// text without waking the session.
+pub const HEARTBEAT_PING: &str = r#"{"type":"ping","id":"as_hb"}"#;
+
+/// What the runtime answers to [`HEARTBEAT_PING`].
+pub const HEARTBEAT_PONG: &str = r#"{"type":"pong","id":"as_hb"}"#;

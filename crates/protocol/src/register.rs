@@ -1,0 +1,256 @@
+//! Registrations: what an app tells the relay about itself, checked.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::apps::Apps;
+use crate::error::{AppCode, AppError};
+use crate::frame::{Fields, string_list};
+use crate::limits::{
+    MAX_AGENTS_MD_CHARS, MAX_LABEL_CHARS, MAX_REVOKE_ON_RESUME, MAX_TOKEN_CALLS,
+    MAX_TOKEN_LIFETIME_MS,
+};
+use crate::text::{cut, json_str, json_uint, utf16_len};
+use crate::tool::{Scope, Tool, cut_description, parse_tools};
+
+/// A valid registration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Registration {
+    /// App id, admitted by `apps.json`.
+    pub app_id: String,
+    /// The app's description, cut to its limit; empty if it gave none.
+    pub description: String,
+    /// The briefing.
+    pub agents_md: String,
+    /// The tools, in the app's order.
+    pub tools: Vec<Tool>,
+    /// Whether calls in flight outlive a drop of the socket (`carry_calls`).
+    pub carry_calls: bool,
+}
+
+impl Registration {
+    /// Checks a `register` or `resume` frame, in the order of the protocol: app
+    /// id, origin, key, briefing, then the rest.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn parse(fields: &Fields<'_>, apps: &Apps, origin: Option<&str>) -> Result<Self, AppError> {
+        let app_id = fields.app_id.and_then(json_str);
+        let app_key = fields.app_key.and_then(json_str);
+        apps.admit(app_id.as_deref(), origin, app_key.as_deref())?;
+        let agents_md = parse_agents_md(fields.agents_md)?;
+        let tools = parse_tools(fields.tools)?;
+        let description =
+            optional_str(fields.app_description, "appDescription")?.unwrap_or_default();
+        let features = match fields.features {
+            None => Vec::new(),
+            Some(raw) => string_list(raw)
+                .ok_or_else(|| AppError::shape("`features` is to be an array of strings"))?,
+        };
+        Ok(Self {
+            app_id: app_id.unwrap_or_default().into_owned(),
+            description: cut_description(&description).to_owned(),
+            agents_md,
+            tools,
+            carry_calls: features.iter().any(|feature| feature == "carry_calls"),
+        })
+    }
+}
+
+/// Reads a required `agentsMd`.
+///
+/// # Errors
+/// `agents_md_too_large` if it is missing, no string or too long.
+pub fn parse_agents_md(raw: Option<&RawValue>) -> Result<String, AppError> {
+    raw.and_then(json_str)
+        .filter(|text| utf16_len(text) <= MAX_AGENTS_MD_CHARS)
+        .map(std::borrow::Cow::into_owned)
+        .ok_or_else(|| {
+            AppError::new(
+                AppCode::AgentsMdTooLarge,
+                format!("`agentsMd` is to be a string of at most {MAX_AGENTS_MD_CHARS} characters"),
+            )
+        })
+}
+
+fn optional_str(raw: Option<&RawValue>, name: &str) -> Result<Option<String>, AppError> {
+    match raw.map(json_str) {
+        None => Ok(None),
+        Some(Some(text)) => Ok(Some(text.into_owned())),
+        Some(None) => Err(AppError::shape(format!("`{name}` is to be a string"))),
+    }
+}
+
+/// The tokens that a `resume` revokes first.
+///
+/// # Errors
+/// `protocol_error` unless it is an array of at most
+/// [`MAX_REVOKE_ON_RESUME`] strings.
+pub fn parse_revoke_tokens(raw: Option<&RawValue>) -> Result<Vec<String>, AppError> {
+    raw.map_or(Some(Vec::new()), string_list)
+        .filter(|tokens| tokens.len() <= MAX_REVOKE_ON_RESUME)
+        .ok_or_else(|| {
+            AppError::shape(format!(
+                "`revokeTokens` is to be an array of at most {MAX_REVOKE_ON_RESUME} strings"
+            ))
+        })
+}
+
+/// What `mint_agent_token` asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MintRequest {
+    /// Who the link is for; empty if the app gave none.
+    pub label: String,
+    /// How long the token lives, in ms.
+    pub expires_in_ms: Option<u64>,
+    /// Which tools it may call.
+    pub scope: Scope,
+    /// How many calls it may make.
+    pub max_calls: Option<u64>,
+}
+
+impl MintRequest {
+    /// Checks a `mint_agent_token` frame. `null` counts as absent.
+    ///
+    /// # Errors
+    /// `protocol_error` that names the field and its limits.
+    pub fn parse(fields: &Fields<'_>) -> Result<Self, AppError> {
+        let label = optional_str(present(fields.label), "label")?.unwrap_or_default();
+        Ok(Self {
+            label: cut(&label, MAX_LABEL_CHARS).to_owned(),
+            expires_in_ms: optional_uint(
+                fields.expires_in_ms,
+                "expiresInMs",
+                MAX_TOKEN_LIFETIME_MS,
+            )?,
+            scope: Scope::parse(fields.tools)?,
+            max_calls: optional_uint(fields.max_calls, "maxCalls", MAX_TOKEN_CALLS)?,
+        })
+    }
+}
+
+fn present(raw: Option<&RawValue>) -> Option<&RawValue> {
+    raw.filter(|raw| raw.get() != "null")
+}
+
+fn optional_uint(raw: Option<&RawValue>, name: &str, max: u64) -> Result<Option<u64>, AppError> {
+    match present(raw).map(json_uint) {
+        None => Ok(None),
+        Some(Some(value)) if (1..=max).contains(&value) => Ok(Some(value)),
+        Some(_) => Err(AppError::shape(format!(
+            "`{name}` is to be a whole number from 1 to {max}"
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::AppFrame;
+
+    fn register(members: &str) -> Result<Registration, AppError> {
+        let apps = Apps::parse(r#"{"app":{"label":"App","allowedOrigins":["*"]},"site":{"label":"S","allowedOrigins":["https://a"]}}"#).unwrap();
+        let text = format!(r#"{{"type":"register",{members}}}"#);
+        Registration::parse(&AppFrame::parse(&text).unwrap().fields, &apps, None)
+    }
+
+    #[test]
+    fn checks_come_in_the_order_of_the_protocol() {
+        let cases = [
+            (r#""appId":7,"agentsMd":7,"tools":7"#, AppCode::InvalidAppId),
+            (r#""agentsMd":"""#, AppCode::InvalidAppId),
+            (
+                r#""appId":"nope","agentsMd":7,"tools":7"#,
+                AppCode::UnknownAppId,
+            ),
+            (
+                r#""appId":"site","agentsMd":7,"tools":7"#,
+                AppCode::OriginDenied,
+            ),
+            (
+                r#""appId":"app","agentsMd":7,"tools":7"#,
+                AppCode::AgentsMdTooLarge,
+            ),
+            (r#""appId":"app","tools":7"#, AppCode::AgentsMdTooLarge),
+            (
+                r#""appId":"app","agentsMd":"","tools":[{"path":"/agents.md"}],"appDescription":7"#,
+                AppCode::ReservedPath,
+            ),
+            (
+                r#""appId":"app","agentsMd":"","tools":7"#,
+                AppCode::ProtocolError,
+            ),
+            (
+                r#""appId":"app","agentsMd":"","tools":null"#,
+                AppCode::ProtocolError,
+            ),
+            (
+                r#""appId":"app","agentsMd":"","appDescription":7"#,
+                AppCode::ProtocolError,
+            ),
+            (
+                r#""appId":"app","agentsMd":"","features":{}"#,
+                AppCode::ProtocolError,
+            ),
+        ];
+        for (members, code) in cases {
+            assert_eq!(register(members).unwrap_err().code, code, "{members}");
+        }
+    }
+
+    #[test]
+    fn texts_hold_their_limits() {
+        let md = |text: &str| register(&format!(r#""appId":"app","agentsMd":"{text}""#));
+        assert!(md(&"x".repeat(MAX_AGENTS_MD_CHARS)).is_ok());
+        assert!(md(&"x".repeat(MAX_AGENTS_MD_CHARS + 1)).is_err());
+        assert!(md(&"😀".repeat(MAX_AGENTS_MD_CHARS / 2)).is_ok());
+        assert!(md(&"😀".repeat(MAX_AGENTS_MD_CHARS / 2 + 1)).is_err());
+        let long = register(&format!(
+            r#""appId":"app","agentsMd":"","appDescription":"{}""#,
+            "d".repeat(2000)
+        ))
+        .unwrap();
+        assert_eq!(long.description.len(), 1024);
+    }
+
+    #[test]
+    fn mint_limits_are_checked_and_named() {
+        let mint = |members: &str| {
+            MintRequest::parse(
+                &AppFrame::parse(&format!(r#"{{"type":"mint_agent_token"{members}}}"#))
+                    .unwrap()
+                    .fields,
+            )
+        };
+        assert_eq!(
+            mint("").unwrap(),
+            MintRequest {
+                label: String::new(),
+                expires_in_ms: None,
+                scope: Scope::default(),
+                max_calls: None
+            }
+        );
+        assert!(mint(r#","label":null,"expiresInMs":null,"tools":null,"maxCalls":null"#).is_ok());
+        assert_eq!(
+            mint(&format!(r#","label":"{}""#, "l".repeat(300)))
+                .unwrap()
+                .label
+                .len(),
+            256
+        );
+        for (members, name) in [
+            (r#","label":7"#, "label"),
+            (r#","expiresInMs":0"#, "expiresInMs"),
+            (r#","expiresInMs":1.5"#, "expiresInMs"),
+            (r#","maxCalls":0"#, "maxCalls"),
+            (r#","maxCalls":"3""#, "maxCalls"),
+            (r#","tools":[]"#, "tools"),
+        ] {
+            assert!(
+                mint(members).unwrap_err().message.contains(name),
+                "{members}"
+            );
+        }
+    }
+}

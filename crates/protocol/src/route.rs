@@ -1,0 +1,212 @@
+//! Paths of the relay, read from a URL without decoding anything.
+
+use crate::token::AgentToken;
+
+/// Where a request goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Route<'a> {
+    /// `/v1/_ws`, the app surface, with the value of `session` if there is one.
+    App {
+        /// `?session=`.
+        session: Option<&'a str>,
+        /// `?force_session=`, which only a relay in debug mode looks at.
+        force_session: Option<&'a str>,
+    },
+    /// `/v1/t/<token>…`, the agent surface.
+    Agent(AgentToken),
+    /// `/v1/t/…` with something that is no token.
+    BadToken,
+    /// `/healthz`.
+    Health,
+    /// `/_debug/…`, with the rest of the path.
+    Debug(&'a str),
+    /// Anything else: a page, or nothing.
+    Other,
+}
+
+/// Splits an absolute URL into its path and its query, without `?` and `#…`.
+#[must_use]
+pub fn path_and_query(url: &str) -> (&str, Option<&str>) {
+    let after_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let path = after_scheme
+        .find('/')
+        .and_then(|at| after_scheme.get(at..))
+        .unwrap_or("/");
+    let path = path.split('#').next().unwrap_or_default();
+    match path.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (path, None),
+    }
+}
+
+/// The origin of an absolute URL: scheme, host and port.
+#[must_use]
+pub fn origin(url: &str) -> &str {
+    url.find("://")
+        .and_then(|at| at.checked_add(3))
+        .and_then(|from| {
+            let end = url
+                .get(from..)?
+                .find(['/', '?', '#'])
+                .and_then(|at| from.checked_add(at));
+            url.get(..end.unwrap_or(url.len()))
+        })
+        .unwrap_or(url)
+}
+
+/// The first value of a parameter in a query, undecoded.
+#[must_use]
+pub fn query_value<'a>(query: Option<&'a str>, name: &str) -> Option<&'a str> {
+    query?
+        .split('&')
+        .find_map(|pair| match pair.split_once('=') {
+            Some((key, value)) if key == name => Some(value),
+            None if pair == name => Some(""),
+            _ => None,
+        })
+}
+
+/// Reads a URL; `prefix` is the `TOKEN_PREFIX`.
+#[must_use]
+pub fn route<'a>(url: &'a str, prefix: &str) -> Route<'a> {
+    let (path, query) = path_and_query(url);
+    if let Some(rest) = path.strip_prefix("/v1/t/") {
+        let token = rest.split('/').next().unwrap_or_default();
+        return AgentToken::parse(prefix, token).map_or(Route::BadToken, Route::Agent);
+    }
+    match path {
+        "/v1/_ws" => Route::App {
+            session: query_value(query, "session"),
+            force_session: query_value(query, "force_session"),
+        },
+        "/healthz" => Route::Health,
+        _ => path
+            .strip_prefix("/_debug/")
+            .map_or(Route::Other, Route::Debug),
+    }
+}
+
+/// What an agent's path below `$BASE` is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AgentPath<'a> {
+    /// `/agents.md`, or `$BASE` itself.
+    Briefing,
+    /// `/tools.json`.
+    Tools,
+    /// `/_as_tasks/<taskId>`.
+    Task(&'a str),
+    /// The path of a tool, perhaps.
+    Tool(&'a str),
+}
+
+/// The path below `$BASE` of a path that [`route`] took for an agent's.
+#[must_use]
+pub fn agent_path(path: &str) -> AgentPath<'_> {
+    let rest = path.strip_prefix("/v1/t/").unwrap_or_default();
+    let below = rest
+        .find('/')
+        .and_then(|at| rest.get(at..))
+        .unwrap_or_default();
+    match below {
+        "" | "/" | "/agents.md" => AgentPath::Briefing,
+        "/tools.json" => AgentPath::Tools,
+        _ => below
+            .strip_prefix("/_as_tasks/")
+            .map_or(AgentPath::Tool(below), AgentPath::Task),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::SessionId;
+    use crate::token::Verifier;
+    use proptest::prelude::*;
+
+    #[test]
+    fn urls_go_where_they_should() {
+        let token = AgentToken {
+            session: SessionId::from_random([1; 5]),
+            verifier: Verifier::new([2; 16]),
+        };
+        let text = token.reveal("as");
+        for below in ["", "/", "/agents.md", "/a/b?c=d", "?x"] {
+            assert_eq!(
+                route(&format!("https://r.example/v1/t/{text}{below}"), "as"),
+                Route::Agent(token.clone()),
+                "{below}"
+            );
+        }
+        for bad in [
+            "",
+            "x",
+            &text[1..],
+            &format!("{text}A"),
+            &text.to_uppercase(),
+        ] {
+            assert_eq!(
+                route(&format!("https://r.example/v1/t/{bad}/agents.md"), "as"),
+                Route::BadToken,
+                "{bad}"
+            );
+        }
+        assert_eq!(
+            route("http://h:1/v1/_ws?a&session=ABC&session=D", "as"),
+            Route::App {
+                session: Some("ABC"),
+                force_session: None
+            }
+        );
+        assert_eq!(
+            route("http://h/v1/_ws?session", "as"),
+            Route::App {
+                session: Some(""),
+                force_session: None
+            }
+        );
+        assert_eq!(route("http://h/healthz?x", "as"), Route::Health);
+        assert_eq!(
+            route("http://h/_debug/state/X", "as"),
+            Route::Debug("state/X")
+        );
+        for other in [
+            "http://h",
+            "http://h/",
+            "http://h/v1/t",
+            "http://h/v1/_ws/",
+            "http://h/V1/_ws",
+        ] {
+            assert_eq!(route(other, "as"), Route::Other, "{other}");
+        }
+    }
+
+    #[test]
+    fn paths_below_the_base() {
+        for (path, expected) in [
+            ("/v1/t/x", AgentPath::Briefing),
+            ("/v1/t/x/", AgentPath::Briefing),
+            ("/v1/t/x/agents.md", AgentPath::Briefing),
+            ("/v1/t/x/tools.json", AgentPath::Tools),
+            ("/v1/t/x/_as_tasks/t1", AgentPath::Task("t1")),
+            ("/v1/t/x/_as_tasks/", AgentPath::Task("")),
+            ("/v1/t/x/AGENTS.md", AgentPath::Tool("/AGENTS.md")),
+            ("/v1/t/x/a%2fb/", AgentPath::Tool("/a%2fb/")),
+        ] {
+            assert_eq!(agent_path(path), expected, "{path}");
+        }
+        assert_eq!(origin("https://h:8/a"), "https://h:8");
+        assert_eq!(origin("https://h"), "https://h");
+        assert_eq!(path_and_query("https://h/a?b?c#d"), ("/a", Some("b?c")));
+        assert_eq!(path_and_query("https://h?b"), ("/", None));
+    }
+
+    proptest! {
+        #[test]
+        fn any_url_is_read(url: String) {
+            let _ = route(&url, "as");
+            let (path, _) = path_and_query(&url);
+            let _ = agent_path(path);
+            let _ = origin(&url);
+        }
+    }
+}

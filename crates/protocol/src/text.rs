@@ -1,0 +1,214 @@
+//! Texts as JavaScript measures them, and JSON strings as JavaScript reads them.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserializer as _, Visitor};
+use serde_json::value::RawValue;
+
+/// Length in UTF-16 code units.
+#[must_use]
+pub fn utf16_len(text: &str) -> usize {
+    if text.is_ascii() {
+        return text.len();
+    }
+    text.encode_utf16().count()
+}
+
+/// The longest start of `text` with at most `max` UTF-16 code units that does
+/// not split a character.
+#[must_use]
+pub fn cut(text: &str, max: usize) -> &str {
+    let mut units = 0_usize;
+    for (at, char) in text.char_indices() {
+        units = units.saturating_add(char.len_utf16());
+        if units > max {
+            return text.get(..at).unwrap_or(text);
+        }
+    }
+    text
+}
+
+/// The text of a JSON string; `None` if the value is no string.
+///
+/// A lone surrogate (`"\ud800"`) is legal in JSON text but has no place in
+/// UTF-8: it becomes U+FFFD, as it does when JavaScript encodes it.
+#[must_use]
+pub fn json_str(raw: &RawValue) -> Option<Cow<'_, str>> {
+    let inner = raw.get().strip_prefix('"')?.strip_suffix('"')?;
+    if !inner.as_bytes().contains(&b'\\') {
+        return Some(Cow::Borrowed(inner));
+    }
+    let bytes = serde_json::Deserializer::from_str(raw.get())
+        .deserialize_bytes(BytesVisitor)
+        .ok()?;
+    Some(Cow::Owned(match String::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => replace_surrogates(error.as_bytes()),
+    }))
+}
+
+/// Decodes WTF-8 (UTF-8 in which surrogates may stand as three bytes), with one
+/// U+FFFD for each surrogate.
+fn replace_surrogates(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    let mut surrogate_tail = 0_u8;
+    for chunk in bytes.utf8_chunks() {
+        if !chunk.valid().is_empty() {
+            surrogate_tail = 0;
+            text.push_str(chunk.valid());
+        }
+        // A surrogate is ED xx xx, and the decoder rejects each byte of it by
+        // itself: write one mark for the first and skip the other two.
+        for byte in chunk.invalid() {
+            if surrogate_tail > 0 && *byte != 0xED {
+                surrogate_tail = surrogate_tail.saturating_sub(1);
+            } else {
+                text.push(char::REPLACEMENT_CHARACTER);
+                surrogate_tail = 2;
+            }
+        }
+    }
+    text
+}
+
+struct BytesVisitor;
+
+impl Visitor<'_> for BytesVisitor {
+    type Value = Vec<u8>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+        Ok(bytes.to_vec())
+    }
+
+    fn visit_byte_buf<E>(self, bytes: Vec<u8>) -> Result<Vec<u8>, E> {
+        Ok(bytes)
+    }
+}
+
+/// The value as an unsigned integer; `None` if it is negative, has a fraction
+/// that is not zero, or is no number. `1e3` and `1000.0` are 1000, as they are
+/// to a JavaScript client.
+#[must_use]
+pub fn json_uint(raw: &RawValue) -> Option<u64> {
+    if let Ok(value) = raw.get().parse() {
+        return Some(value);
+    }
+    let value: f64 = serde_json::from_str(raw.get()).ok()?;
+    let is_exact = (0.0..=9_007_199_254_740_991.0).contains(&value) && value.fract() == 0.0;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "checked just above to be a whole number from 0 to 2^53 - 1"
+    )]
+    is_exact.then_some(value as u64)
+}
+
+/// Appends `text` to `out` as a JSON string, quotes and all.
+pub fn push_json_str(out: &mut String, text: &str) {
+    out.push('"');
+    let mut plain_from = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        let short = match byte {
+            b'"' => "\\\"",
+            b'\\' => "\\\\",
+            b'\n' => "\\n",
+            b'\r' => "\\r",
+            b'\t' => "\\t",
+            0..0x20 => "",
+            _ => continue,
+        };
+        out.push_str(text.get(plain_from..at).unwrap_or_default());
+        if short.is_empty() {
+            out.push_str("\\u00");
+            for nibble in [byte >> 4, byte & 15] {
+                out.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
+            }
+        } else {
+            out.push_str(short);
+        }
+        plain_from = at.saturating_add(1);
+    }
+    out.push_str(text.get(plain_from..).unwrap_or_default());
+    out.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn raw(text: &str) -> Box<RawValue> {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn lone_surrogates_become_one_mark_each() {
+        for (json, text) in [
+            (r#""a\ud800b""#, "a\u{fffd}b"),
+            (r#""\udc00""#, "\u{fffd}"),
+            (r#""\ud800\ud800""#, "\u{fffd}\u{fffd}"),
+            (r#""\udc00\ud800x\ud83d\ude00""#, "\u{fffd}\u{fffd}x😀"),
+            (r#""\ud800\n""#, "\u{fffd}\n"),
+        ] {
+            assert_eq!(json_str(&raw(json)).unwrap(), text, "{json}");
+        }
+        assert_eq!(json_str(&raw("17")), None);
+        assert_eq!(json_str(&raw("null")), None);
+    }
+
+    #[test]
+    fn integers_are_read_as_javascript_writes_them() {
+        for (json, value) in [
+            ("0", Some(0)),
+            ("200", Some(200)),
+            ("2e2", Some(200)),
+            ("200.0", Some(200)),
+            ("200.5", None),
+            ("-1", None),
+            ("\"200\"", None),
+            ("null", None),
+            ("1e400", None),
+        ] {
+            let parsed: Result<Box<RawValue>, _> = serde_json::from_str(json);
+            assert_eq!(parsed.ok().and_then(|raw| json_uint(&raw)), value, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_cut_never_splits_a_character() {
+        assert_eq!(cut("abc", 2), "ab");
+        assert_eq!(cut("a😀", 2), "a");
+        assert_eq!(cut("a😀", 3), "a😀");
+        assert_eq!(cut("", 0), "");
+    }
+
+    proptest! {
+        #[test]
+        fn written_strings_read_back(text: String) {
+            let mut out = String::new();
+            push_json_str(&mut out, &text);
+            prop_assert_eq!(serde_json::from_str::<String>(&out).unwrap(), text.clone());
+            let raw = raw(&out);
+            prop_assert_eq!(json_str(&raw).unwrap(), text);
+        }
+
+        #[test]
+        fn any_string_literal_is_read(units: Vec<u16>) {
+            let escaped: String = units.iter().map(|unit| format!("\\u{unit:04x}")).collect();
+            let raw = raw(&format!("\"{escaped}\""));
+            let text = json_str(&raw).unwrap();
+            prop_assert_eq!(text, String::from_utf16_lossy(&units));
+        }
+
+        #[test]
+        fn cuts_fit(text: String, max in 0..40_usize) {
+            prop_assert!(utf16_len(cut(&text, max)) <= max);
+            prop_assert!(text.starts_with(cut(&text, max)));
+        }
+    }
+}

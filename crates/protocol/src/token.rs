@@ -1,0 +1,254 @@
+//! Secrets: agent tokens and resume secrets. Their `Debug` shows nothing.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+use crate::id::{SESSION_ID_LEN, SessionId};
+
+/// Length of a verifier in base64url characters.
+const VERIFIER_CHARS: usize = 22;
+
+/// The secret half of an agent token: 16 random bytes.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Verifier([u8; 16]);
+
+impl Verifier {
+    /// A verifier of 16 random bytes.
+    #[must_use]
+    pub const fn new(random: [u8; 16]) -> Self {
+        Self(random)
+    }
+
+    /// The bytes, for sealing.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
+    /// What is stored of it.
+    #[must_use]
+    pub fn hash(&self) -> VerifierHash {
+        VerifierHash(Sha256::digest(self.0).into())
+    }
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Verifier(redacted)")
+    }
+}
+
+/// The SHA-256 of a verifier: enough to check a token, too little to make one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct VerifierHash([u8; 32]);
+
+impl VerifierHash {
+    /// The hash as 64 hex characters, its key in storage.
+    #[must_use]
+    pub fn hex(&self) -> String {
+        to_hex(&self.0)
+    }
+
+    /// Reads 64 hex characters.
+    #[must_use]
+    pub fn from_hex(text: &str) -> Option<Self> {
+        from_hex(text).map(Self)
+    }
+
+    /// What an app learns of who calls: 8 hex characters of the hash.
+    #[must_use]
+    pub fn agent_id(&self) -> String {
+        let mut id = self.hex();
+        id.truncate(8);
+        id
+    }
+
+    /// Compares in constant time.
+    #[must_use]
+    pub fn matches(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+/// Writes bytes as lower-case hex.
+#[must_use]
+pub fn to_hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .filter_map(|nibble| char::from_digit(u32::from(nibble), 16))
+        .collect()
+}
+
+/// Reads exactly 64 hex characters of either case.
+#[must_use]
+pub fn from_hex(text: &str) -> Option<[u8; 32]> {
+    let digits: Option<Vec<u8>> = text
+        .chars()
+        .map(|char| char.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
+        .collect();
+    let bytes: Option<Vec<u8>> = digits?
+        .chunks(2)
+        .map(|pair| match pair {
+            [high, low] => Some(high << 4 | low),
+            _ => None,
+        })
+        .collect();
+    bytes?.try_into().ok()
+}
+
+/// `<prefix>_<sessionId>_<verifier>`: the right to call a session's tools.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AgentToken {
+    /// The session that it opens.
+    pub session: SessionId,
+    /// The secret half.
+    pub verifier: Verifier,
+}
+
+impl AgentToken {
+    /// Reads a token; `None` unless every character is as it should be.
+    #[must_use]
+    pub fn parse(prefix: &str, text: &str) -> Option<Self> {
+        let rest = text.strip_prefix(prefix)?.strip_prefix('_')?;
+        let (session, verifier) = rest.split_at_checked(SESSION_ID_LEN)?;
+        let verifier = verifier.strip_prefix('_')?;
+        if verifier.len() != VERIFIER_CHARS {
+            return None;
+        }
+        let mut bytes = [0; 16];
+        // The engine refuses bits past the 16th byte, so each token has one spelling.
+        let written = URL_SAFE_NO_PAD.decode_slice(verifier, &mut bytes).ok()?;
+        (written == bytes.len()).then_some(Self {
+            session: SessionId::parse(session)?,
+            verifier: Verifier(bytes),
+        })
+    }
+
+    /// The token as text. **Secret**: for the app's own socket only.
+    #[must_use]
+    pub fn reveal(&self, prefix: &str) -> String {
+        let verifier = URL_SAFE_NO_PAD.encode(self.verifier.0);
+        format!("{prefix}_{}_{verifier}", self.session)
+    }
+}
+
+impl fmt::Debug for AgentToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AgentToken({}, redacted)", self.session)
+    }
+}
+
+/// Lets its holder take a session over: 32 random bytes, 43 characters of base64url.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ResumeSecret([u8; 32]);
+
+impl ResumeSecret {
+    /// A secret of 32 random bytes.
+    #[must_use]
+    pub const fn new(random: [u8; 32]) -> Self {
+        Self(random)
+    }
+
+    /// Reads a secret's text.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut bytes = [0; 32];
+        let written = (text.len() == 43)
+            .then(|| URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok())
+            .flatten()?;
+        (written == bytes.len()).then_some(Self(bytes))
+    }
+
+    /// The bytes, for deriving keys.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// The secret as text. **Secret**: for the app's own socket only.
+    #[must_use]
+    pub fn reveal(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.0)
+    }
+}
+
+impl fmt::Debug for ResumeSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ResumeSecret(redacted)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn tokens_read_back(random: [u8; 5], verifier: [u8; 16]) {
+            let token = AgentToken { session: SessionId::from_random(random), verifier: Verifier::new(verifier) };
+            let text = token.reveal("as");
+            prop_assert_eq!(text.len(), 34);
+            prop_assert_eq!(AgentToken::parse("as", &text), Some(token));
+            prop_assert_eq!(AgentToken::parse("ask", &text), None);
+        }
+
+        #[test]
+        fn secrets_read_back(random: [u8; 32]) {
+            let text = ResumeSecret::new(random).reveal();
+            prop_assert_eq!(text.len(), 43);
+            prop_assert_eq!(ResumeSecret::parse(&text), Some(ResumeSecret::new(random)));
+        }
+
+        #[test]
+        fn any_text_is_read_or_refused(text: String) {
+            let _ = AgentToken::parse("as", &text);
+            let _ = ResumeSecret::parse(&text);
+            let _ = VerifierHash::from_hex(&text);
+        }
+
+        #[test]
+        fn hashes_read_back(verifier: [u8; 16]) {
+            let hash = Verifier::new(verifier).hash();
+            prop_assert_eq!(VerifierHash::from_hex(&hash.hex()), Some(hash));
+            prop_assert_eq!(hash.agent_id(), &hash.hex()[..8]);
+        }
+    }
+
+    #[test]
+    fn a_token_has_one_spelling() {
+        let token = AgentToken {
+            session: SessionId::from_random([7; 5]),
+            verifier: Verifier::new([9; 16]),
+        };
+        let text = token.reveal("as");
+        let last = text.len() - 1;
+        let other: Vec<_> = (b'A'..=b'z')
+            .map(|byte| format!("{}{}", &text[..last], byte as char))
+            .filter(|other| AgentToken::parse("as", other) == Some(token.clone()))
+            .collect();
+        assert_eq!(other, [text]);
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let token = AgentToken {
+            session: SessionId::from_random([7; 5]),
+            verifier: Verifier::new([9; 16]),
+        };
+        let shown = format!(
+            "{token:?} {:?} {:?}",
+            token.verifier,
+            ResumeSecret::new([9; 32])
+        );
+        assert!(
+            !shown.contains('9') && shown.contains("redacted"),
+            "{shown}"
+        );
+    }
+}

@@ -1,0 +1,177 @@
+//! What an AI is told when a call cannot be answered: what happened, and what
+//! to do or ask the user.
+
+use agent_socket_protocol::answer::BadReply;
+use agent_socket_protocol::error::{HttpCode, HttpError};
+use agent_socket_protocol::limits::{
+    MAX_FINISHED_TASKS, MAX_INFLIGHT_CALLS, MAX_PENDING_TASKS, RETRY_AFTER_S,
+};
+
+use crate::effect::Millis;
+
+pub(crate) fn no_session() -> HttpError {
+    HttpError::new(
+        HttpCode::AppOffline,
+        "No app is connected to this link, and it is probably stale: ask the user to reconnect the app and share the new link.",
+    )
+}
+
+pub(crate) fn away(since: Millis, now: Millis) -> HttpError {
+    let away = span(now.saturating_sub(since));
+    HttpError {
+        retry_after: Some(RETRY_AFTER_S),
+        ..HttpError::new(
+            HttpCode::AppOffline,
+            format!(
+                "The app has been offline for {away}. The link keeps working: retry in a few seconds, and if it stays offline ask the user to open the app again."
+            ),
+        )
+    }
+}
+
+pub(crate) fn dropped() -> HttpError {
+    HttpError {
+        retry_after: Some(RETRY_AFTER_S),
+        ..HttpError::new(
+            HttpCode::AppOffline,
+            "The app went offline before it answered; the call may or may not have had its effect. The link keeps working: check the state or retry in a few seconds.",
+        )
+    }
+}
+
+pub(crate) fn token_invalid() -> HttpError {
+    HttpError::new(
+        HttpCode::TokenInvalid,
+        "This link is not valid any more: its token was revoked or never existed. Ask the user for a new link from the app.",
+    )
+}
+
+pub(crate) fn token_expired() -> HttpError {
+    HttpError::new(
+        HttpCode::TokenExpired,
+        "This link has used up its time or its number of calls. Ask the user for a new link from the app.",
+    )
+}
+
+pub(crate) fn csrf_denied() -> HttpError {
+    HttpError::new(
+        HttpCode::CsrfDenied,
+        "A web page made this call from a browser (Sec-Fetch-Site), and pages may not call tools. Call from an HTTP client, without that header.",
+    )
+}
+
+pub(crate) fn too_many_inflight() -> HttpError {
+    HttpError::new(
+        HttpCode::TooManyInflight,
+        format!(
+            "{MAX_INFLIGHT_CALLS} calls to this app are running, which is the limit. Retry when some have finished."
+        ),
+    )
+}
+
+pub(crate) fn unknown_tool(method: &str, path: &str) -> HttpError {
+    HttpError::new(
+        HttpCode::NotFound,
+        format!(
+            "The app has no tool {method} {path}. GET $BASE/tools.json lists the tools it has now."
+        ),
+    )
+}
+
+pub(crate) fn wrong_method(path: &str, allow: String) -> HttpError {
+    HttpError {
+        message: format!("{path} does not take this method. It takes: {allow}."),
+        allow: Some(allow),
+        ..HttpError::new(HttpCode::MethodNotAllowed, "")
+    }
+}
+
+pub(crate) fn tool_not_allowed(method: &str, path: &str) -> HttpError {
+    HttpError::new(
+        HttpCode::ToolNotAllowed,
+        format!(
+            "This link does not cover {method} {path}. GET $BASE/tools.json lists what it covers; the user can make a link that covers more."
+        ),
+    )
+}
+
+pub(crate) fn unknown_task() -> HttpError {
+    HttpError::new(
+        HttpCode::NotFound,
+        "There is no such task for this link: its id is wrong, its result was read and freed, or it expired.",
+    )
+}
+
+pub(crate) fn too_many_tasks() -> HttpError {
+    HttpError::new(
+        HttpCode::TooManyTasks,
+        format!(
+            "The app has {MAX_PENDING_TASKS} tasks pending or {MAX_FINISHED_TASKS} results waiting, which is the limit. Fetch or DELETE results at $BASE/_as_tasks/<taskId>, or retry when some have finished."
+        ),
+    )
+}
+
+pub(crate) fn timed_out(after: Millis) -> HttpError {
+    HttpError::new(
+        HttpCode::ToolTimeout,
+        format!(
+            "The app did not answer within {}. The call may have had its effect: check before repeating it.",
+            span(after)
+        ),
+    )
+}
+
+pub(crate) fn bad_reply(problem: BadReply) -> HttpError {
+    HttpError::new(
+        HttpCode::BadReply,
+        format!(
+            "The app answered, but {}. This is a mistake in the app; tell the user.",
+            problem.0
+        ),
+    )
+}
+
+pub(crate) fn reply_too_large() -> HttpError {
+    HttpError::new(
+        HttpCode::BadReply,
+        "The app sent more than 4 MiB at once, so its answer was lost. Ask for a smaller part, or tell the user.",
+    )
+}
+
+pub(crate) fn body_unread() -> HttpError {
+    HttpError::new(
+        HttpCode::BadRequest,
+        "The request's body could not be read to its end. Send it again.",
+    )
+}
+
+/// A span in the unit a person would use.
+fn span(ms: Millis) -> String {
+    let seconds = ms / 1000;
+    match seconds {
+        0 if ms > 0 => format!("{ms} ms"),
+        0..90 => format!("{seconds} s"),
+        90..5400 => format!("{} min", seconds.saturating_add(30) / 60),
+        _ => format!("{} h", seconds.saturating_add(1800) / 3600),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_read_as_people_say_them() {
+        for (ms, text) in [
+            (0, "0 s"),
+            (500, "500 ms"),
+            (12_400, "12 s"),
+            (180_000, "3 min"),
+            (5_400_000, "2 h"),
+            (86_400_000, "24 h"),
+        ] {
+            assert_eq!(span(ms), text);
+        }
+        assert!(away(0, 180_000).message.contains("offline for 3 min"));
+    }
+}

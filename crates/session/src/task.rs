@@ -1,0 +1,410 @@
+//! Async calls: tasks that outlive the request that started them.
+
+use std::collections::BTreeMap;
+
+use agent_socket_protocol::answer::{Answer, AppReply, BadReply, JSON};
+use agent_socket_protocol::error::{AppCode, AppError};
+use agent_socket_protocol::frame::Fields;
+use agent_socket_protocol::id::is_task_id;
+use agent_socket_protocol::limits::{
+    MAX_FINISHED_TASKS, MAX_PENDING_TASKS, MAX_POLL_WAIT_S, MAX_PROGRESS_MESSAGE_CHARS,
+    MAX_TASK_BODY_BYTES, TASK_PENDING_MS, TASK_READ_MS, TASK_UNREAD_MS,
+};
+use agent_socket_protocol::reply;
+use agent_socket_protocol::route::query_value;
+use agent_socket_protocol::text::{cut, json_str, json_uint};
+use agent_socket_protocol::token::VerifierHash;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::agent::AgentRequest;
+use crate::effect::{Cx, Effect, Millis, RequestId};
+use crate::message;
+use crate::record::{RESULT_PREFIX, TASK_PREFIX, to_json};
+use crate::session::{Live, Session};
+
+/// A task, without its result.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Task {
+    /// Hash of the verifier of the token that started it, as hex: no other
+    /// token sees the task.
+    token: String,
+    /// Whether its result is there.
+    completed: bool,
+    /// When it is forgotten.
+    expires_at: Millis,
+    /// Whether somebody has read the result.
+    #[serde(default)]
+    read: bool,
+    #[serde(default)]
+    progress: Option<f64>,
+    #[serde(default)]
+    message: Option<String>,
+}
+
+/// An agent that waits for a task by `?wait=`.
+pub(crate) struct Waiter {
+    task_id: String,
+    pub(crate) until: Millis,
+}
+
+/// All tasks of a session.
+#[derive(Default)]
+pub(crate) struct Tasks(BTreeMap<String, Task>);
+
+impl Tasks {
+    pub(crate) fn load(records: Vec<(String, Task)>) -> Self {
+        Self(records.into_iter().collect())
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn next_expiry(&self) -> Option<Millis> {
+        self.0.values().map(|task| task.expires_at).min()
+    }
+
+    fn is_full(&self) -> bool {
+        let finished = self.0.values().filter(|task| task.completed).count();
+        self.0.len().saturating_sub(finished) >= MAX_PENDING_TASKS || finished >= MAX_FINISHED_TASKS
+    }
+
+    fn pending_mut(&mut self, id: &str) -> Option<&mut Task> {
+        self.0.get_mut(id).filter(|task| !task.completed)
+    }
+
+    fn remove(&mut self, id: &str, out: &mut Vec<Effect>) {
+        if let Some(task) = self.0.remove(id) {
+            out.push(Effect::Delete {
+                key: format!("{TASK_PREFIX}{id}"),
+            });
+            if task.completed {
+                out.push(Effect::Delete {
+                    key: format!("{RESULT_PREFIX}{id}"),
+                });
+            }
+        }
+    }
+
+    /// Removes the tasks that `which` picks, and says which they were.
+    fn remove_where(
+        &mut self,
+        which: impl Fn(&Task) -> bool,
+        out: &mut Vec<Effect>,
+    ) -> Vec<String> {
+        let picked: Vec<String> = self
+            .0
+            .iter()
+            .filter(|(_, task)| which(task))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in &picked {
+            self.remove(id, out);
+        }
+        picked
+    }
+}
+
+fn put(id: &str, task: &Task) -> Effect {
+    Effect::Put {
+        key: format!("{TASK_PREFIX}{id}"),
+        value: to_json(task),
+    }
+}
+
+/// The state of a pending task, for its poller.
+fn pending(id: &str, task: &Task) -> Answer {
+    let mut body = json!({"taskId": id, "completed": false});
+    if let Some(members) = body.as_object_mut() {
+        if let Some(progress) = task.progress {
+            members.insert("progress".to_owned(), progress.into());
+        }
+        if let Some(message) = &task.message {
+            members.insert("message".to_owned(), message.as_str().into());
+        }
+    }
+    Answer::new(202, JSON, body.to_string())
+}
+
+impl Live {
+    /// The app answered a call with a task.
+    pub(crate) fn start_task(
+        &mut self,
+        cx: &mut Cx<'_>,
+        request: RequestId,
+        token: &VerifierHash,
+        id: String,
+    ) {
+        if self.tasks.0.contains_key(&id) {
+            return cx.answer(
+                request,
+                message::bad_reply(BadReply("its `taskId` is in use by another task")),
+            );
+        }
+        if self.tasks.is_full() {
+            if let Some(socket) = self.app_socket() {
+                let error = AppError::new(
+                    AppCode::TooManyTasks,
+                    "the session has too many tasks; the agent was told to retry",
+                );
+                cx.send(socket, reply::task_error(&id, &error));
+            }
+            return cx.answer(request, message::too_many_tasks());
+        }
+        let task = Task {
+            token: token.hex(),
+            completed: false,
+            expires_at: cx.now.saturating_add(TASK_PENDING_MS),
+            read: false,
+            progress: None,
+            message: None,
+        };
+        cx.out.push(put(&id, &task));
+        cx.answer(
+            request,
+            Answer::new(202, JSON, json!({"taskId": id}).to_string()),
+        );
+        self.tasks.0.insert(id, task);
+    }
+
+    fn app_socket(&self) -> Option<crate::effect::SocketId> {
+        match &self.presence {
+            crate::presence::Presence::App(app) => Some(app.socket),
+            crate::presence::Presence::Held(_) => None,
+        }
+    }
+
+    /// Forgets the tasks of a token that was revoked: nobody could read them.
+    pub(crate) fn drop_tasks_of(&mut self, cx: &mut Cx<'_>, token: &VerifierHash) {
+        let token = token.hex();
+        let gone = self.tasks.remove_where(|task| task.token == token, cx.out);
+        self.answer_waiters(cx, &gone, |_| message::token_invalid().into());
+    }
+
+    fn answer_waiters(&mut self, cx: &mut Cx<'_>, ids: &[String], answer: impl Fn(&str) -> Answer) {
+        let done: Vec<RequestId> = self
+            .waiters
+            .iter()
+            .filter(|(_, waiter)| ids.contains(&waiter.task_id))
+            .map(|(request, _)| *request)
+            .collect();
+        for request in done {
+            if let Some(waiter) = self.waiters.remove(&request) {
+                cx.answer(request, answer(&waiter.task_id));
+            }
+        }
+    }
+
+    /// Answers with a result, and starts the time in which it can be read again.
+    fn read_result(&mut self, cx: &mut Cx<'_>, id: &str) -> Answer {
+        let stored = cx.host.read(&format!("{RESULT_PREFIX}{id}"));
+        let reply: Option<AppReply> = stored.and_then(|json| serde_json::from_str(&json).ok());
+        let Some(reply) = reply else {
+            return message::unknown_task().into();
+        };
+        if let Some(task) = self.tasks.0.get_mut(id).filter(|task| !task.read) {
+            task.read = true;
+            task.expires_at = cx.now.saturating_add(TASK_READ_MS);
+            cx.out.push(put(id, task));
+        }
+        reply.into_answer()
+    }
+}
+
+impl Session {
+    /// `GET`, `HEAD` or `DELETE` of `$BASE/_as_tasks/<id>`. The token is good.
+    pub(crate) fn on_task_request(
+        &mut self,
+        cx: &mut Cx<'_>,
+        request: RequestId,
+        head: &AgentRequest<'_>,
+        token: &VerifierHash,
+        id: &str,
+    ) {
+        let is_delete = head.method == "DELETE";
+        if !is_delete && !head.is_read() {
+            return cx.answer(
+                request,
+                message::wrong_method("This path", "GET, HEAD, DELETE".to_owned()),
+            );
+        }
+        if is_delete && head.is_cross_site() {
+            return cx.answer(request, message::csrf_denied());
+        }
+        let now = cx.now;
+        let Some(live) = &mut self.live else {
+            return cx.answer(request, message::no_session());
+        };
+        let hex = token.hex();
+        let Some(task) = live
+            .tasks
+            .0
+            .get(id)
+            .filter(|task| task.token == hex && task.expires_at > now)
+        else {
+            return cx.answer(request, head.fit(message::unknown_task()));
+        };
+        if is_delete {
+            live.tasks.remove(id, cx.out);
+            live.answer_waiters(cx, &[id.to_owned()], |_| message::unknown_task().into());
+            return cx.answer(request, Answer::empty(204));
+        }
+        if head.method == "HEAD" {
+            let status = if task.completed {
+                stored_status(cx, id)
+            } else {
+                202
+            };
+            return cx.answer(request, Answer::new(status, JSON, Vec::new()));
+        }
+        if task.completed {
+            let answer = live.read_result(cx, id);
+            return cx.answer(request, answer);
+        }
+        let wait = query_value(head.query, "wait")
+            .and_then(|text| text.parse::<u64>().ok())
+            .unwrap_or(0);
+        if wait == 0 {
+            return cx.answer(request, pending(id, task));
+        }
+        let until = now.saturating_add(wait.min(MAX_POLL_WAIT_S).saturating_mul(1000));
+        live.waiters.insert(
+            request,
+            Waiter {
+                task_id: id.to_owned(),
+                until,
+            },
+        );
+    }
+
+    /// `task_complete`: the first completion of a pending task counts.
+    pub(crate) fn on_task_complete(&mut self, cx: &mut Cx<'_>, fields: &Fields<'_>) {
+        let id = fields
+            .task_id
+            .and_then(json_str)
+            .unwrap_or_default()
+            .into_owned();
+        if let Err(error) = self.complete_task(cx, &id, fields)
+            && let Some(socket) = self.app_socket()
+        {
+            cx.send(socket, reply::task_error(&id, &error));
+        }
+    }
+
+    fn complete_task(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: &str,
+        fields: &Fields<'_>,
+    ) -> Result<(), AppError> {
+        let unknown = || {
+            AppError::new(
+                AppCode::UnknownTask,
+                "no pending task has this `taskId`; nothing changed",
+            )
+        };
+        let live = self.live.as_mut().ok_or_else(unknown)?;
+        let task = live
+            .tasks
+            .pending_mut(id)
+            .filter(|_| is_task_id(id))
+            .ok_or_else(unknown)?;
+        if fields
+            .body
+            .is_some_and(|body| body.get().len() > MAX_TASK_BODY_BYTES)
+        {
+            return Err(AppError::new(
+                AppCode::BodyTooLarge,
+                format!(
+                    "`body` is over {MAX_TASK_BODY_BYTES} bytes of JSON; complete the task with less, or with a place to fetch it from"
+                ),
+            ));
+        }
+        let reply = AppReply::parse(fields)
+            .map_err(|problem| AppError::shape(format!("the task goes on, since {}", problem.0)))?;
+        task.completed = true;
+        task.expires_at = cx.now.saturating_add(TASK_UNREAD_MS);
+        cx.out.push(Effect::Put {
+            key: format!("{RESULT_PREFIX}{id}"),
+            value: to_json(&reply),
+        });
+        cx.out.push(put(id, task));
+        // Whoever waits reads the result, which starts its last ten minutes.
+        if live.waiters.values().any(|waiter| waiter.task_id == id) {
+            task.read = true;
+            task.expires_at = cx.now.saturating_add(TASK_READ_MS);
+            cx.out.push(put(id, task));
+            live.answer_waiters(cx, &[id.to_owned()], |_| reply.clone().into_answer());
+        }
+        Ok(())
+    }
+
+    /// `task_progress`: shown to whoever polls. Not worth a write.
+    pub(crate) fn on_task_progress(&mut self, fields: &Fields<'_>) {
+        let Some(id) = fields.task_id.and_then(json_str) else {
+            return;
+        };
+        let Some(task) = self
+            .live
+            .as_mut()
+            .and_then(|live| live.tasks.pending_mut(&id))
+        else {
+            return;
+        };
+        if let Some(progress) = fields
+            .progress
+            .and_then(|raw| serde_json::from_str::<f64>(raw.get()).ok())
+        {
+            task.progress = Some(progress);
+        } else if let Some(progress) = fields.progress.and_then(json_uint) {
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "a share or a count for people to read"
+            )]
+            let progress = progress as f64;
+            task.progress = Some(progress);
+        }
+        if let Some(text) = fields.message.and_then(json_str) {
+            task.message = Some(cut(&text, MAX_PROGRESS_MESSAGE_CHARS).to_owned());
+        }
+    }
+
+    /// Tells those whose wait is over how far the task is.
+    pub(crate) fn expire_waiters(&mut self, cx: &mut Cx<'_>) {
+        let Some(live) = &mut self.live else { return };
+        let over: Vec<RequestId> = live
+            .waiters
+            .iter()
+            .filter(|(_, waiter)| waiter.until <= cx.now)
+            .map(|(request, _)| *request)
+            .collect();
+        for request in over {
+            let Some(waiter) = live.waiters.remove(&request) else {
+                continue;
+            };
+            match live.tasks.0.get(&waiter.task_id) {
+                Some(task) => cx.answer(request, pending(&waiter.task_id, task)),
+                None => cx.answer(request, message::unknown_task()),
+            }
+        }
+    }
+
+    /// Forgets the tasks whose time is over.
+    pub(crate) fn expire_tasks(&mut self, cx: &mut Cx<'_>) {
+        let Some(live) = &mut self.live else { return };
+        let now = cx.now;
+        let gone = live
+            .tasks
+            .remove_where(|task| task.expires_at <= now, cx.out);
+        live.answer_waiters(cx, &gone, |_| message::unknown_task().into());
+    }
+}
+
+/// The status of a stored result, without reading it for anybody.
+fn stored_status(cx: &mut Cx<'_>, id: &str) -> u16 {
+    let stored = cx.host.read(&format!("{RESULT_PREFIX}{id}"));
+    let reply: Option<AppReply> = stored.and_then(|json| serde_json::from_str(&json).ok());
+    reply.map_or(404, |reply| reply.status)
+}

@@ -1,0 +1,182 @@
+//! The agent tokens of a session.
+
+use std::collections::BTreeMap;
+
+use agent_socket_protocol::limits::MAX_LIVE_TOKENS;
+use agent_socket_protocol::token::VerifierHash;
+use agent_socket_protocol::tool::Scope;
+use serde::{Deserialize, Serialize};
+
+use crate::effect::{Effect, Millis};
+use crate::record::{LoadError, TOKEN_PREFIX, to_json};
+
+/// One token, without its secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Token {
+    pub(crate) label: String,
+    pub(crate) minted_at: Millis,
+    pub(crate) expires_at: Option<Millis>,
+    #[serde(default)]
+    pub(crate) scope: Scope,
+    pub(crate) max_calls: Option<u64>,
+    #[serde(default)]
+    pub(crate) calls: u64,
+    /// The verifier, sealed; gone once the token is used up.
+    pub(crate) sealed: Option<String>,
+}
+
+impl Token {
+    pub(crate) fn is_live(&self, now: Millis) -> bool {
+        self.expires_at.is_none_or(|at| now < at)
+            && self.max_calls.is_none_or(|max| self.calls < max)
+    }
+}
+
+/// All tokens: the live ones, and the last of those that are used up, so that
+/// their holders learn why they are refused.
+#[derive(Default)]
+pub(crate) struct Tokens(BTreeMap<VerifierHash, Token>);
+
+/// What a token is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Live,
+    UsedUp,
+    Unknown,
+}
+
+impl Tokens {
+    pub(crate) fn load(records: Vec<(String, Token)>) -> Result<Self, LoadError> {
+        records
+            .into_iter()
+            .map(|(hash, token)| {
+                let hash = VerifierHash::from_hex(&hash)
+                    .ok_or_else(|| LoadError("a token's key is no hash".to_owned()))?;
+                Ok((hash, token))
+            })
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Looks a hash up. The time of a lookup depends on stored hashes only
+    /// through comparisons of SHA-256 values, which tell nothing of a verifier.
+    pub(crate) fn standing(&self, hash: &VerifierHash, now: Millis) -> Standing {
+        match self.0.get_key_value(hash) {
+            Some((found, token)) if found.matches(hash) => {
+                if token.is_live(now) {
+                    Standing::Live
+                } else {
+                    Standing::UsedUp
+                }
+            }
+            _ => Standing::Unknown,
+        }
+    }
+
+    pub(crate) fn scope(&self, hash: &VerifierHash) -> Option<&Scope> {
+        self.0.get(hash).map(|token| &token.scope)
+    }
+
+    pub(crate) fn label(&self, hash: &VerifierHash) -> &str {
+        self.0.get(hash).map_or("", |token| &token.label)
+    }
+
+    pub(crate) fn is_full(&self, now: Millis) -> bool {
+        self.0.values().filter(|token| token.is_live(now)).count() >= MAX_LIVE_TOKENS
+    }
+
+    /// The live tokens, oldest first.
+    pub(crate) fn live(&self, now: Millis) -> Vec<&Token> {
+        let mut live: Vec<_> = self.0.values().filter(|token| token.is_live(now)).collect();
+        live.sort_by_key(|token| token.minted_at);
+        live
+    }
+
+    pub(crate) fn insert(
+        &mut self,
+        hash: VerifierHash,
+        token: Token,
+        now: Millis,
+        out: &mut Vec<Effect>,
+    ) {
+        self.drop_oldest_used_up(now, out);
+        out.push(put(&hash, &token));
+        self.0.insert(hash, token);
+    }
+
+    /// Keeps no more used-up tokens than there may be live ones.
+    fn drop_oldest_used_up(&mut self, now: Millis, out: &mut Vec<Effect>) {
+        let used_up = self.0.iter().filter(|(_, token)| !token.is_live(now));
+        let (count, oldest) = used_up.fold((0_usize, None), |(count, oldest), (hash, token)| {
+            let older = oldest.is_none_or(|(at, _)| token.minted_at < at);
+            (
+                count.saturating_add(1),
+                if older {
+                    Some((token.minted_at, *hash))
+                } else {
+                    oldest
+                },
+            )
+        });
+        if count >= MAX_LIVE_TOKENS
+            && let Some((_, hash)) = oldest
+        {
+            self.remove(&hash, out);
+        }
+    }
+
+    pub(crate) fn remove(&mut self, hash: &VerifierHash, out: &mut Vec<Effect>) -> bool {
+        let removed = self.0.remove(hash).is_some();
+        if removed {
+            out.push(Effect::Delete { key: key(hash) });
+        }
+        removed
+    }
+
+    /// Counts a call of a token that may make so many only.
+    pub(crate) fn count_call(&mut self, hash: &VerifierHash, out: &mut Vec<Effect>) {
+        let Some(token) = self.0.get_mut(hash) else {
+            return;
+        };
+        let Some(max) = token.max_calls else { return };
+        token.calls = token.calls.saturating_add(1);
+        if token.calls >= max {
+            token.sealed = None;
+        }
+        out.push(put(hash, token));
+    }
+
+    pub(crate) fn next_expiry(&self) -> Option<Millis> {
+        self.0
+            .values()
+            .filter(|token| token.sealed.is_some())
+            .filter_map(|token| token.expires_at)
+            .min()
+    }
+
+    /// Forgets the sealed verifiers of tokens whose time is over.
+    pub(crate) fn expire(&mut self, now: Millis, out: &mut Vec<Effect>) {
+        for (hash, token) in &mut self.0 {
+            if token.sealed.is_some() && token.expires_at.is_some_and(|at| at <= now) {
+                token.sealed = None;
+                out.push(put(hash, token));
+            }
+        }
+    }
+}
+
+fn key(hash: &VerifierHash) -> String {
+    format!("{TOKEN_PREFIX}{}", hash.hex())
+}
+
+fn put(hash: &VerifierHash, token: &Token) -> Effect {
+    Effect::Put {
+        key: key(hash),
+        value: to_json(token),
+    }
+}

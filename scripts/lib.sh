@@ -1,0 +1,188 @@
+#!/usr/bin/env bash
+# Helpers shared by the scripts in this folder. Sourced, never run.
+#
+# What a script gets: ROOT (the repository), logging that goes to stderr (so
+# stdout stays for a script's result), timing, versions read from the lock
+# files, and the environment that the WebAssembly build needs.
+
+if [ "${BASH_VERSINFO[0]}" -lt 4 ] || { [ "${BASH_VERSINFO[0]}" -eq 4 ] && [ "${BASH_VERSINFO[1]}" -lt 4 ]; }; then
+  echo "error: these scripts need bash 4.4 or newer; this is $BASH_VERSION" >&2
+  exit 1
+fi
+
+ROOT=$(cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
+# Everything setup.sh installs for this project alone: cargo's helper binaries,
+# logs of long steps, and notes on what was chosen.
+TOOLS_DIR=$ROOT/.tools
+# The name setup.sh links Debian's compiler under when rustup can't fetch the
+# WebAssembly target.
+DISTRO_TOOLCHAIN=distro
+WASM_TARGET=wasm32-unknown-unknown
+
+# Node 22 comes from npm's `node` package: wrangler needs it, and many machines
+# have an older one. The project's own helper binaries come first of all.
+export PATH="$TOOLS_DIR/bin:$ROOT/node_modules/.bin:$PATH"
+
+# ---- output -----------------------------------------------------------------
+
+# Colours only for a person: a terminal that is not dumb, and no NO_COLOR.
+if [ -t 2 ] && [ -z "${NO_COLOR:-}" ] && [ "${TERM:-dumb}" != dumb ]; then
+  C_BOLD=$'\e[1m' C_DIM=$'\e[2m' C_RED=$'\e[31m' C_GREEN=$'\e[32m' C_YELLOW=$'\e[33m' C_OFF=$'\e[0m'
+else
+  C_BOLD='' C_DIM='' C_RED='' C_GREEN='' C_YELLOW='' C_OFF=''
+fi
+
+step() { printf '%s==>%s %s\n' "$C_BOLD" "$C_OFF" "$*" >&2; }
+info() { printf '    %s\n' "$*" >&2; }
+ok() { printf '    %s%s%s\n' "$C_GREEN" "$*" "$C_OFF" >&2; }
+warn() { printf '%swarning:%s %s\n' "$C_YELLOW" "$C_OFF" "$*" >&2; }
+error() { printf '%serror:%s %s\n' "$C_RED" "$C_OFF" "$*" >&2; }
+die() {
+  error "$@"
+  exit 1
+}
+
+# A mistake in how a script was called: exit code 2, and where to read more.
+usage_error() {
+  error "$*"
+  printf '       %s --help tells what it takes\n' "${0##*/}" >&2
+  exit 2
+}
+
+# Prints the comment block at the top of the calling script as its usage text.
+usage() {
+  awk 'NR == 1 { next } /^#/ { sub(/^# ?/, ""); print; next } { exit }' "$0"
+}
+
+# ---- time -------------------------------------------------------------------
+
+now_ms() {
+  if [ -n "${EPOCHREALTIME:-}" ]; then
+    local t=${EPOCHREALTIME/[^0-9]/}
+    echo $((t / 1000))
+  else
+    echo "$(date +%s)000"
+  fi
+}
+
+# 950 ms, 12.3 s, 4 min 05 s
+show_ms() {
+  local ms=$1
+  if [ "$ms" -lt 1000 ]; then
+    printf '%d ms' "$ms"
+  elif [ "$ms" -lt 60000 ]; then
+    printf '%d.%d s' $((ms / 1000)) $((ms % 1000 / 100))
+  else
+    printf '%d min %02d s' $((ms / 60000)) $((ms % 60000 / 1000))
+  fi
+}
+
+since() { show_ms $(($(now_ms) - $1)); }
+
+# ---- running things ---------------------------------------------------------
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# with_timeout SECONDS COMMAND…: as it is where there is no `timeout` (macOS).
+with_timeout() {
+  local seconds=$1
+  shift
+  if have timeout; then timeout -k 5 "$seconds" "$@"; else "$@"; fi
+}
+
+# run_logged NAME COMMAND…: runs a long command with its output in a log file,
+# shows every 20 s that it is alive and what it is at, and the log's end when it
+# fails. Returns the command's exit code.
+run_logged() {
+  local name=$1 log started pid code=0
+  shift
+  mkdir -p "$TOOLS_DIR/log"
+  log=$TOOLS_DIR/log/$name.log
+  started=$(now_ms)
+  "$@" >"$log" 2>&1 </dev/null &
+  pid=$!
+  (
+    # The watcher ends by itself when the command does, and at the latest a
+    # second later.
+    ticks=0
+    while kill -0 "$pid" 2>/dev/null; do
+      sleep 1
+      ticks=$((ticks + 1))
+      if [ $((ticks % 20)) -eq 0 ]; then
+        info "${C_DIM}… $(since "$started"): $(tail -n 1 "$log" 2>/dev/null | tr -d '\r' | cut -c1-100)$C_OFF"
+      fi
+    done
+  ) &
+  local watcher=$!
+  wait "$pid" || code=$?
+  kill "$watcher" 2>/dev/null || true
+  wait "$watcher" 2>/dev/null || true
+  if [ "$code" -ne 0 ]; then
+    error "$name failed with exit code $code after $(since "$started"); the end of ${log#"$ROOT"/}:"
+    tail -n 40 "$log" | sed 's/^/    | /' >&2
+  fi
+  return "$code"
+}
+
+# The SHA-256 of what comes in, in hex.
+sha256() {
+  if have sha256sum; then sha256sum | cut -d' ' -f1; else shasum -a 256 | cut -d' ' -f1; fi
+}
+
+# ---- versions ---------------------------------------------------------------
+
+# The version of a crate in Cargo.lock; nothing when it isn't there.
+cargo_lock_version() {
+  [ -f "$ROOT/Cargo.lock" ] || return 0
+  awk -v name="$1" '
+    $1 == "name" { gsub(/"/, "", $3); found = ($3 == name) }
+    $1 == "version" && found { gsub(/"/, "", $3); print $3; exit }
+  ' "$ROOT/Cargo.lock"
+}
+
+# ---- the WebAssembly toolchain ----------------------------------------------
+
+# Does the given toolchain ("" = the one in use) hold the target's std?
+toolchain_has_wasm() {
+  local dir
+  dir=$(RUSTUP_TOOLCHAIN=${1:-${RUSTUP_TOOLCHAIN:-}} rustup_or_plain rustc --print target-libdir --target "$WASM_TARGET" 2>/dev/null) || return 1
+  compgen -G "$dir/libstd-*.rlib" >/dev/null
+}
+
+# An empty RUSTUP_TOOLCHAIN is an error for rustup, so it is dropped.
+rustup_or_plain() {
+  if [ -n "${RUSTUP_TOOLCHAIN:-}" ]; then "$@"; else env -u RUSTUP_TOOLCHAIN "$@"; fi
+}
+
+# Which toolchain builds for WebAssembly: prints `default` (the one in use) or
+# the name of the linked one; fails when neither can. WASM_TOOLCHAIN, or what
+# `setup.sh --distro` noted, decides when both can.
+wasm_toolchain() {
+  local wanted=${WASM_TOOLCHAIN:-}
+  if [ -z "$wanted" ] && [ -f "$TOOLS_DIR/wasm-toolchain" ]; then
+    wanted=$(cat "$TOOLS_DIR/wasm-toolchain")
+  fi
+  if [ -n "$wanted" ] && [ "$wanted" != default ]; then
+    if toolchain_has_wasm "$wanted"; then
+      echo "$wanted"
+      return 0
+    fi
+  fi
+  if toolchain_has_wasm ""; then
+    echo default
+  elif toolchain_has_wasm "$DISTRO_TOOLCHAIN"; then
+    echo "$DISTRO_TOOLCHAIN"
+  else
+    return 1
+  fi
+}
+
+# Points cargo and worker-build at the toolchain and the pinned binaries.
+use_wasm_toolchain() {
+  local chosen
+  chosen=$(wasm_toolchain) || die "no Rust toolchain here can build for $WASM_TARGET; run ./scripts/setup.sh"
+  if [ "$chosen" != default ]; then export RUSTUP_TOOLCHAIN=$chosen; fi
+  export WASM_BINDGEN_BIN=$TOOLS_DIR/bin/wasm-bindgen
+  export WASM_OPT_BIN=$ROOT/node_modules/.bin/wasm-opt
+  export ESBUILD_BIN=$ROOT/node_modules/.bin/esbuild
+}

@@ -1,0 +1,320 @@
+#!/usr/bin/env bash
+# Installs what the project needs to build, run and test. Safe to run again:
+# what is there already is left alone.
+#
+# Usage: scripts/setup.sh [--check] [--distro]
+#
+#   --check    install nothing; say what is missing and exit 1 if anything is
+#   --distro   build WebAssembly with Debian's compiler, even if rustup's can
+#              (what a machine that rustup can't fetch from falls back to)
+#   --help     this text
+#
+# What it installs, and where:
+#   the Rust target wasm32-unknown-unknown    by rustup; failing that, Debian's
+#                                             rustc-web as toolchain `distro`
+#   Debian packages for tests and builds      by apt-get, as root on Debian only;
+#                                             elsewhere it says what to install
+#   wrangler, Node 22, esbuild, wasm-opt      node_modules/, by npm ci
+#   worker-build, wasm-bindgen                .tools/, by cargo install, at the
+#                                             versions that Cargo.lock asks for
+#
+# It needs to find: rustup with Rust (https://rustup.rs), Node with npm, and a C
+# compiler. It needs no credentials, and starts nothing.
+
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+. "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
+
+check_only=false
+force_distro=false
+while [ $# -gt 0 ]; do
+  case $1 in
+    --check) check_only=true ;;
+    --distro) force_distro=true ;;
+    -h | --help)
+      usage
+      exit 0
+      ;;
+    *) usage_error "setup.sh: unknown argument '$1'" ;;
+  esac
+  shift
+done
+
+# Seconds that rustup gets to fetch the target before the fallback is tried.
+RUSTUP_TIMEOUT=${RUSTUP_TIMEOUT:-120}
+# Seconds to wait for somebody else's apt-get to finish.
+APT_WAIT=600
+
+cd "$ROOT"
+unset RUSTUP_TOOLCHAIN
+if ! $check_only; then mkdir -p "$TOOLS_DIR/bin"; fi
+
+# ---- what is wanted ---------------------------------------------------------
+
+# The worker crate and worker-build come from one repository, in step.
+WORKER_BUILD_VERSION=$(cargo_lock_version worker)
+WASM_BINDGEN_VERSION=$(cargo_lock_version wasm-bindgen)
+if [ -z "$WORKER_BUILD_VERSION" ] || [ -z "$WASM_BINDGEN_VERSION" ]; then
+  die "Cargo.lock names no version of 'worker' or of 'wasm-bindgen'; it belongs in the repository: git checkout Cargo.lock"
+fi
+
+is_root_on_debian() { [ "$(id -u)" = 0 ] && have apt-get && [ -f /etc/debian_version ]; }
+
+chromium_path() { command -v chromium || command -v chromium-browser || command -v google-chrome; }
+
+# Debian packages that are missing, one a line: what the build of worker-build
+# links with, and what test.sh uses.
+missing_packages() {
+  have shellcheck || echo shellcheck
+  chromium_path >/dev/null || echo chromium
+  if [ "$(uname -s)" = Linux ]; then
+    have cc || echo build-essential
+    have pkg-config || echo pkg-config
+    if ! have pkg-config || ! pkg-config --exists openssl; then echo libssl-dev; fi
+  fi
+}
+
+npm_wanted() { sha256 <"$ROOT/package-lock.json"; }
+npm_present() {
+  [ -x node_modules/.bin/wrangler ] && [ -x node_modules/.bin/node ] &&
+    [ "$(cat "$TOOLS_DIR/npm.stamp" 2>/dev/null)" = "$(npm_wanted)" ]
+}
+
+# cargo_tool_present NAME VERSION
+cargo_tool_present() {
+  [ -x "$TOOLS_DIR/bin/$1" ] &&
+    [ "$("$TOOLS_DIR/bin/$1" --version 2>/dev/null | awk '{ print $NF }')" = "$2" ]
+}
+
+# Debian's compiler may have been upgraded since its std was built: then that
+# std is of no use.
+distro_std_stamp() { echo "$1/../.built-with"; }
+distro_std_current() {
+  local libdir
+  libdir=$(/usr/bin/rustc --print target-libdir --target "$WASM_TARGET" 2>/dev/null) || return 1
+  compgen -G "$libdir/libstd-*.rlib" >/dev/null &&
+    [ "$(cat "$(distro_std_stamp "$libdir")" 2>/dev/null)" = "$(/usr/bin/rustc -vV)" ]
+}
+
+wasm_present() {
+  local chosen
+  chosen=$(wasm_toolchain) || return 1
+  if [ "$chosen" = "$DISTRO_TOOLCHAIN" ]; then
+    distro_std_current && have rust-lld
+  elif $force_distro; then
+    return 1
+  fi
+}
+
+# ---- only look --------------------------------------------------------------
+
+if $check_only; then
+  missing=0
+  miss() {
+    missing=1
+    warn "missing: $*"
+  }
+  if ! have cargo || ! have rustup; then miss "Rust by rustup (https://rustup.rs)"; fi
+  have npm || miss "Node with npm (https://nodejs.org)"
+  wasm_present || miss "the Rust target $WASM_TARGET"
+  npm_present || miss "node_modules as package-lock.json has it"
+  cargo_tool_present worker-build "$WORKER_BUILD_VERSION" || miss "worker-build $WORKER_BUILD_VERSION"
+  cargo_tool_present wasm-bindgen "$WASM_BINDGEN_VERSION" || miss "wasm-bindgen $WASM_BINDGEN_VERSION"
+  for package in $(missing_packages); do
+    # Tests alone need these two; a build and a relay do without.
+    case $package in
+      shellcheck | chromium) ;;
+      *) miss "$package" ;;
+    esac
+  done
+  exit "$missing"
+fi
+
+# ---- steps ------------------------------------------------------------------
+
+# The table at the end: a line for each step, with its time.
+SUMMARY=''
+started_all=$(now_ms)
+# did NAME STARTED RESULT
+did() {
+  SUMMARY+=$(printf '    %-28s %-14s %s' "$1" "$(since "$2")" "$3")$'\n'
+}
+
+# apt COMMAND…: waits for another apt-get, ours or a background upgrade's.
+apt() {
+  local tries=0
+  until DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout="$APT_WAIT" -y -q "$@"; do
+    tries=$((tries + 1))
+    # `update` doesn't wait for its own lock, so it is tried again.
+    [ "$tries" -lt 4 ] || return 1
+    echo "trying again in 10 s"
+    sleep 10
+  done
+}
+apt_install() {
+  apt update && apt install --no-install-recommends "$@"
+}
+
+need_rust() {
+  if ! have cargo || ! have rustc; then
+    die "no Rust here. Get it with rustup, as https://rustup.rs says, open a new shell, and run this again."
+  fi
+  if ! have rustup; then
+    warn "no rustup here: this Rust's own target for $WASM_TARGET is used if it has one. rustup is at https://rustup.rs"
+  fi
+  have npm || die "no npm here. Install Node with npm (https://nodejs.org or your system's package), and run this again."
+}
+
+install_packages() {
+  local started missing
+  started=$(now_ms)
+  mapfile -t missing < <(missing_packages)
+  if [ "${#missing[@]}" -eq 0 ]; then
+    ok "Debian packages: all there"
+    did "system packages" "$started" "there already"
+    return
+  fi
+  step "system packages: ${missing[*]}"
+  if is_root_on_debian; then
+    run_logged apt apt_install "${missing[@]}" || die "apt-get could not install: ${missing[*]}"
+    did "system packages" "$started" "installed ${missing[*]}"
+  else
+    warn "install these with your system's package manager: ${missing[*]} (shellcheck and chromium are for ./scripts/test.sh only)"
+    did "system packages" "$started" "NOT installed: ${missing[*]}"
+  fi
+}
+
+# Debian's compiler for WebAssembly as a rustup toolchain: its packages carry no
+# std for the target, so that is built here, once, from the packaged source.
+install_distro_toolchain() {
+  local libdir prefix
+  is_root_on_debian || die "rustup could not add the target $WASM_TARGET, and the way around it needs root on Debian.
+       Try again when rustup can reach its server: rustup target add $WASM_TARGET"
+  have rustup || die "the way around rustup's target needs rustup itself, to link Debian's compiler. Get it from https://rustup.rs"
+  if ! have /usr/bin/rustc || ! have /usr/bin/cargo || ! have /usr/bin/lld-22 || [ ! -d /usr/lib/rustlib/src/rust/library ]; then
+    step "Debian's compiler: rustc-web cargo-web rust-web-src lld-22"
+    run_logged apt-rust apt_install rustc-web cargo-web rust-web-src lld-22 || die "apt-get could not install Debian's compiler"
+  fi
+  # rustc calls the linker for WebAssembly by this name.
+  ln -sf /usr/bin/lld-22 "$TOOLS_DIR/bin/rust-lld"
+  prefix=$(/usr/bin/rustc --print sysroot)
+  libdir=$(/usr/bin/rustc --print target-libdir --target "$WASM_TARGET")
+  if ! distro_std_current; then
+    step "std for $WASM_TARGET, built with Debian's compiler"
+    run_logged build-std build_std "$libdir" || die "could not build std for $WASM_TARGET"
+  fi
+  rustup toolchain link "$DISTRO_TOOLCHAIN" "$prefix"
+}
+
+# build_std LIBDIR
+build_std() {
+  local libdir=$1 dir
+  dir=$(mktemp -d)
+  # A function that run_logged started in a subshell: this trap is that shell's.
+  trap 'rm -rf "$dir"' EXIT
+  mkdir -p "$dir/src"
+  printf '[package]\nname = "std_for_wasm"\nversion = "0.0.0"\nedition = "2021"\n\n[workspace]\n' >"$dir/Cargo.toml"
+  printf '#![no_std]\n' >"$dir/src/lib.rs"
+  (
+    cd "$dir"
+    env -u RUSTUP_TOOLCHAIN -u RUSTFLAGS -u CARGO_ENCODED_RUSTFLAGS \
+      PATH="/usr/bin:/bin:$PATH" RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR="$dir/target" \
+      /usr/bin/cargo build --release -Z build-std=std,panic_abort,panic_unwind,test --target "$WASM_TARGET"
+  ) || return 1
+  rm -rf "$libdir"
+  mkdir -p "$libdir"
+  rm -f "$dir/target/$WASM_TARGET/release/deps/"libstd_for_wasm-*
+  cp "$dir/target/$WASM_TARGET/release/deps/"*.rlib "$libdir/"
+  /usr/bin/rustc -vV >"$(distro_std_stamp "$libdir")"
+}
+
+install_target() {
+  local started chosen
+  started=$(now_ms)
+  if $force_distro; then
+    echo "$DISTRO_TOOLCHAIN" >"$TOOLS_DIR/wasm-toolchain"
+  fi
+  if wasm_present; then
+    chosen=$(wasm_toolchain)
+    ok "target $WASM_TARGET: there, in the toolchain '$chosen'"
+    did "target $WASM_TARGET" "$started" "there already ($chosen)"
+    return
+  fi
+  step "target $WASM_TARGET"
+  if ! $force_distro && have rustup; then
+    info "rustup target add $WASM_TARGET, for at most $RUSTUP_TIMEOUT s"
+    if run_logged rustup-target with_timeout "$RUSTUP_TIMEOUT" rustup target add "$WASM_TARGET" && toolchain_has_wasm ""; then
+      rm -f "$TOOLS_DIR/wasm-toolchain"
+      ok "added by rustup"
+      did "target $WASM_TARGET" "$started" "added by rustup"
+      return
+    fi
+    warn "rustup could not add it; Debian's compiler is used instead"
+  fi
+  install_distro_toolchain
+  echo "$DISTRO_TOOLCHAIN" >"$TOOLS_DIR/wasm-toolchain"
+  wasm_present || die "Debian's compiler is installed, but still does not find std for $WASM_TARGET"
+  ok "Debian's compiler is linked as the toolchain '$DISTRO_TOOLCHAIN'"
+  did "target $WASM_TARGET" "$started" "Debian's compiler, std built here"
+}
+
+install_npm() {
+  local started
+  started=$(now_ms)
+  if npm_present; then
+    ok "npm packages: all there"
+    did "npm packages" "$started" "there already"
+    return
+  fi
+  step "npm packages: npm ci"
+  rm -f "$TOOLS_DIR/npm.stamp"
+  run_logged npm npm ci --no-audit --no-fund || die "npm ci failed"
+  npm_wanted >"$TOOLS_DIR/npm.stamp"
+  did "npm packages" "$started" "installed"
+}
+
+# cargo_install CRATE VERSION BINARY [ARG…]
+#
+# The two helpers run for a second or two in a build, and take minutes to
+# compile: so they are compiled as quickly as rustc can, with a little
+# optimisation only where wasm-bindgen spends its time.
+cargo_install() {
+  local crate=$1 version=$2 binary=$3
+  shift 3
+  local args=(install "$crate" --version "=$version" --bin "$binary" --root "$TOOLS_DIR" --no-track --force
+    --target-dir "$TOOLS_DIR/target" "$@")
+  local profile=(CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_DEBUG=0 CARGO_PROFILE_RELEASE_LTO=off
+    CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_STRIP=debuginfo)
+  # The crate's own lock file first. A registry that doesn't have one of its
+  # versions (yet) gets the nearest that it has.
+  (cd / && env "${profile[@]}" cargo "${args[@]}" --locked) ||
+    (cd / && env "${profile[@]}" cargo "${args[@]}")
+}
+
+install_cargo_tool() {
+  local started binary=$1 version=$2 crate=$3
+  started=$(now_ms)
+  shift 3
+  if cargo_tool_present "$binary" "$version"; then
+    ok "$binary $version: there"
+    did "$binary $version" "$started" "there already"
+    return
+  fi
+  step "$binary $version: cargo install, about a minute on two cores"
+  run_logged "$binary" cargo_install "$crate" "$version" "$binary" "$@" || die "could not install $binary"
+  cargo_tool_present "$binary" "$version" || die "$binary was installed, but .tools/bin/$binary is not version $version"
+  did "$binary $version" "$started" "installed"
+}
+
+need_rust
+install_packages
+install_target
+install_npm
+install_cargo_tool worker-build "$WORKER_BUILD_VERSION" worker-build
+# Without its TLS: that is for a test runner that is not installed here.
+install_cargo_tool wasm-bindgen "$WASM_BINDGEN_VERSION" wasm-bindgen-cli --no-default-features
+# What the two shared while they were compiled: not needed again.
+rm -rf "$TOOLS_DIR/target"
+
+step "setup done in $(since "$started_all")"
+printf '%s' "$SUMMARY" >&2

@@ -250,11 +250,13 @@ function write() {
   const target = document.querySelector("input[name=target]:checked").value
   const link = $("link").value
   $("sentence").value = link && SAY[target](link)
-  $("hint").textContent = HINTS[target]
+  $("sentence").classList.toggle("prose", target !== "curl")
+  $("hint").textContent = link && HINTS[target]
 }
 
 async function copy(button, text, field) {
   const label = (button.dataset.label ??= button.textContent)
+  button.textContent = label
   let done = true
   try {
     await navigator.clipboard.writeText(text) // missing outside https and localhost

@@ -1,0 +1,427 @@
+/** The page end to end: a real browser, a real relay, and an agent that has only the link. */
+
+import assert from "node:assert/strict"
+import { join } from "node:path"
+import { after, before, test } from "node:test"
+import { ARTIFACTS, agent, connect, linkOf, newPage, pixels, startBrowser, startRelay, state } from "./relay.mjs"
+
+let relay, browser
+before(async () => {
+  relay = await startRelay()
+  browser = await startBrowser()
+})
+after(async () => {
+  await browser?.close()
+  await relay?.stop()
+})
+
+const open = async (t, options) => {
+  const page = await newPage(t, browser, options)
+  await page.goto(relay.url)
+  await page.locator("#swatches input").first().waitFor({ state: "attached" })
+  return page
+}
+
+test("an agent that has only the link reads the briefing and paints", async (t) => {
+  const page = await open(t)
+  await state(page, "offline")
+  const link = await connect(page)
+  assert.match(link, new RegExp(`^${relay.url}/v1/t/[a-z][a-z0-9]*_[0-9A-Z]{8}_[\\w-]{22}/agents\\.md$`))
+  await state(page, "connected")
+  const ai = agent(link)
+
+  const briefing = await ai.get("/agents.md")
+  assert.equal(briefing.status, 200)
+  assert.match(briefing.type, /^text\/markdown/)
+  assert.match(briefing.text, /# Pixel canvas/)
+  assert.match(briefing.text, /tools\.json/, "the relay's preamble is there")
+  const { json: listed } = await ai.get("/tools.json")
+  assert.equal(listed.app.id, "as_app_anon")
+  assert.deepEqual(listed.tools.map(({ method, path }) => `${method} ${path}`),
+    ["POST /set_pixel", "POST /set_pixels", "POST /fill_rect", "POST /clear", "GET /get_grid"])
+  for (const tool of listed.tools) assert.equal(tool.input_schema.type, "object", tool.path)
+
+  const expected = await pixels(page)
+  assert.deepEqual((await ai.get("/get_grid")).json, { width: 32, height: 32, grid: expected })
+
+  assert.deepEqual((await ai.post("/set_pixel", { x: 31, y: 0, color: "#F0a" })).json, { ok: true, painted: 1 })
+  expected[0][31] = "#ff00aa"
+  assert.deepEqual(await pixels(page), expected)
+
+  const dots = [{ x: 0, y: 31, color: "#123456" }, { x: 5, y: 5, color: "#abc" }, { x: 5, y: 5, color: "#ABCDEF" }]
+  assert.equal((await ai.post("/set_pixels", { pixels: dots })).json.painted, 3)
+  expected[31][0] = "#123456"
+  expected[5][5] = "#abcdef"
+  assert.deepEqual(await pixels(page), expected)
+
+  assert.equal((await ai.post("/fill_rect", { x: 30, y: 2, w: 2, h: 3, color: "#00ff00" })).json.painted, 6)
+  for (const y of [2, 3, 4]) expected[y][30] = expected[y][31] = "#00ff00"
+  assert.deepEqual(await pixels(page), expected)
+  assert.deepEqual((await ai.get("/get_grid")).json.grid, expected)
+
+  const all = expected.flatMap((row, y) => row.map((_, x) => ({ x, y, color: (x + y) % 2 ? "#000000" : "#ffffff" })))
+  assert.equal((await ai.post("/set_pixels", { pixels: all })).json.painted, 1024)
+  assert.deepEqual((await pixels(page)).flat(), all.map(({ color }) => color))
+
+  for (const [body, color] of [[{ color: "#2b2157" }, "#2b2157"], [{}, "#ffffff"], ["", "#ffffff"]]) {
+    assert.equal((await ai.post("/clear", body)).status, 200)
+    assert.deepEqual(new Set((await pixels(page)).flat()), new Set([color]))
+  }
+  await page.locator("#calls li").nth(8).waitFor()
+  assert.match(await page.locator("#calls li").first().innerText(), /POST \/clear/)
+  await page.waitForFunction(() => /white|#ffffff/.test(document.getElementById("canvas-text").textContent))
+})
+
+const pixel = { x: 1, y: 1, color: "#ff0000" }
+const BAD = [
+  ["/set_pixel", "", /body is empty/],
+  ["/set_pixel", "{", /body is not valid JSON/],
+  ["/set_pixel", "[1]", /body is an array/],
+  ["/set_pixel", "null", /body is null/],
+  ["/set_pixel", '"x"', /body is "x"/],
+  ["/set_pixel", "[".repeat(30_000) + "]".repeat(30_000), /body is an array/],
+  ["/set_pixel", { y: 1, color: "#fff" }, /x is missing.* 0 to 31/],
+  ["/set_pixel", { ...pixel, x: 32 }, /x is 32.* 0 to 31/],
+  ["/set_pixel", { ...pixel, x: -1 }, /x is -1/],
+  ["/set_pixel", { ...pixel, y: 1.5 }, /y is 1\.5/],
+  ["/set_pixel", { ...pixel, y: "1" }, /y is "1"/],
+  ["/set_pixel", '{"x":1e999,"y":1,"color":"#fff"}', /x is Infinity/],
+  ["/set_pixel", { ...pixel, color: "red" }, /color is "red".*#rrggbb/],
+  ["/set_pixel", { ...pixel, color: "#ff" }, /color is "#ff"/],
+  ["/set_pixel", { ...pixel, color: "#ff000080" }, /color is "#ff000080"/],
+  ["/set_pixel", { ...pixel, color: "#fff\n" }, /color is "#fff\\n"/],
+  ["/set_pixel", { ...pixel, color: null }, /color is null/],
+  ["/set_pixel", { ...pixel, color: { r: 1 } }, /color is an object/],
+  ["/set_pixel", { ...pixel, color: "🎨".repeat(40) }, /color is "🎨/],
+  ["/set_pixel", '{"x":1,"y":1,"color":"\\ud83c"}', /color is /],
+  ["/set_pixel", { ...pixel, alpha: 1 }, /unknown field "alpha".*x, y, color/],
+  ["/set_pixel", '{"x":1,"y":1,"color":"#fff","__proto__":1}', /unknown field "__proto__"/],
+  ["/set_pixels", {}, /pixels is missing/],
+  ["/set_pixels", { pixels: {} }, /pixels is an object/],
+  ["/set_pixels", { pixels: [] }, /pixels has 0 entries.* 1 to 1024/],
+  ["/set_pixels", { pixels: Array(1025).fill(pixel) }, /pixels has 1025 entries.* 1 to 1024/],
+  ["/set_pixels", { pixels: [pixel, { ...pixel, y: 32 }] }, /pixels\[1\]\.y is 32/],
+  ["/set_pixels", { pixels: [pixel, [1, 1, "#fff"]] }, /pixels\[1\] is an array/],
+  ["/set_pixels", { pixels: [pixel], color: "#fff" }, /unknown field "color"/],
+  ["/fill_rect", { ...pixel, w: 2 }, /h is missing.* 1 to 32/],
+  ["/fill_rect", { ...pixel, w: 0, h: 1 }, /w is 0/],
+  ["/fill_rect", { ...pixel, w: 33, h: 1 }, /w is 33/],
+  ["/fill_rect", { ...pixel, w: 32, h: 1 }, /x \+ w is 33.*at most 31/],
+  ["/fill_rect", { ...pixel, w: 1, h: 32 }, /y \+ h is 33.*at most 31/],
+  ["/clear", { colour: "#fff" }, /unknown field "colour".*color/],
+  ["/clear", { color: "#ggg" }, /color is "#ggg"/],
+  ["/clear", "[]", /body is an array/],
+]
+
+test("bad input gets 400 with the field and its limits, and changes nothing", async (t) => {
+  const page = await open(t)
+  const ai = agent(await connect(page))
+  const untouched = await pixels(page)
+  for (const [path, body, message] of BAD) {
+    const what = `${path} ${typeof body === "string" ? body.slice(0, 60) : JSON.stringify(body).slice(0, 60)}`
+    const { status, json } = await ai.post(path, body)
+    assert.equal(status, 400, what)
+    assert.equal(json.error.code, "bad_input", what)
+    assert.match(json.error.message, message, what)
+  }
+  assert.deepEqual(await pixels(page), untouched)
+  assert.equal((await ai.post("/no_such_tool", {})).status, 404)
+  await page.locator('#calls li[data-ok="false"]').first().waitFor()
+})
+
+test("a revoked link is dead, a new one works", async (t) => {
+  const page = await open(t)
+  const old = await connect(page)
+  await page.click("#revoke")
+  await page.locator("#no-link").waitFor()
+  const answer = await agent(old).get("/agents.md")
+  assert.equal(answer.status, 401)
+  assert.equal(answer.json.error.code, "token_invalid")
+  await page.click("#new-link")
+  const fresh = await linkOf(page, old)
+  assert.equal((await agent(fresh).get("/get_grid")).status, 200)
+  assert.equal((await agent(old).get("/get_grid")).status, 401)
+})
+
+test("a reload keeps the link, the picture, and no token in storage or address", async (t) => {
+  const page = await open(t)
+  const link = await connect(page)
+  await agent(link).post("/set_pixel", { x: 3, y: 3, color: "#00ff00" })
+  await page.waitForFunction(() => sessionStorage.getItem("agent-socket.picture")?.includes("#00ff00"))
+  const token = link.split("/").at(-2)
+  const kept = await page.evaluate(() => JSON.stringify({ ...sessionStorage, ...localStorage }) + location.href + document.cookie)
+  assert.ok(!kept.includes(token.split("_").at(-1)), "the token is kept nowhere")
+
+  await page.reload()
+  assert.equal(await linkOf(page), link)
+  await state(page, "connected")
+  assert.equal((await pixels(page))[3][3], "#00ff00")
+  assert.equal((await agent(link).post("/set_pixel", { x: 4, y: 3, color: "#0000ff" })).status, 200)
+  assert.equal((await pixels(page))[3][4], "#0000ff")
+  assert.ok(!page.url().includes(token))
+})
+
+test("disconnect ends the session, connecting again makes another", async (t) => {
+  const page = await open(t)
+  const old = await connect(page)
+  await page.click("#disconnect")
+  await state(page, "offline")
+  const gone = await agent(old).get("/agents.md")
+  assert.equal(gone.status, 503)
+  assert.equal(gone.json.error.code, "app_offline")
+  assert.equal(await page.evaluate(() => sessionStorage.getItem("agent-socket.session")), null)
+  await page.reload()
+  await state(page, "offline")
+  const fresh = await connect(page)
+  assert.notEqual(fresh.split("/").at(-2).split("_")[1], old.split("/").at(-2).split("_")[1])
+  assert.equal((await agent(fresh).get("/get_grid")).status, 200)
+})
+
+/** Puts a switch between page and relay: `cut()` drops the line, `gate` holds new ones back. */
+async function withSwitch(page) {
+  const line = { gate: Promise.resolve(), cut: null }
+  await page.routeWebSocket(/\/v1\/_ws/, async (ws) => {
+    await line.gate
+    const server = ws.connectToServer()
+    line.cut = async () => {
+      await server.close()
+      await ws.close({ code: 1012 })
+    }
+  })
+  return line
+}
+
+test("after a blip the same link goes on", async (t) => {
+  const page = await newPage(t, browser)
+  const line = await withSwitch(page)
+  await page.goto(relay.url)
+  const link = await connect(page)
+  let openGate
+  line.gate = new Promise((resolve) => { openGate = resolve })
+  await line.cut()
+  await state(page, "reconnecting")
+  assert.equal((await agent(link).get("/agents.md")).status, 200, "the briefing is served while the app is away")
+  openGate()
+  await state(page, "connected")
+  assert.equal((await agent(link).get("/get_grid")).status, 200)
+  assert.equal(await page.inputValue("#link"), link)
+})
+
+test("a link revoked while away is dead after the resume", async (t) => {
+  const page = await newPage(t, browser)
+  const line = await withSwitch(page)
+  await page.goto(relay.url)
+  const link = await connect(page)
+  let openGate
+  line.gate = new Promise((resolve) => { openGate = resolve })
+  await line.cut()
+  await state(page, "reconnecting")
+  await page.click("#revoke")
+  openGate()
+  await state(page, "connected")
+  assert.equal((await agent(link).get("/agents.md")).status, 401)
+  await page.locator("#no-link").waitFor()
+})
+
+test("when the relay lost the session, the page says that the link changed", async (t) => {
+  const page = await newPage(t, browser)
+  const line = await withSwitch(page)
+  await page.goto(relay.url)
+  const old = await connect(page)
+  const saved = await page.evaluate(() => JSON.parse(sessionStorage.getItem("agent-socket.session")))
+  let openGate
+  line.gate = new Promise((resolve) => { openGate = resolve })
+  await line.cut()
+  await state(page, "reconnecting")
+  await endFromOutside(saved)
+  openGate()
+  const fresh = await linkOf(page, old)
+  await state(page, "connected")
+  await page.locator("#notice", { hasText: "the link changed" }).waitFor()
+  assert.equal((await agent(fresh).get("/get_grid")).status, 200)
+  assert.equal((await agent(old).get("/get_grid")).status, 503)
+})
+
+test("disconnect while away ends the session as soon as the relay is back", async (t) => {
+  const page = await newPage(t, browser)
+  const line = await withSwitch(page)
+  await page.goto(relay.url)
+  const link = await connect(page)
+  let openGate
+  line.gate = new Promise((resolve) => { openGate = resolve })
+  await line.cut()
+  await state(page, "reconnecting")
+  await page.click("#disconnect")
+  await state(page, "ending")
+  openGate()
+  await state(page, "offline")
+  assert.equal((await agent(link).get("/agents.md")).status, 503)
+})
+
+/** Ends a session as its app would from elsewhere. */
+function endFromOutside({ sessionId, secret }) {
+  const ws = new WebSocket(`${relay.url.replace(/^http/, "ws")}/v1/_ws?session=${sessionId}`)
+  return new Promise((resolve, reject) => {
+    ws.onopen = () => ws.send(JSON.stringify({ type: "end", sessionId, secret }))
+    ws.onmessage = ({ data }) => (JSON.parse(data).ok ? resolve() : reject(new Error(data)))
+    ws.onerror = () => reject(new Error("the socket failed"))
+  })
+}
+
+test("a duplicated tab leaves the session to its owner", async (t) => {
+  const page = await open(t)
+  const link = await connect(page)
+  const [twin] = await Promise.all([page.context().waitForEvent("page"), page.evaluate(() => { window.open("/") })])
+  await twin.locator("#notice", { hasText: "stays with that tab" }).waitFor()
+  await state(twin, "offline")
+  assert.notEqual(await connect(twin), link)
+  await state(page, "connected")
+  assert.equal((await agent(link).get("/get_grid")).status, 200)
+})
+
+test("everything works from the keyboard", async (t) => {
+  const page = await open(t)
+  const tabTo = async (id) => {
+    for (let i = 0; i < 60; i++) {
+      if (await page.evaluate(() => document.activeElement.id) === id) return
+      await page.keyboard.press("Tab")
+    }
+    assert.fail(`Tab never reached #${id}`)
+  }
+  await tabTo("connect")
+  await page.keyboard.press("Enter")
+  const link = await linkOf(page)
+  await page.waitForFunction(() => document.activeElement.id === "link")
+  await tabTo("copy-link")
+  await tabTo("board")
+  await page.keyboard.press("ArrowRight")
+  await page.keyboard.press("ArrowDown")
+  await page.keyboard.press("Space")
+  assert.match(await page.locator("#cell").textContent(), /x 17, y 5, coral/)
+  assert.equal((await pixels(page))[5][17], "#ff5d5d")
+  await page.keyboard.press("Shift+ArrowLeft")
+  assert.equal((await pixels(page))[5][16], "#ff5d5d")
+
+  await page.locator("#connect").or(page.locator("#live")).first().evaluate(() => document.activeElement.blur())
+  await tabTo("disconnect")
+  await page.keyboard.press("Enter")
+  await state(page, "offline")
+  assert.equal(await page.evaluate(() => document.activeElement.id), "connect")
+  assert.equal((await agent(link).get("/agents.md")).status, 503)
+})
+
+test("a person paints along with the mouse, and the agent sees it", async (t) => {
+  const page = await open(t)
+  const ai = agent(await connect(page))
+  const box = await page.locator("#canvas").boundingBox()
+  const at = (x, y) => [box.x + ((x + 0.5) / 32) * box.width, box.y + ((y + 0.5) / 32) * box.height]
+  await page.locator('#swatches input[aria-label="sky blue"]').check({ force: true })
+  await page.mouse.move(...at(2, 1))
+  await page.mouse.down()
+  await page.mouse.move(...at(6, 1))
+  await page.mouse.up()
+  const { grid } = (await ai.get("/get_grid")).json
+  assert.deepEqual(grid[1].slice(2, 7), Array(5).fill("#57c7ff"))
+  assert.deepEqual(grid, await pixels(page))
+})
+
+test("the link and the text are copied, also without the clipboard API", async (t) => {
+  for (const missing of [false, true]) {
+    const page = await newPage(t, browser, missing ? {} : { permissions: ["clipboard-read", "clipboard-write"] })
+    if (missing) await page.addInitScript(() => { Object.defineProperty(navigator, "clipboard", { value: undefined }) })
+    await page.goto(relay.url)
+    const link = await connect(page)
+    const pasted = async () => {
+      await page.evaluate(() => {
+        document.getElementById("paste")?.remove()
+        const field = document.createElement("textarea")
+        field.id = "paste"
+        document.body.append(field)
+        field.focus()
+      })
+      await page.keyboard.press("Control+V")
+      return page.inputValue("#paste")
+    }
+    await page.click("#copy-link")
+    await page.locator("#copy-link", { hasText: "Copied" }).waitFor()
+    assert.equal(await pasted(), link)
+    for (const target of ["chat", "terminal", "curl"]) {
+      await page.locator(`input[name=target][value=${target}]`).check({ force: true })
+      await page.click("#copy-sentence")
+      await page.locator("#copy-sentence", { hasText: "Copied" }).waitFor()
+      const text = await pasted()
+      assert.equal(text, await page.inputValue("#sentence"))
+      assert.ok(text.includes(link.replace("agents.md", "")), text)
+    }
+  }
+})
+
+test("the example for developers runs as it stands", async (t) => {
+  // A page that the test makes up has no address, so Chromium asks before it may reach loopback.
+  const page = await open(t, { permissions: ["local-network-access"] })
+  const snippet = await page.locator("#snippet").textContent()
+  await page.route("**/example.html", (route) => route.fulfill({ contentType: "text/html", body: snippet }))
+  await page.goto(`${relay.url}/example.html`)
+  const output = page.locator("output", { hasText: "/agents.md" })
+  const ai = agent(await output.textContent())
+  assert.deepEqual((await ai.post("/add", { text: "milk" })).json, { items: 1 })
+  assert.equal(await page.locator("li").textContent(), "milk")
+  const broken = await ai.post("/add", "not JSON")
+  assert.equal(broken.status, 500)
+  assert.equal(broken.json.error.code, "handler_error")
+})
+
+test("privacy, robots, unknown routes, headers", async (t) => {
+  const page = await newPage(t, browser)
+  await page.goto(`${relay.url}/privacy`)
+  assert.equal(await page.locator("h1").innerText(), "Privacy")
+  await page.goto(relay.url)
+  await page.locator(".bar a[href='/privacy']").first().click()
+  await page.locator("h1", { hasText: "Privacy" }).waitFor()
+
+  const robots = await fetch(`${relay.url}/robots.txt`)
+  assert.match(await robots.text(), /User-agent: \*\nDisallow: \/v1\//)
+  assert.match((await fetch(`${relay.url}/favicon.svg`)).headers.get("content-type"), /^image\/svg\+xml/)
+  for (const path of ["/no-such-page", "/v1/nothing", "/_headers"]) {
+    const answer = await fetch(relay.url + path)
+    assert.equal(answer.status, 404, path)
+    assert.match(answer.headers.get("content-type"), /^application\/json/, path)
+    assert.equal((await answer.json()).error.code, "not_found", path)
+  }
+  for (const path of ["/", "/privacy", "/client.js"]) {
+    const { headers } = await fetch(relay.url + path)
+    const policy = headers.get("content-security-policy") ?? ""
+    for (const part of ["default-src 'none'", "script-src 'self'", "style-src 'self'", "connect-src 'self'", "frame-ancestors 'none'"])
+      assert.ok(policy.includes(part), `${path}: ${part}`)
+    assert.ok(!policy.includes("unsafe"), path)
+    assert.equal(headers.get("x-content-type-options"), "nosniff", path)
+    assert.equal(headers.get("referrer-policy"), "no-referrer", path)
+  }
+})
+
+test("screenshots: light, dark, phone; nothing runs over the edge", async (t) => {
+  const looks = [
+    ["light", { colorScheme: "light" }],
+    ["dark", { colorScheme: "dark" }],
+    ["phone", { colorScheme: "light", viewport: { width: 360, height: 740 } }],
+    ["phone-dark", { colorScheme: "dark", viewport: { width: 360, height: 740 }, reducedMotion: "reduce" }],
+    ["small", { viewport: { width: 320, height: 560 } }],
+    ["wide", { viewport: { width: 1920, height: 1080 } }],
+  ]
+  for (const [name, options] of looks) {
+    const page = await open(t, options)
+    const shot = (step) => page.screenshot({ path: join(ARTIFACTS, `page-${name}-${step}.png`), fullPage: step === "connected" })
+    await shot("first")
+    const ai = agent(await connect(page))
+    await ai.get("/get_grid")
+    await ai.post("/fill_rect", { x: 25, y: 2, w: 3, h: 4, color: "#fff6dc" })
+    await ai.post("/set_pixel", { x: 32, y: 2, color: "#fff6dc" })
+    await page.locator("#calls li").nth(2).waitFor()
+    await page.waitForFunction(() => document.getElementById("flash").getAnimations().length === 0)
+    await shot("connected")
+    const [content, window] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth])
+    assert.ok(content <= window, `${name}: ${content} px in ${window} px`)
+    await page.goto(`${relay.url}/privacy`)
+    await shot("privacy")
+  }
+})

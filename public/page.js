@@ -308,7 +308,7 @@ setUpPalette()
 setUpBoard()
 describe()
 $("connect").addEventListener("click", () => { start(); $("live").focus() })
-$("new-link").addEventListener("click", mint)
+$("new-link").addEventListener("click", () => { notice(""); mint() })
 $("disconnect").addEventListener("click", () => session?.close())
 $("revoke").addEventListener("click", async () => {
   const { token } = session.links.at(-1)

@@ -67,14 +67,14 @@ export function startBrowser() {
 }
 
 /** A page in a context of its own; when the test ends it must have logged no error. */
-export async function newPage(t, browser, { expectErrors = false, ...options } = {}) {
+export async function newPage(t, browser, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options })
   context.setDefaultTimeout(15_000)
   const errors = []
   context.on("page", (page) => watch(page, errors))
   t.after(async () => {
     await context.close()
-    if (!expectErrors) assert.deepEqual(errors, [], "the page logs no error")
+    assert.deepEqual(errors, [], "the page logs no error")
   })
   return context.newPage()
 }

@@ -312,12 +312,10 @@ $("new-link").addEventListener("click", () => { notice(""); mint() })
 $("disconnect").addEventListener("click", () => session?.close())
 $("revoke").addEventListener("click", async () => {
   const { token } = session.links.at(-1)
-  try {
-    await session.revokeAgentToken(token)
-    notice("The link was revoked: whoever has it can no longer read or paint.")
-  } catch {
-    notice("The link will be revoked as soon as the relay can be reached.")
-  }
+  const away = session.state !== "connected"
+  const failed = await session.revokeAgentToken(token).then(() => false, () => true)
+  notice(away || failed ? "The link will be revoked as soon as the relay can be reached."
+    : "The link was revoked: whoever has it can no longer read or paint.")
   $("live").focus()
 })
 for (const input of document.querySelectorAll("input[name=target]")) input.addEventListener("change", write)

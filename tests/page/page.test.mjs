@@ -217,6 +217,7 @@ test("a link revoked while away is dead after the resume", async (t) => {
   await line.cut()
   await state(page, "reconnecting")
   await page.click("#revoke")
+  await page.locator("#notice", { hasText: "will be revoked" }).waitFor()
   openGate()
   await state(page, "connected")
   assert.equal((await agent(link).get("/agents.md")).status, 401)

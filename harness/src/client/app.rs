@@ -1,0 +1,617 @@
+//! An app: a WebSocket that registers and answers calls.
+//!
+//! A task of its own holds the socket, so that frames are read (and answered by
+//! a handler) while the scenario does something else. **Dropping an [`App`]
+//! drops its connection without a close frame**, as a laptop's sleep does.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use agent_socket_protocol::limits::HEARTBEAT_PING;
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::{Instant, timeout};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::{Error as WsError, Message};
+
+use super::PATIENCE;
+use super::agent::{Agent, Http};
+use super::response::Response;
+use crate::check::{accepted, equal, text};
+use crate::transcript::Transcript;
+
+/// Answers a `tool_call` frame; `None` leaves it to the scenario.
+pub type Handler = Arc<dyn Fn(&Value) -> Option<Value> + Send + Sync>;
+
+/// What opens a session again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// Session id.
+    pub session: String,
+    /// Resume secret.
+    pub secret: String,
+}
+
+/// Where an app connects, and as what.
+#[derive(Clone)]
+pub struct Dial {
+    /// Host and port.
+    pub authority: String,
+    /// Path and query of the upgrade.
+    pub target: String,
+    /// `Origin`, if any.
+    pub origin: Option<String>,
+    /// Where it is noted.
+    pub log: Transcript,
+    /// The client for the agents it makes.
+    pub http: Http,
+}
+
+/// What the socket brought.
+enum Inbound {
+    Text(String),
+    Closed { code: u16, reason: String },
+    Gone(String),
+}
+
+/// What the scenario wants of the socket.
+enum Command {
+    Send(Message),
+    Reset,
+}
+
+/// An app's socket.
+pub struct App {
+    dial: Dial,
+    commands: UnboundedSender<Command>,
+    inbox: UnboundedReceiver<Inbound>,
+    /// Frames that came while a reply was waited for.
+    backlog: VecDeque<String>,
+    handler: Arc<Mutex<Option<Handler>>>,
+    next_id: u64,
+    credentials: Option<Credentials>,
+}
+
+impl App {
+    /// Opens a socket. An upgrade that the rate limit refuses is tried again,
+    /// since a given relay may have one.
+    ///
+    /// # Errors
+    /// If the upgrade is refused.
+    pub async fn open(dial: Dial) -> Result<Self> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match Self::try_open(&dial).await? {
+                Ok(app) => return Ok(app),
+                Err(refusal) if refusal.status == 429 && Instant::now() < deadline => {
+                    // The limit's window is 10 s; there is no event to wait for.
+                    tokio::time::sleep(Duration::from_secs(2)).await;
+                }
+                Err(refusal) => bail!("the upgrade was refused: {refusal}"),
+            }
+        }
+    }
+
+    /// Opens a socket, or hands back the response that refused the upgrade.
+    ///
+    /// # Errors
+    /// If there is neither.
+    pub async fn try_open(dial: &Dial) -> Result<Result<Self, Response>> {
+        let url = format!("ws://{}{}", dial.authority, dial.target);
+        let mut request = url.as_str().into_client_request().context("the URL")?;
+        if let Some(origin) = &dial.origin {
+            let origin = origin.parse().context("the Origin header")?;
+            request.headers_mut().insert("origin", origin);
+        }
+        dial.log.log("app  ", &format!("→ upgrade {}", dial.target));
+        let stream = TcpStream::connect(&dial.authority)
+            .await
+            .with_context(|| format!("connecting to {}", dial.authority))?;
+        stream
+            .set_nodelay(true)
+            .context("switching Nagle's algorithm off")?;
+        let handshake = tokio_tungstenite::client_async(request, stream);
+        match timeout(PATIENCE, handshake).await.context("the upgrade")? {
+            Ok((socket, _)) => Ok(Ok(Self::start(dial.clone(), socket))),
+            Err(WsError::Http(refusal)) => {
+                let refusal = refusal_of(&dial.target, *refusal);
+                dial.log.log("app  ", &format!("← {refusal}"));
+                Ok(Err(refusal))
+            }
+            Err(error) => Err(anyhow!(error).context(format!("upgrade of {}", dial.target))),
+        }
+    }
+
+    fn start(dial: Dial, socket: WebSocketStream<TcpStream>) -> Self {
+        let (commands, received) = unbounded_channel();
+        let (sender, inbox) = unbounded_channel();
+        let handler = Arc::new(Mutex::new(None));
+        let line = Line {
+            socket,
+            log: dial.log.clone(),
+            handler: handler.clone(),
+            inbox: sender,
+        };
+        tokio::spawn(line.run(received));
+        Self {
+            dial,
+            commands,
+            inbox,
+            backlog: VecDeque::new(),
+            handler,
+            next_id: 0,
+            credentials: None,
+        }
+    }
+
+    /// Sends any message.
+    pub fn send_message(&self, message: Message) {
+        // It fails only when the socket is gone, which the inbox tells.
+        let _ = self.commands.send(Command::Send(message));
+    }
+
+    /// Sends a text as it is.
+    pub fn send_text(&self, text: impl Into<String>) {
+        self.send_message(Message::text(text.into()));
+    }
+
+    /// Sends a frame.
+    pub fn send(&self, frame: &Value) {
+        self.send_text(frame.to_string());
+    }
+
+    /// The next frame, as it came.
+    ///
+    /// # Errors
+    /// If the socket is closed or nothing comes.
+    pub async fn next_text(&mut self) -> Result<String> {
+        if let Some(text) = self.backlog.pop_front() {
+            return Ok(text);
+        }
+        match self.inbound().await? {
+            Inbound::Text(text) => Ok(text),
+            Inbound::Closed { code, reason } => {
+                bail!("expected a frame, but the socket was closed {code} {reason:?}")
+            }
+            Inbound::Gone(why) => bail!("expected a frame, but the connection is gone: {why}"),
+        }
+    }
+
+    async fn inbound(&mut self) -> Result<Inbound> {
+        timeout(PATIENCE, self.inbox.recv())
+            .await
+            .with_context(|| format!("nothing came within {PATIENCE:?}"))?
+            .context("the connection is gone")
+    }
+
+    /// The next frame.
+    ///
+    /// # Errors
+    /// If the socket is closed or nothing comes.
+    pub async fn next(&mut self) -> Result<Value> {
+        parse(&self.next_text().await?)
+    }
+
+    /// The next frame, which is of this type.
+    ///
+    /// # Errors
+    /// If it is of another.
+    pub async fn expect(&mut self, frame_type: &str) -> Result<Value> {
+        let frame = self
+            .next()
+            .await
+            .with_context(|| format!("waiting for `{frame_type}`"))?;
+        equal(&format!("type of {frame}"), &frame["type"], frame_type)?;
+        Ok(frame)
+    }
+
+    /// The socket is closed with this code, and no frame comes before.
+    ///
+    /// # Errors
+    /// If it is not.
+    pub async fn expect_close(&mut self, code: u16) -> Result<()> {
+        let what = format!("waiting for close {code}");
+        equal(
+            &what,
+            self.backlog.front().map(String::as_str),
+            None::<&str>,
+        )?;
+        match self.inbound().await.context(what.clone())? {
+            Inbound::Closed { code: got, .. } => equal(&what, got, code),
+            Inbound::Text(text) => bail!("{what}: a frame came: {text}"),
+            Inbound::Gone(why) => bail!("{what}: the connection went without one: {why}"),
+        }
+    }
+
+    /// Waits until the socket is gone, however.
+    ///
+    /// # Errors
+    /// If it stays.
+    pub async fn expect_gone(&mut self) -> Result<()> {
+        loop {
+            match self
+                .inbound()
+                .await
+                .context("waiting for the socket's end")?
+            {
+                Inbound::Text(_) => {}
+                Inbound::Closed { .. } | Inbound::Gone(_) => return Ok(()),
+            }
+        }
+    }
+
+    /// All that was sent so far is dealt with, and no frame came of it.
+    ///
+    /// # Errors
+    /// If one did.
+    pub async fn expect_quiet(&mut self) -> Result<()> {
+        let id = self.fresh_id("quiet");
+        self.send(&json!({"type": "ping", "id": id}));
+        let frame = self.next().await.context("waiting for a pong")?;
+        equal(
+            "only a pong is due",
+            frame,
+            json!({"type": "pong", "id": id}),
+        )
+    }
+
+    fn fresh_id(&mut self, start: &str) -> String {
+        self.next_id += 1;
+        format!("{start}-{}", self.next_id)
+    }
+
+    /// Sends a request frame and waits for the reply with its id. Other frames
+    /// that come first are kept.
+    ///
+    /// # Errors
+    /// If no reply comes, or one of another type.
+    pub async fn request(&mut self, mut frame: Value) -> Result<Value> {
+        let id = self.fresh_id("r");
+        frame["id"] = json!(id);
+        self.send(&frame);
+        let frame_type = text(&frame, "type")?.to_owned();
+        let mut others = VecDeque::new();
+        let reply = loop {
+            let text = self
+                .next_text()
+                .await
+                .with_context(|| format!("waiting for the reply to `{frame_type}`"))?;
+            let reply = parse(&text)?;
+            if reply["id"] == id.as_str() {
+                break reply;
+            }
+            others.push_back(text);
+        };
+        self.backlog = others;
+        equal(
+            "type of the reply",
+            &reply["type"],
+            &json!(format!("{frame_type}_reply")),
+        )?;
+        Ok(reply)
+    }
+
+    /// Registers with this frame.
+    ///
+    /// # Errors
+    /// If the relay refuses.
+    pub async fn register(&mut self, frame: &Value) -> Result<Value> {
+        self.send(frame);
+        let reply = self.expect("register_reply").await?;
+        accepted(&reply)?;
+        self.credentials = Some(Credentials {
+            session: text(&reply, "sessionId")?.to_owned(),
+            secret: text(&reply, "resumeSecret")?.to_owned(),
+        });
+        Ok(reply)
+    }
+
+    /// Sends a first frame that has to fail.
+    ///
+    /// # Errors
+    /// If it does not fail with this code and this close.
+    pub async fn refused(&mut self, frame: &Value, code: &str, close: u16) -> Result<Value> {
+        self.send(frame);
+        let what = format!("answer to {frame}");
+        let reply = self.next().await.with_context(|| what.clone())?;
+        crate::check::refused(&reply, code).with_context(|| what.clone())?;
+        self.expect_close(close).await.context(what)?;
+        Ok(reply)
+    }
+
+    /// What opens its session again.
+    ///
+    /// # Errors
+    /// If it has none.
+    pub fn credentials(&self) -> Result<Credentials> {
+        self.credentials.clone().context("the app has no session")
+    }
+
+    /// Its session's id.
+    ///
+    /// # Errors
+    /// If it has none.
+    pub fn session(&self) -> Result<String> {
+        Ok(self.credentials()?.session)
+    }
+
+    /// Mints a token; `more` holds further members of the frame.
+    ///
+    /// # Errors
+    /// If the relay refuses.
+    pub async fn mint(&mut self, label: &str, more: &Value) -> Result<(Agent, Value)> {
+        let mut frame = json!({"type": "mint_agent_token", "label": label});
+        merge(&mut frame, more);
+        let reply = self.request(frame).await?;
+        accepted(&reply)?;
+        let url =
+            text(&reply, "url")?.replace("__BASE__", &format!("http://{}", self.dial.authority));
+        let base = url
+            .strip_suffix("/agents.md")
+            .with_context(|| format!("the link {url} ends in no /agents.md"))?;
+        let agent = Agent {
+            http: self.dial.http.clone(),
+            base: base.to_owned(),
+            token: text(&reply, "token")?.to_owned(),
+        };
+        Ok((agent, reply))
+    }
+
+    /// An agent with a link of its own.
+    ///
+    /// # Errors
+    /// If the relay refuses.
+    pub async fn agent(&mut self) -> Result<Agent> {
+        Ok(self.mint("tester", &Value::Null).await?.0)
+    }
+
+    /// The next frame, a call.
+    ///
+    /// # Errors
+    /// If it is something else.
+    pub async fn call(&mut self) -> Result<Value> {
+        let call = self.expect("tool_call").await?;
+        text(&call, "id")?;
+        Ok(call)
+    }
+
+    /// Answers a call with 200 and a JSON body.
+    pub fn answer(&self, call: &Value, body: Value) {
+        self.reply(call, json!({"status": 200, "body": body}));
+    }
+
+    /// Answers a call with these members of `tool_reply`.
+    pub fn reply(&self, call: &Value, mut members: Value) {
+        members["type"] = json!("tool_reply");
+        members["id"] = call["id"].clone();
+        self.send(&members);
+    }
+
+    /// Lets a handler answer calls from now on: it gets the `tool_call` and
+    /// gives the members of the `tool_reply`.
+    pub fn handle(&self, handler: impl Fn(&Value) -> Option<Value> + Send + Sync + 'static) {
+        let mut slot = self.handler.lock().unwrap_or_else(PoisonError::into_inner);
+        *slot = Some(Arc::new(handler));
+    }
+
+    /// Answers every call with what arrived of it.
+    pub fn reflect(&self) {
+        self.handle(|call| Some(json!({"status": 200, "body": call})));
+    }
+
+    /// Proves alive now and then, until dropped.
+    pub fn heartbeat(&self, every: Duration) -> Heartbeat {
+        let commands = self.commands.clone();
+        Heartbeat(tokio::spawn(async move {
+            loop {
+                let ping = Command::Send(Message::text(HEARTBEAT_PING));
+                if commands.send(ping).is_err() {
+                    return;
+                }
+                tokio::time::sleep(every).await;
+            }
+        }))
+    }
+
+    /// Closes the socket with a close frame, and waits for the relay's.
+    ///
+    /// # Errors
+    /// If the socket stays.
+    pub async fn close(mut self, code: u16) -> Result<()> {
+        self.send_message(Message::Close(Some(CloseFrame {
+            code: code.into(),
+            reason: "".into(),
+        })));
+        self.expect_gone().await
+    }
+
+    /// Loses the connection by a reset (RST).
+    pub fn reset(self) {
+        let _ = self.commands.send(Command::Reset);
+    }
+
+    /// Whether frames wait to be looked at.
+    pub fn has_backlog(&self) -> bool {
+        !self.backlog.is_empty()
+    }
+}
+
+/// Sends heartbeats until dropped.
+pub struct Heartbeat(tokio::task::JoinHandle<()>);
+
+impl Drop for Heartbeat {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// The task that holds the socket.
+struct Line {
+    socket: WebSocketStream<TcpStream>,
+    log: Transcript,
+    handler: Arc<Mutex<Option<Handler>>>,
+    inbox: UnboundedSender<Inbound>,
+}
+
+impl Line {
+    async fn run(mut self, mut commands: UnboundedReceiver<Command>) {
+        let end = loop {
+            tokio::select! {
+                command = commands.recv() => match command {
+                    Some(Command::Send(message)) => {
+                        if let Err(error) = self.send(message).await {
+                            break self.after_failure(error).await;
+                        }
+                    }
+                    Some(Command::Reset) => {
+                        self.log.log("app  ", "→ reset");
+                        // Without it the drop below is a plain one, which is
+                        // a drop all the same.
+                        let _ = self.socket.get_ref().set_zero_linger();
+                        return;
+                    }
+                    None => {
+                        self.log.log("app  ", "→ dropped");
+                        return;
+                    }
+                },
+                message = self.socket.next() => match self.receive(message).await {
+                    Ok(()) => {}
+                    Err(end) => break end,
+                },
+            }
+        };
+        match &end {
+            Inbound::Closed { code, reason } => {
+                self.log.log("app  ", &format!("← close {code} {reason:?}"));
+            }
+            Inbound::Gone(why) => self.log.log("app  ", &format!("← gone: {why}")),
+            Inbound::Text(_) => {}
+        }
+        // The scenario may have stopped listening.
+        let _ = self.inbox.send(end);
+        // Reading to the end lets the close handshake finish.
+        while let Ok(Some(Ok(_))) = timeout(PATIENCE, self.socket.next()).await {}
+    }
+
+    async fn send(&mut self, message: Message) -> Result<(), WsError> {
+        match &message {
+            Message::Text(text) => self.log.log("app  ", &format!("→ {text}")),
+            other => self
+                .log
+                .log("app  ", &format!("→ {}", shorten_message(other))),
+        }
+        self.socket.send(message).await
+    }
+
+    /// A write failed; the relay may have said why before.
+    async fn after_failure(&mut self, error: WsError) -> Inbound {
+        loop {
+            let next = timeout(Duration::from_secs(2), self.socket.next()).await;
+            match next {
+                Ok(Some(Ok(message))) => {
+                    if let Err(end) = self.receive(Some(Ok(message))).await {
+                        return end;
+                    }
+                }
+                _ => return Inbound::Gone(error.to_string()),
+            }
+        }
+    }
+
+    /// Deals with a message; `Err` is the socket's end.
+    async fn receive(&mut self, message: Option<Result<Message, WsError>>) -> Result<(), Inbound> {
+        match message {
+            Some(Ok(Message::Text(text))) => self.on_text(text.as_str()).await,
+            Some(Ok(Message::Close(frame))) => Err(match frame {
+                Some(frame) => Inbound::Closed {
+                    code: frame.code.into(),
+                    reason: frame.reason.as_str().to_owned(),
+                },
+                None => Inbound::Closed {
+                    code: 1005,
+                    reason: String::new(),
+                },
+            }),
+            Some(Ok(_)) => Ok(()),
+            Some(Err(error)) => Err(Inbound::Gone(error.to_string())),
+            None => Err(Inbound::Gone("end of stream".to_owned())),
+        }
+    }
+
+    async fn on_text(&mut self, text: &str) -> Result<(), Inbound> {
+        self.log.log("app  ", &format!("← {text}"));
+        if let Some(reply) = self.handled(text) {
+            return self
+                .send(Message::text(reply))
+                .await
+                .map_err(|error| Inbound::Gone(error.to_string()));
+        }
+        let _ = self.inbox.send(Inbound::Text(text.to_owned()));
+        Ok(())
+    }
+
+    /// The handler's reply to a call.
+    fn handled(&self, text: &str) -> Option<String> {
+        let handler = self
+            .handler
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()?;
+        let call: Value = serde_json::from_str(text).ok()?;
+        if call["type"] != "tool_call" {
+            return None;
+        }
+        let mut reply = handler(&call)?;
+        reply["type"] = json!("tool_reply");
+        reply["id"] = call["id"].clone();
+        Some(reply.to_string())
+    }
+}
+
+fn shorten_message(message: &Message) -> String {
+    match message {
+        Message::Close(Some(frame)) => format!("close {}", u16::from(frame.code)),
+        Message::Binary(bytes) => format!("binary, {} bytes", bytes.len()),
+        other => format!("{other:?}"),
+    }
+}
+
+type Refusal = tokio_tungstenite::tungstenite::http::Response<Option<Vec<u8>>>;
+
+fn refusal_of(target: &str, refusal: Refusal) -> Response {
+    let headers = refusal
+        .headers()
+        .iter()
+        .map(|(name, value)| {
+            let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+            (name.as_str().to_owned(), value)
+        })
+        .collect();
+    Response {
+        what: format!("upgrade {target}"),
+        status: refusal.status().as_u16(),
+        headers,
+        body: refusal.into_body().unwrap_or_default(),
+    }
+}
+
+fn parse(text: &str) -> Result<Value> {
+    let frame: Value =
+        serde_json::from_str(text).with_context(|| format!("a frame that is no JSON: {text}"))?;
+    ensure!(frame.is_object(), "a frame that is no object: {text}");
+    Ok(frame)
+}
+
+/// Sets the members of `more` in `frame`; `null` for `more` sets none.
+pub fn merge(frame: &mut Value, more: &Value) {
+    for (name, value) in more.as_object().into_iter().flatten() {
+        frame[name] = value.clone();
+    }
+}

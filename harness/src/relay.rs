@@ -1,0 +1,363 @@
+//! A relay under test: a process of `scripts/dev.sh`, or one that was given.
+//!
+//! **A relay never outlives the harness.** Dropping it ends it (SIGINT, then
+//! SIGKILL), and a small watchdog process ends it if the harness is killed.
+
+use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process};
+use tokio::sync::Notify;
+
+/// How long a relay may take to be ready.
+const BOOT_PATIENCE: Duration = Duration::from_secs(60);
+/// How long a relay may take to end after SIGINT.
+const STOP_GRACE: Duration = Duration::from_secs(4);
+/// Lines of its output that a failure shows.
+const SHOWN_LINES: usize = 30;
+
+/// Ends what it is told of (`-<pgid>` and `<pid>` lines) when its stdin ends.
+const WATCHDOG: &str = r#"all=; while read -r one; do all="$all $one"; done
+kill -INT -- $all 2>/dev/null; sleep 3; kill -KILL -- $all 2>/dev/null"#;
+
+/// How to boot a relay.
+#[derive(Clone, Debug, Default)]
+pub struct Boot {
+    /// Vars, over those of `wrangler.toml`.
+    pub vars: Vec<(String, String)>,
+    /// Where its state lives; a folder that is deleted at its end if absent.
+    pub state: Option<PathBuf>,
+    /// Its port; a free one if absent.
+    pub port: Option<u16>,
+}
+
+impl Boot {
+    /// A relay with these vars.
+    pub fn with(vars: &[(&str, &str)]) -> Self {
+        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        Self {
+            vars: vars.iter().map(own).collect(),
+            ..Self::default()
+        }
+    }
+}
+
+/// A relay that answers.
+pub struct Relay {
+    /// Its origin, without a slash at the end.
+    pub base: String,
+    process: Option<Process>,
+}
+
+struct Process {
+    /// `dev.sh`, which leads a process group of its own.
+    script: Mutex<Child>,
+    watchdog: Mutex<Child>,
+    /// The runtime itself.
+    pid: u32,
+    output: Output,
+    /// Ids may be given to other processes, so it is ended once only.
+    is_stopped: AtomicBool,
+}
+
+impl Relay {
+    /// A relay that somebody else runs.
+    pub fn given(base: &str) -> Self {
+        Self {
+            base: base.to_owned(),
+            process: None,
+        }
+    }
+
+    /// Boots a relay and waits until it answers.
+    ///
+    /// # Errors
+    /// With the end of its output, if it does not.
+    pub async fn boot(boot: &Boot) -> Result<Self> {
+        let port = boot.port.map_or_else(free_port, Ok)?;
+        let mut script = spawn_script(boot, port)?;
+        let watchdog = spawn_watchdog(&script)?;
+        let output = Output::of(&mut script);
+        let mut process = Process {
+            script: Mutex::new(script),
+            watchdog: Mutex::new(watchdog),
+            pid: 0,
+            output,
+            is_stopped: AtomicBool::new(false),
+        };
+        process.pid = process
+            .line_after("pid ", BOOT_PATIENCE)
+            .await?
+            .trim()
+            .parse()
+            .context("dev.sh: its `pid` line has no number")?;
+        process.tell_watchdog(process.pid)?;
+        let base = process.line_after("ready ", BOOT_PATIENCE).await?;
+        Ok(Self {
+            base: base.trim().trim_end_matches('/').to_owned(),
+            process: Some(process),
+        })
+    }
+
+    /// Host and port.
+    pub fn authority(&self) -> &str {
+        self.base.strip_prefix("http://").unwrap_or(&self.base)
+    }
+
+    /// Its port.
+    ///
+    /// # Errors
+    /// If its origin has none.
+    pub fn port(&self) -> Result<u16> {
+        let (_, port) = self
+            .authority()
+            .rsplit_once(':')
+            .context("the relay's origin has no port")?;
+        port.parse().context("the relay's port is no number")
+    }
+
+    fn process(&self) -> Result<&Process> {
+        self.process
+            .as_ref()
+            .context("the relay is not one of ours")
+    }
+
+    /// Resident memory of the runtime, in KiB.
+    ///
+    /// # Errors
+    /// If the runtime is not ours or gone.
+    pub fn resident_kib(&self) -> Result<u64> {
+        let path = format!("/proc/{}/status", self.process()?.pid);
+        let status = std::fs::read_to_string(&path).with_context(|| path.clone())?;
+        status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .and_then(|rest| rest.trim().trim_end_matches(" kB").trim().parse().ok())
+            .with_context(|| format!("no VmRSS in {path}"))
+    }
+
+    /// Waits until its log has a line with this text.
+    ///
+    /// # Errors
+    /// If none comes in time.
+    pub async fn logged(&self, part: &str, patience: Duration) -> Result<String> {
+        self.process()?
+            .wait_for_line(|line| line.contains(part), patience)
+            .await
+            .with_context(|| format!("no log line with {part:?}"))
+    }
+
+    /// Ends it now, whoever still holds it.
+    pub fn stop(&self) {
+        if let Some(process) = &self.process {
+            process.stop();
+        }
+    }
+
+    /// Kills the runtime as a crash would (SIGKILL), and waits for its end.
+    ///
+    /// # Errors
+    /// If the runtime is not ours.
+    pub async fn crash(self) -> Result<()> {
+        signal(self.process()?.pid, Signal::KILL);
+        tokio::task::spawn_blocking(move || drop(self))
+            .await
+            .context("the relay's end")
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Process {
+    fn tell_watchdog(&self, pid: u32) -> Result<()> {
+        let mut watchdog = lock(&self.watchdog);
+        let stdin = watchdog.stdin.as_mut().context("the watchdog's stdin")?;
+        writeln!(stdin, "{pid}").context("telling the watchdog a pid")
+    }
+
+    /// What follows `start` in the first line of stdout that starts so.
+    async fn line_after(&self, start: &str, patience: Duration) -> Result<String> {
+        let line = self
+            .wait_for_line(|line| line.starts_with(start), patience)
+            .await
+            .with_context(|| format!("scripts/dev.sh printed no line `{}…`", start))?;
+        Ok(line.strip_prefix(start).unwrap_or_default().to_owned())
+    }
+
+    async fn wait_for_line(
+        &self,
+        fits: impl Fn(&str) -> bool,
+        patience: Duration,
+    ) -> Result<String> {
+        let deadline = Instant::now() + patience;
+        loop {
+            let news = self.output.news.notified();
+            if let Some(line) = self.output.find(&fits) {
+                return Ok(line);
+            }
+            let ended = matches!(lock(&self.script).try_wait(), Ok(Some(_)));
+            if ended || Instant::now() > deadline {
+                let state = if ended { "it ended" } else { "it is silent" };
+                bail!("{state}; its output:\n{}", self.output.tail());
+            }
+            // Its end is no line, so look for it now and then.
+            let _ = tokio::time::timeout(Duration::from_millis(200), news).await;
+        }
+    }
+
+    /// Ends everything, politely first.
+    fn stop(&self) {
+        if self.is_stopped.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let mut script = lock(&self.script);
+        let group = script.id();
+        signal(group, Signal::INT);
+        let deadline = Instant::now() + STOP_GRACE;
+        let is_over =
+            |script: &mut Child| matches!(script.try_wait(), Ok(Some(_))) && !is_alive(self.pid);
+        while !is_over(&mut script) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        if let Some(group) = pid(group) {
+            // It is an error only if the group is gone, which is what is wanted.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+        if is_alive(self.pid) {
+            signal(self.pid, Signal::KILL);
+        }
+        let _ = script.wait();
+        let mut watchdog = lock(&self.watchdog);
+        let _ = watchdog.kill();
+        let _ = watchdog.wait();
+    }
+}
+
+/// The lines that a process printed so far.
+#[derive(Clone)]
+struct Output {
+    lines: Arc<Mutex<Vec<String>>>,
+    news: Arc<Notify>,
+}
+
+impl Output {
+    /// Reads a child's stdout and stderr from now on.
+    fn of(child: &mut Child) -> Self {
+        let output = Self {
+            lines: Arc::default(),
+            news: Arc::default(),
+        };
+        if let Some(stdout) = child.stdout.take() {
+            output.read(stdout);
+        }
+        if let Some(stderr) = child.stderr.take() {
+            output.read(stderr);
+        }
+        output
+    }
+
+    fn read(&self, from: impl Read + Send + 'static) {
+        let output = self.clone();
+        std::thread::spawn(move || {
+            for line in BufReader::new(from).split(b'\n').map_while(Result::ok) {
+                let line = String::from_utf8_lossy(&line).into_owned();
+                lock(&output.lines).push(line);
+                output.news.notify_waiters();
+            }
+        });
+    }
+
+    fn find(&self, fits: impl Fn(&str) -> bool) -> Option<String> {
+        lock(&self.lines).iter().find(|line| fits(line)).cloned()
+    }
+
+    fn tail(&self) -> String {
+        let lines = lock(&self.lines);
+        let from = lines.len().saturating_sub(SHOWN_LINES);
+        lines[from..].join("\n")
+    }
+}
+
+fn spawn_script(boot: &Boot, port: u16) -> Result<Child> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .context("the harness has no folder above it")?;
+    let script = root.join("scripts/dev.sh");
+    let mut command = Command::new(&script);
+    command.current_dir(root);
+    command.args([
+        "--bare",
+        "--no-build",
+        "--debug",
+        "--port",
+        &port.to_string(),
+    ]);
+    if let Some(state) = &boot.state {
+        std::fs::create_dir_all(state).with_context(|| state.display().to_string())?;
+        command.arg("--state").arg(state);
+    }
+    command.args(
+        boot.vars
+            .iter()
+            .map(|(name, value)| format!("{name}={value}")),
+    );
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        // Its own group: Ctrl-C reaches the harness alone, which then ends it.
+        .process_group(0)
+        .spawn()
+        .with_context(|| format!("starting {}", script.display()))
+}
+
+fn spawn_watchdog(script: &Child) -> Result<Child> {
+    let mut watchdog = Command::new("sh")
+        .args(["-c", WATCHDOG])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .context("starting the watchdog")?;
+    let stdin = watchdog.stdin.as_mut().context("the watchdog's stdin")?;
+    writeln!(stdin, "-{}", script.id()).context("telling the watchdog a group")?;
+    Ok(watchdog)
+}
+
+/// A port that is free now.
+fn free_port() -> Result<u16> {
+    let listener = TcpListener::bind("127.0.0.1:0").context("looking for a free port")?;
+    let address = listener.local_addr().map_err(|error| anyhow!(error))?;
+    Ok(address.port())
+}
+
+fn pid(id: u32) -> Option<Pid> {
+    i32::try_from(id).ok().and_then(Pid::from_raw)
+}
+
+fn is_alive(id: u32) -> bool {
+    pid(id).is_some_and(|pid| test_kill_process(pid).is_ok())
+}
+
+/// Sends a signal; a process that is gone needs none.
+fn signal(id: u32, signal: Signal) {
+    if let Some(pid) = pid(id) {
+        let _ = kill_process(pid, signal);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -86,14 +86,18 @@ cargo_tool_present() {
     [ "$("$TOOLS_DIR/bin/$1" --version 2>/dev/null | awk '{ print $NF }')" = "$2" ]
 }
 
-# Debian's compiler may have been upgraded since its std was built: then that
-# std is of no use.
+# Debian's compiler may have been upgraded since its std was built, or this
+# script may build it otherwise now: then that std is of no use.
+distro_std_recipe() {
+  echo "recipe 2: with bitcode"
+  /usr/bin/rustc -vV
+}
 distro_std_stamp() { echo "$1/../.built-with"; }
 distro_std_current() {
   local libdir
   libdir=$(/usr/bin/rustc --print target-libdir --target "$WASM_TARGET" 2>/dev/null) || return 1
   compgen -G "$libdir/libstd-*.rlib" >/dev/null &&
-    [ "$(cat "$(distro_std_stamp "$libdir")" 2>/dev/null)" = "$(/usr/bin/rustc -vV)" ]
+    [ "$(cat "$(distro_std_stamp "$libdir")" 2>/dev/null)" = "$(distro_std_recipe)" ]
 }
 
 wasm_present() {
@@ -202,6 +206,9 @@ install_distro_toolchain() {
   if ! distro_std_current; then
     step "std for $WASM_TARGET, built with Debian's compiler"
     run_logged build-std build_std "$libdir" || die "could not build std for $WASM_TARGET"
+    # Cargo can't see that std is another one now: what was built on the old one
+    # would no longer fit.
+    rm -rf "$ROOT/target/$WASM_TARGET"
   fi
   rustup toolchain link "$DISTRO_TOOLCHAIN" "$prefix"
 }
@@ -217,7 +224,8 @@ build_std() {
   printf '#![no_std]\n' >"$dir/src/lib.rs"
   (
     cd "$dir"
-    env -u RUSTUP_TOOLCHAIN -u RUSTFLAGS -u CARGO_ENCODED_RUSTFLAGS \
+    # The release profile links with LTO, which reads std's bitcode.
+    env -u RUSTUP_TOOLCHAIN -u CARGO_ENCODED_RUSTFLAGS RUSTFLAGS=-Cembed-bitcode=yes \
       PATH="/usr/bin:/bin:$PATH" RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR="$dir/target" \
       /usr/bin/cargo build --release -Z build-std=std,panic_abort,panic_unwind,test --target "$WASM_TARGET"
   ) || return 1
@@ -225,7 +233,7 @@ build_std() {
   mkdir -p "$libdir"
   rm -f "$dir/target/$WASM_TARGET/release/deps/"libstd_for_wasm-*
   cp "$dir/target/$WASM_TARGET/release/deps/"*.rlib "$libdir/"
-  /usr/bin/rustc -vV >"$(distro_std_stamp "$libdir")"
+  distro_std_recipe >"$(distro_std_stamp "$libdir")"
 }
 
 install_target() {

@@ -156,7 +156,10 @@ fn parse_tool(index: usize, entry: &RawValue) -> Result<Tool, AppError> {
         method: method.to_ascii_uppercase(),
         path,
         description,
-        input_schema: input_schema.map(ToOwned::to_owned),
+        // `null` is no schema; kept, it would be gone when the record is read.
+        input_schema: input_schema
+            .filter(|raw| raw.get() != "null")
+            .map(ToOwned::to_owned),
         timeout_ms,
     })
 }

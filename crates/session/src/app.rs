@@ -24,13 +24,17 @@ use crate::tokens::{Token, Tokens};
 
 impl Session {
     pub(crate) fn on_frame(&mut self, cx: &mut Cx<'_>, socket: SocketId, frame: &AppFrame<'_>) {
-        if frame.frame_type == FrameType::Ping {
-            return cx.send(socket, reply::pong(frame.fields.echo_id()));
+        let is_app = self.app_socket() == Some(socket);
+        // A socket that was closed just now may have frames on their way.
+        if !is_app && !self.is_waiting(socket) {
+            return;
         }
-        if self.waiting.iter().any(|waiting| waiting.socket == socket) {
-            self.on_first_frame(cx, socket, frame);
-        } else if self.app_socket() == Some(socket) {
+        if frame.frame_type == FrameType::Ping {
+            cx.send(socket, reply::pong(frame.fields.echo_id()));
+        } else if is_app {
             self.on_app_frame(cx, socket, frame);
+        } else {
+            self.on_first_frame(cx, socket, frame);
         }
     }
 
@@ -175,11 +179,11 @@ impl Session {
             Ok(read) => read,
             Err(error) => return fail(cx, &error),
         };
-        if let Some(old) = self.app_socket() {
-            cx.close(old, CloseCode::Replaced);
-        }
         for token in revoked {
             self.revoke(cx, &token);
+        }
+        if let Some(old) = self.app_socket() {
+            cx.close(old, CloseCode::Replaced);
         }
         let presence = self.attach(cx, socket, SealKey::new(&secret, self.id));
         let Some(live) = &mut self.live else { return };

@@ -41,5 +41,5 @@ mod tokens;
 pub use agent::AgentRequest;
 pub use config::{BadVar, Config};
 pub use effect::{Effect, Host, Millis, RequestId, SocketId};
-pub use record::{LoadError, SCHEMA_VERSION};
+pub use record::{LAZY_RECORDS, LoadError, SCHEMA_VERSION};
 pub use session::{BodyError, DropMode, Opening, Session};

@@ -179,6 +179,8 @@ impl Session {
                 Err(_) => cx.close(socket, CloseCode::Conflict),
             }
         }
+        // The shell names them in any order; the oldest is to be the first to go.
+        self.waiting.sort_by_key(|waiting| waiting.deadline);
     }
 
     /// After a load that missed the app's socket: the hold starts now and is
@@ -188,8 +190,7 @@ impl Session {
             self.end(cx);
         } else {
             self.save_session(cx);
-            let deadline = self.live.as_ref().map(|live| live.presence.deadline());
-            cx.out.push(Effect::SetAlarm(deadline));
+            self.set_alarm(cx);
         }
     }
 
@@ -226,6 +227,10 @@ impl Session {
             attachment: to_json(&attachment),
         });
         self.waiting.push(waiting);
+    }
+
+    pub(crate) fn is_waiting(&self, socket: SocketId) -> bool {
+        self.waiting.iter().any(|waiting| waiting.socket == socket)
     }
 
     /// Takes a socket out of those that wait.
@@ -321,10 +326,13 @@ impl Session {
     }
 
     pub(crate) fn on_oversize(&mut self, cx: &mut Cx<'_>, socket: SocketId) {
-        cx.close(socket, CloseCode::TooBig);
-        if self.take_waiting(socket).is_some() || self.app_socket() != Some(socket) {
+        if self.take_waiting(socket).is_some() {
+            return cx.close(socket, CloseCode::TooBig);
+        }
+        if self.app_socket() != Some(socket) {
             return;
         }
+        cx.close(socket, CloseCode::TooBig);
         if let Some(live) = &mut self.live {
             for request in live.calls.take_all() {
                 cx.answer(request, message::reply_too_large());

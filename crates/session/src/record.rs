@@ -24,13 +24,11 @@ pub(crate) const SESSION_KEY: &str = "session";
 pub(crate) const REGISTRATION_KEY: &str = "registration";
 pub(crate) const TOKEN_PREFIX: &str = "token/";
 pub(crate) const TASK_PREFIX: &str = "task/";
-pub(crate) const RESULT_PREFIX: &str = "result/";
+pub(crate) const RESULT_PREFIX: &str = LAZY_RECORDS;
 
-/// Whether a session needs this record to be [loaded](crate::Session::load).
-/// Results are read when somebody asks for them.
-pub(crate) fn is_needed_at_load(key: &str) -> bool {
-    !key.starts_with(RESULT_PREFIX)
-}
+/// What the keys of those records start with that [`crate::Session::load`] does
+/// not need: they are read one by one when somebody asks for them.
+pub const LAZY_RECORDS: &str = "result/";
 
 /// The `session` record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

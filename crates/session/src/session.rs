@@ -21,8 +21,7 @@ use crate::effect::{Cx, Effect, Host, Millis, RequestId, SocketId};
 use crate::message;
 use crate::presence::{Presence, Waiting};
 use crate::record::{
-    LoadError, REGISTRATION_KEY, Records, SCHEMA_VERSION, SESSION_KEY, SessionRecord,
-    is_needed_at_load, to_json,
+    LoadError, REGISTRATION_KEY, Records, SCHEMA_VERSION, SESSION_KEY, SessionRecord, to_json,
 };
 use crate::task::{Tasks, Waiter};
 use crate::tokens::Tokens;
@@ -95,12 +94,6 @@ impl Session {
         }
     }
 
-    /// Whether [`Self::load`] wants the record of this key.
-    #[must_use]
-    pub fn wants_record(key: &str) -> bool {
-        is_needed_at_load(key)
-    }
-
     /// The id in a `session` record, for a shell that knows only the records.
     #[must_use]
     pub fn id_of_record(value: &str) -> Option<SessionId> {
@@ -154,9 +147,10 @@ impl Session {
             cx.log(format!("[DO] loaded sessionId={id} app={app}"));
         }
         // What is set follows from what is kept, so it need not be asked for.
-        session.alarm = session.wanted_alarm();
         if session.live.is_some() && session.app_socket().is_none() && !was_held {
             session.settle_load(&mut cx);
+        } else {
+            session.alarm = session.wanted_alarm();
         }
         Ok(session)
     }
@@ -193,6 +187,19 @@ impl Session {
             if let Some(frame) = frame {
                 session.on_frame(cx, socket, &frame);
             }
+        });
+    }
+
+    /// A socket sent a message over the cap, which the shell did not read.
+    pub fn oversize_frame(
+        &mut self,
+        now: Millis,
+        host: &mut dyn Host,
+        out: &mut Vec<Effect>,
+        socket: SocketId,
+    ) {
+        self.event(now, host, out, |session, cx| {
+            session.on_oversize(cx, socket)
         });
     }
 
@@ -327,7 +334,7 @@ impl Session {
         self.set_alarm(&mut cx);
     }
 
-    fn set_alarm(&mut self, cx: &mut Cx<'_>) {
+    pub(crate) fn set_alarm(&mut self, cx: &mut Cx<'_>) {
         let wanted = self.wanted_alarm();
         if wanted != self.alarm {
             self.alarm = wanted;

@@ -12,7 +12,7 @@ use agent_socket_protocol::limits::{
 };
 use agent_socket_protocol::reply;
 use agent_socket_protocol::route::query_value;
-use agent_socket_protocol::text::{cut, json_str, json_uint};
+use agent_socket_protocol::text::{cut, json_str};
 use agent_socket_protocol::token::VerifierHash;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -199,17 +199,13 @@ impl Live {
 
     /// Answers with a result, and starts the time in which it can be read again.
     fn read_result(&mut self, cx: &mut Cx<'_>, id: &str) -> Answer {
-        let stored = cx.host.read(&format!("{RESULT_PREFIX}{id}"));
-        let reply: Option<AppReply> = stored.and_then(|json| serde_json::from_str(&json).ok());
-        let Some(reply) = reply else {
-            return message::unknown_task().into();
-        };
+        let answer = stored_answer(cx, id);
         if let Some(task) = self.tasks.0.get_mut(id).filter(|task| !task.read) {
             task.read = true;
             task.expires_at = cx.now.saturating_add(TASK_READ_MS);
             cx.out.push(put(id, task));
         }
-        reply.into_answer()
+        answer
     }
 }
 
@@ -252,12 +248,12 @@ impl Session {
             return cx.answer(request, Answer::empty(204));
         }
         if head.method == "HEAD" {
-            let status = if task.completed {
-                stored_status(cx, id)
+            let answer = if task.completed {
+                stored_answer(cx, id)
             } else {
-                202
+                pending(id, task)
             };
-            return cx.answer(request, Answer::new(status, JSON, Vec::new()));
+            return cx.answer(request, answer.without_body());
         }
         if task.completed {
             let answer = live.read_result(cx, id);
@@ -358,13 +354,6 @@ impl Session {
             .and_then(|raw| serde_json::from_str::<f64>(raw.get()).ok())
         {
             task.progress = Some(progress);
-        } else if let Some(progress) = fields.progress.and_then(json_uint) {
-            #[expect(
-                clippy::cast_precision_loss,
-                reason = "a share or a count for people to read"
-            )]
-            let progress = progress as f64;
-            task.progress = Some(progress);
         }
         if let Some(text) = fields.message.and_then(json_str) {
             task.message = Some(cut(&text, MAX_PROGRESS_MESSAGE_CHARS).to_owned());
@@ -402,9 +391,9 @@ impl Session {
     }
 }
 
-/// The status of a stored result, without reading it for anybody.
-fn stored_status(cx: &mut Cx<'_>, id: &str) -> u16 {
+/// The answer that a stored result makes, without reading it for anybody.
+fn stored_answer(cx: &mut Cx<'_>, id: &str) -> Answer {
     let stored = cx.host.read(&format!("{RESULT_PREFIX}{id}"));
     let reply: Option<AppReply> = stored.and_then(|json| serde_json::from_str(&json).ok());
-    reply.map_or(404, |reply| reply.status)
+    reply.map_or_else(|| message::unknown_task().into(), AppReply::into_answer)
 }

@@ -28,7 +28,9 @@ pub(crate) struct Token {
 
 impl Token {
     pub(crate) fn is_live(&self, now: Millis) -> bool {
-        self.expires_at.is_none_or(|at| now < at)
+        // What was forgotten stays so, even if the clock goes back.
+        self.sealed.is_some()
+            && self.expires_at.is_none_or(|at| now < at)
             && self.max_calls.is_none_or(|max| self.calls < max)
     }
 }

@@ -1,0 +1,781 @@
+//! A shell without a network: it carries effects out in memory, moves the
+//! clock by hand, and checks after every event what must always hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use agent_socket_protocol::answer::Answer;
+use agent_socket_protocol::apps::Apps;
+use agent_socket_protocol::close::CloseCode;
+use agent_socket_protocol::id::SessionId;
+use agent_socket_protocol::limits::{
+    MAX_ATTACHMENT_BYTES, MAX_INFLIGHT_CALLS, MAX_LIVE_TOKENS, MAX_PENDING_TASKS,
+    MAX_TOOL_TIMEOUT_MS, MAX_WAITING_SOCKETS,
+};
+use agent_socket_protocol::token::AgentToken;
+use agent_socket_session::{
+    AgentRequest, BodyError, Config, DropMode, Effect, Host, LAZY_RECORDS, LoadError, Millis,
+    Opening, RequestId, Session, SocketId,
+};
+use serde_json::{Value, json};
+
+use super::secrets::Secrets;
+
+/// When simulated time starts: 2025, as a clock shows it.
+pub(crate) const START: Millis = 1_750_000_000_000;
+
+const APPS: &str = r#"{
+    "*": {"label": "Any app", "allowedOrigins": ["*"]},
+    "paint": {"label": "Paint", "allowedOrigins": ["*"]},
+    "site": {"label": "Site", "allowedOrigins": ["https://site.example"]}
+}"#;
+
+/// What survives the loss of memory, and what the session asks of its shell.
+#[derive(Clone)]
+pub(crate) struct Machine {
+    random: u64,
+    pub(crate) records: BTreeMap<String, String>,
+    pub(crate) alarm: Option<Millis>,
+    pub(crate) sockets: BTreeMap<SocketId, Socket>,
+    /// Records written or deleted so far.
+    pub(crate) writes: usize,
+}
+
+/// A socket, open or closed.
+#[derive(Clone, Default)]
+pub(crate) struct Socket {
+    pub(crate) attachment: Option<String>,
+    pub(crate) sent: Vec<String>,
+    pub(crate) auto_response: Option<Millis>,
+    /// How the session closed it.
+    pub(crate) closed: Option<CloseCode>,
+    /// Whether it is there no more, closed by whichever side.
+    pub(crate) gone: bool,
+}
+
+impl Host for Machine {
+    fn random(&mut self, bytes: &mut [u8]) {
+        for byte in bytes {
+            *byte = splitmix(&mut self.random).to_le_bytes()[0];
+        }
+    }
+
+    fn last_auto_response(&mut self, socket: SocketId) -> Option<Millis> {
+        self.sockets.get(&socket)?.auto_response
+    }
+
+    fn read(&mut self, key: &str) -> Option<String> {
+        self.records.get(key).cloned()
+    }
+}
+
+impl Machine {
+    fn open(&mut self, socket: SocketId, why: &str) -> &mut Socket {
+        let found = self.sockets.get_mut(&socket);
+        let found = found.unwrap_or_else(|| panic!("{why} on {socket:?}, which never was"));
+        assert!(!found.gone, "{why} on {socket:?}, which is closed");
+        found
+    }
+
+    pub(crate) fn open_sockets(&self) -> impl DoubleEndedIterator<Item = SocketId> + '_ {
+        let open = self.sockets.iter().filter(|(_, socket)| !socket.gone);
+        open.map(|(id, _)| *id)
+    }
+}
+
+/// One step of the SplitMix64 generator.
+pub(crate) fn splitmix(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let mut z = *state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+/// Where an agent's request stands.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Stage {
+    /// It waits for an answer.
+    Open,
+    /// The session asked for its body.
+    Reading,
+    /// It has its answer.
+    Answered(Answer),
+    /// The agent went away, or the memory with the request was lost.
+    Over,
+}
+
+/// An app that registered or resumed.
+#[derive(Clone, Debug)]
+pub(crate) struct App {
+    pub(crate) socket: SocketId,
+    pub(crate) secret: String,
+}
+
+/// A session with everything around it.
+pub(crate) struct World {
+    pub(crate) now: Millis,
+    pub(crate) id: SessionId,
+    pub(crate) machine: Machine,
+    pub(crate) requests: BTreeMap<RequestId, Stage>,
+    pub(crate) logs: Vec<String>,
+    /// Times the alarm went off when it was due.
+    pub(crate) alarms: usize,
+    session: Option<Session>,
+    config: Rc<Config>,
+    secrets: Secrets,
+    next_socket: u32,
+    next_request: u32,
+}
+
+impl World {
+    /// A relay with these vars, and nothing on it yet.
+    pub(crate) fn with_vars(vars: &[(&str, &str)]) -> Self {
+        let var = |name: &str| {
+            let found = vars.iter().find(|(key, _)| *key == name);
+            found.map(|(_, value)| (*value).to_owned())
+        };
+        let config = Config::from_vars(var, Apps::parse(APPS).unwrap()).unwrap();
+        Self {
+            now: START,
+            id: SessionId::parse("0123ABCD").unwrap(),
+            machine: Machine {
+                random: 7,
+                records: BTreeMap::new(),
+                alarm: None,
+                sockets: BTreeMap::new(),
+                writes: 0,
+            },
+            requests: BTreeMap::new(),
+            logs: Vec::new(),
+            alarms: 0,
+            session: None,
+            config: Rc::new(config),
+            secrets: Secrets::default(),
+            next_socket: 0,
+            next_request: 0,
+        }
+    }
+
+    pub(crate) fn new() -> Self {
+        Self::with_vars(&[])
+    }
+
+    /// Another process on a copy of what survives; its memory is empty.
+    pub(crate) fn fork(&self) -> Self {
+        Self {
+            now: self.now,
+            id: self.id,
+            machine: self.machine.clone(),
+            requests: BTreeMap::new(),
+            logs: Vec::new(),
+            alarms: 0,
+            session: None,
+            config: Rc::clone(&self.config),
+            secrets: self.secrets.clone(),
+            next_socket: self.next_socket,
+            next_request: self.next_request,
+        }
+    }
+
+    /// A copy after a crash: neither memory nor sockets are left.
+    pub(crate) fn fork_crashed(&self) -> Self {
+        let mut crashed = self.fork();
+        crashed.crash();
+        crashed
+    }
+
+    // ---- the runtime ----
+
+    /// Loads the session if the memory is empty.
+    pub(crate) fn load(&mut self) {
+        self.try_load().unwrap();
+    }
+
+    pub(crate) fn try_load(&mut self) -> Result<(), LoadError> {
+        if self.session.is_some() {
+            return Ok(());
+        }
+        let records = self.machine.records.clone();
+        let records = records
+            .into_iter()
+            .filter(|(key, _)| !key.starts_with(LAZY_RECORDS));
+        // No runtime promises an order of its sockets: here the newest is first.
+        let sockets: Vec<_> = self
+            .machine
+            .open_sockets()
+            .rev()
+            .filter_map(|id| Some((id, self.machine.sockets.get(&id)?.attachment.clone()?)))
+            .collect();
+        let mut out = Vec::new();
+        let loaded = Session::load(
+            Rc::clone(&self.config),
+            self.id,
+            records,
+            sockets,
+            self.now,
+            &mut self.machine,
+            &mut out,
+        )?;
+        self.session = Some(loaded);
+        self.carry_out(out);
+        self.check();
+        Ok(())
+    }
+
+    /// Loses the memory; sockets stay open, as in hibernation.
+    pub(crate) fn evict(&mut self) {
+        self.session = None;
+        for stage in self.requests.values_mut() {
+            if matches!(stage, Stage::Open | Stage::Reading) {
+                *stage = Stage::Over;
+            }
+        }
+    }
+
+    /// Loses the memory and every socket.
+    pub(crate) fn crash(&mut self) {
+        self.evict();
+        for socket in self.machine.sockets.values_mut() {
+            socket.gone = true;
+        }
+    }
+
+    fn event(&mut self, run: impl FnOnce(&mut Session, Millis, &mut Machine, &mut Vec<Effect>)) {
+        self.load();
+        let mut out = Vec::new();
+        let session = self.session.as_mut().unwrap();
+        run(session, self.now, &mut self.machine, &mut out);
+        self.carry_out(out);
+        self.check();
+    }
+
+    /// Lets time pass, with timers and alarms going off when they are due.
+    pub(crate) fn advance(&mut self, span: Millis) {
+        let end = self.now.saturating_add(span);
+        while let Some(due) = self.next_due().filter(|due| *due <= end) {
+            self.now = self.now.max(due);
+            if self.machine.alarm.is_some_and(|at| at <= self.now) {
+                self.ring();
+            } else {
+                self.timer();
+                let again = self.session.as_ref().and_then(Session::next_timer);
+                assert!(
+                    again.is_none_or(|at| at > self.now),
+                    "a timer that stays due"
+                );
+            }
+        }
+        self.now = end;
+    }
+
+    fn next_due(&self) -> Option<Millis> {
+        let timer = self.session.as_ref().and_then(Session::next_timer);
+        [timer, self.machine.alarm].into_iter().flatten().min()
+    }
+
+    /// The alarm goes off, as it is due.
+    fn ring(&mut self) {
+        self.alarms += 1;
+        self.alarm();
+        assert!(
+            self.machine.alarm.is_none_or(|at| at > self.now),
+            "an alarm that stays due"
+        );
+    }
+
+    /// The alarm goes off, due or not.
+    pub(crate) fn alarm(&mut self) {
+        self.load();
+        self.machine.alarm = None;
+        self.event(|session, now, host, out| session.alarm(now, host, out));
+    }
+
+    pub(crate) fn timer(&mut self) {
+        self.event(|session, now, host, out| session.timer(now, host, out));
+    }
+
+    pub(crate) fn next_timer(&self) -> Option<Millis> {
+        self.session.as_ref().and_then(Session::next_timer)
+    }
+
+    pub(crate) fn drop_app(&mut self, mode: DropMode) {
+        self.event(|session, now, host, out| session.drop_app(now, host, out, mode));
+    }
+
+    // ---- sockets ----
+
+    pub(crate) fn open_with(&mut self, opening: Opening) -> SocketId {
+        self.next_socket += 1;
+        let socket = SocketId(self.next_socket);
+        self.load();
+        self.machine.sockets.insert(socket, Socket::default());
+        self.event(|session, now, host, out| {
+            session.socket_opened(now, host, out, socket, opening);
+        });
+        socket
+    }
+
+    /// Opens a socket: `resume` as with `?session=`.
+    pub(crate) fn open(&mut self, resume: bool) -> SocketId {
+        let origin = Some("https://app.example".to_owned());
+        self.open_with(Opening { resume, origin })
+    }
+
+    /// Sends bytes as an app and gives the frames that come back on the socket.
+    pub(crate) fn bytes(&mut self, socket: SocketId, data: &[u8]) -> Vec<Value> {
+        let before = self.sent_count(socket);
+        self.event(|session, now, host, out| session.frame(now, host, out, socket, data));
+        self.sent(socket).split_off(before)
+    }
+
+    fn sent_count(&self, socket: SocketId) -> usize {
+        let socket = self.machine.sockets.get(&socket);
+        socket.map_or(0, |socket| socket.sent.len())
+    }
+
+    /// Sends a frame and gives those that come back.
+    pub(crate) fn frame(&mut self, socket: SocketId, frame: &Value) -> Vec<Value> {
+        self.bytes(socket, frame.to_string().as_bytes())
+    }
+
+    /// Sends a frame that has exactly one reply.
+    pub(crate) fn ask(&mut self, socket: SocketId, frame: &Value) -> Value {
+        let mut replies = self.frame(socket, frame);
+        assert_eq!(replies.len(), 1, "{frame}: {replies:?}");
+        replies.remove(0)
+    }
+
+    /// Everything that was sent to a socket.
+    pub(crate) fn sent(&self, socket: SocketId) -> Vec<Value> {
+        let socket = self.machine.sockets.get(&socket);
+        let sent = socket.map_or(&[][..], |socket| &socket.sent);
+        sent.iter()
+            .map(|text| serde_json::from_str(text).unwrap())
+            .collect()
+    }
+
+    /// The last frame of a socket.
+    pub(crate) fn last(&self, socket: SocketId) -> Value {
+        self.sent(socket).pop().unwrap_or_default()
+    }
+
+    /// The code with which the session closed a socket; 0 while it is open.
+    pub(crate) fn close_code(&self, socket: SocketId) -> u16 {
+        let socket = self.machine.sockets.get(&socket);
+        socket
+            .and_then(|socket| socket.closed)
+            .map_or(0, CloseCode::code)
+    }
+
+    /// The app, or the network, closes a socket.
+    pub(crate) fn drop_socket(&mut self, socket: SocketId, code: u16) {
+        // The closing socket is still there for a load; then it is not.
+        self.load();
+        if let Some(socket) = self.machine.sockets.get_mut(&socket) {
+            socket.gone = true;
+        }
+        self.event(|session, now, host, out| {
+            session.socket_closed(now, host, out, socket, code);
+        });
+    }
+
+    /// The runtime answers a heartbeat without waking the session.
+    pub(crate) fn heartbeat(&mut self, socket: SocketId) {
+        if let Some(socket) = self.machine.sockets.get_mut(&socket) {
+            socket.auto_response = Some(self.now);
+        }
+    }
+
+    // ---- what apps do ----
+
+    /// Registers with these members over the usual ones.
+    pub(crate) fn register_with(&mut self, members: Value) -> App {
+        let socket = self.open(false);
+        let reply = self.ask(socket, &with(registration("register"), members));
+        assert_eq!(reply["ok"], true, "{reply}");
+        App {
+            socket,
+            secret: reply["resumeSecret"].as_str().unwrap().to_owned(),
+        }
+    }
+
+    pub(crate) fn register(&mut self) -> App {
+        self.register_with(json!({}))
+    }
+
+    /// A `resume` frame for this session.
+    pub(crate) fn resume_frame(&self, secret: &str, members: Value) -> Value {
+        let own = json!({"sessionId": self.id.as_str(), "secret": secret});
+        with(with(registration("resume"), own), members)
+    }
+
+    /// Resumes on a new socket; gives it and what came back first.
+    pub(crate) fn try_resume(&mut self, secret: &str, members: Value) -> (SocketId, Value) {
+        let socket = self.open(true);
+        let frame = self.resume_frame(secret, members);
+        let reply = self.frame(socket, &frame);
+        (socket, reply.into_iter().next().unwrap_or_default())
+    }
+
+    pub(crate) fn resume_with(&mut self, app: &App, members: Value) -> App {
+        let (socket, reply) = self.try_resume(&app.secret, members);
+        assert_eq!(reply["ok"], true, "{reply}");
+        assert_eq!(reply["resumed"], true, "{reply}");
+        assert_eq!(reply["resumeSecret"], app.secret.as_str());
+        App {
+            socket,
+            secret: app.secret.clone(),
+        }
+    }
+
+    pub(crate) fn resume(&mut self, app: &App) -> App {
+        self.resume_with(app, json!({}))
+    }
+
+    pub(crate) fn try_mint(&mut self, app: &App, members: Value) -> Value {
+        let frame = with(json!({"type": "mint_agent_token", "id": "m"}), members);
+        let reply = self.ask(app.socket, &frame);
+        assert_eq!(reply["type"], "mint_agent_token_reply");
+        reply
+    }
+
+    pub(crate) fn mint_with(&mut self, app: &App, members: Value) -> String {
+        let reply = self.try_mint(app, members);
+        assert_eq!(reply["ok"], true, "{reply}");
+        reply["token"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) fn mint(&mut self, app: &App) -> String {
+        self.mint_with(app, json!({}))
+    }
+
+    pub(crate) fn revoke(&mut self, app: &App, token: &str) -> bool {
+        let frame = json!({"type": "revoke_agent_token", "id": "r", "token": token});
+        let replies = self.frame(app.socket, &frame);
+        let reply = replies
+            .iter()
+            .find(|reply| reply["type"] == "revoke_agent_token_reply");
+        reply.unwrap()["ok"] == true
+    }
+
+    /// Texts of the live tokens, as the app is shown them.
+    pub(crate) fn list(&mut self, app: &App) -> Vec<String> {
+        let reply = self.ask(app.socket, &json!({"type": "list_agent_tokens", "id": 1}));
+        let tokens = reply["tokens"].as_array().unwrap();
+        let text = |token: &Value| token["token"].as_str().unwrap().to_owned();
+        tokens.iter().map(text).collect()
+    }
+
+    /// Answers a call.
+    pub(crate) fn reply(&mut self, app: &App, call_id: &str, members: Value) {
+        let frame = with(json!({"type": "tool_reply", "id": call_id}), members);
+        self.frame(app.socket, &frame);
+    }
+
+    /// Completes a task and gives what comes back: nothing, or a `task_error`.
+    pub(crate) fn complete(&mut self, app: &App, task: &str, members: Value) -> Vec<Value> {
+        let own = json!({"type": "task_complete", "taskId": task, "status": 200});
+        self.frame(app.socket, &with(own, members))
+    }
+
+    // ---- what agents do ----
+
+    pub(crate) fn request_head(
+        &mut self,
+        method: &str,
+        token: &str,
+        below: &str,
+        site: Option<&str>,
+    ) -> RequestId {
+        self.next_request += 1;
+        let request = RequestId(self.next_request);
+        self.load();
+        self.requests.insert(request, Stage::Open);
+        self.secrets.asked_by(request, token);
+        let parsed = AgentToken::parse("as", token).unwrap();
+        let url = format!("https://relay.example/v1/t/{token}{below}");
+        let mut head = AgentRequest::new(method, &url, &parsed, r#"{"x-a":"b"}"#);
+        head.sec_fetch_site = site;
+        self.event(|session, now, host, out| session.request(now, host, out, request, &head));
+        request
+    }
+
+    /// Asks without sending a body.
+    pub(crate) fn request(&mut self, method: &str, token: &str, below: &str) -> RequestId {
+        self.request_head(method, token, below, None)
+    }
+
+    pub(crate) fn body(&mut self, request: RequestId, body: Result<&[u8], BodyError>) {
+        if let Some(stage @ Stage::Reading) = self.requests.get_mut(&request) {
+            *stage = Stage::Open;
+        }
+        self.event(|session, now, host, out| {
+            session.request_body(now, host, out, request, body);
+        });
+    }
+
+    pub(crate) fn gone(&mut self, request: RequestId) {
+        if let Some(stage @ (Stage::Open | Stage::Reading)) = self.requests.get_mut(&request) {
+            *stage = Stage::Over;
+        }
+        self.event(|session, now, host, out| session.request_gone(now, host, out, request));
+    }
+
+    /// The answer of a request that has one.
+    pub(crate) fn answer(&self, request: RequestId) -> &Answer {
+        match self.requests.get(&request) {
+            Some(Stage::Answered(answer)) => answer,
+            other => panic!("{request:?} has no answer: {other:?}"),
+        }
+    }
+
+    pub(crate) fn is_open(&self, request: RequestId) -> bool {
+        let stage = self.requests.get(&request);
+        matches!(stage, Some(Stage::Open | Stage::Reading))
+    }
+
+    /// Asks for what the relay answers by itself.
+    pub(crate) fn ask_relay(&mut self, method: &str, token: &str, below: &str) -> Answer {
+        let request = self.request(method, token, below);
+        self.answer(request).clone()
+    }
+
+    pub(crate) fn get(&mut self, token: &str, below: &str) -> Answer {
+        self.ask_relay("GET", token, below)
+    }
+
+    /// Calls `POST /a` and gives the request with the call's id on the wire.
+    pub(crate) fn call(&mut self, app: &App, token: &str) -> (RequestId, String) {
+        self.call_tool(app, token, "/a")
+    }
+
+    pub(crate) fn call_tool(&mut self, app: &App, token: &str, path: &str) -> (RequestId, String) {
+        let request = self.request("POST", token, path);
+        self.body(request, Ok(b"{}"));
+        let frame = self.last(app.socket);
+        assert_eq!(frame["type"], "tool_call", "{frame}");
+        (request, frame["id"].as_str().unwrap().to_owned())
+    }
+
+    /// A call that its app answers with a task.
+    pub(crate) fn start_task(&mut self, app: &App, token: &str, task: &str) {
+        let (request, id) = self.call(app, token);
+        self.reply(app, &id, json!({"status": 202, "taskId": task}));
+        assert_eq!(self.answer(request).status, 202);
+    }
+
+    // ---- what must always hold ----
+
+    pub(crate) fn state(&mut self) -> Value {
+        self.load();
+        let session = self.session.as_ref().unwrap();
+        session.debug_state(&mut self.machine)
+    }
+
+    fn carry_out(&mut self, effects: Vec<Effect>) {
+        self.secrets.learn(&effects);
+        for effect in effects {
+            self.secrets.check(&effect);
+            match effect {
+                Effect::Send { socket, text } => self.machine.open(socket, "Send").sent.push(text),
+                Effect::Close { socket, code } => {
+                    let socket = self.machine.open(socket, "Close");
+                    socket.closed = Some(code);
+                    socket.gone = true;
+                }
+                Effect::Attach { socket, attachment } => {
+                    assert!(attachment.len() <= MAX_ATTACHMENT_BYTES);
+                    self.machine.open(socket, "Attach").attachment = Some(attachment);
+                }
+                Effect::ReadBody { request } => {
+                    let was = self.requests.insert(request, Stage::Reading);
+                    assert_eq!(was, Some(Stage::Open), "ReadBody of {request:?}");
+                }
+                Effect::Answer { request, answer } => self.answered(request, answer),
+                Effect::Put { key, value } => {
+                    self.machine.writes += 1;
+                    self.machine.records.insert(key, value);
+                }
+                Effect::Delete { key } => {
+                    self.machine.writes += 1;
+                    let was = self.machine.records.remove(&key);
+                    assert!(was.is_some(), "{key} is deleted, but was not there");
+                }
+                Effect::DeleteAll => {
+                    self.machine.records.clear();
+                    self.machine.alarm = None;
+                }
+                Effect::SetAlarm(at) => self.machine.alarm = at,
+                Effect::Log(line) => self.logs.push(line),
+            }
+        }
+    }
+
+    fn answered(&mut self, request: RequestId, answer: Answer) {
+        assert!((200..=599).contains(&answer.status), "{answer:?}");
+        let was = self.requests.insert(request, Stage::Answered(answer));
+        assert!(
+            matches!(was, Some(Stage::Open | Stage::Reading)),
+            "{request:?} is answered, but was {was:?}"
+        );
+    }
+
+    fn open_requests(&self) -> usize {
+        self.requests
+            .keys()
+            .filter(|request| self.is_open(**request))
+            .count()
+    }
+
+    fn check(&mut self) {
+        let state = self.state();
+        assert_eq!(
+            state["alarm"].as_u64(),
+            self.machine.alarm,
+            "alarm: {state}"
+        );
+        self.check_sockets(&state);
+        if self.session.as_ref().unwrap().exists() {
+            self.check_session(&state);
+        } else {
+            assert!(
+                self.machine.records.is_empty(),
+                "an ended session keeps records"
+            );
+            assert_eq!(self.machine.alarm, None, "an ended session keeps its alarm");
+            assert_eq!(self.open_requests(), 0, "an ended session keeps requests");
+        }
+        if self.open_requests() > 0 {
+            let latest = self.now.saturating_add(MAX_TOOL_TIMEOUT_MS);
+            let timer = self.next_timer();
+            // A clock that went back leaves deadlines further off.
+            assert!(
+                timer.is_some() || latest == 0,
+                "a request without a deadline"
+            );
+        }
+    }
+
+    fn check_sockets(&self, state: &Value) {
+        let waiting = state["waiting"].as_u64().unwrap();
+        assert!(waiting <= MAX_WAITING_SOCKETS as u64, "{state}");
+        let app = u64::from(state["appConnected"] == true);
+        let open = self.machine.open_sockets().count() as u64;
+        assert_eq!(
+            open,
+            waiting + app,
+            "open sockets that nobody knows: {state}"
+        );
+    }
+
+    fn check_session(&self, state: &Value) {
+        let calls = state["calls"].as_u64().unwrap();
+        assert!(calls <= MAX_INFLIGHT_CALLS as u64, "{state}");
+        let kept = Kept::read(&self.machine, self.now);
+        assert!(kept.live_tokens <= MAX_LIVE_TOKENS);
+        assert!(kept.pending_tasks <= MAX_PENDING_TASKS);
+        assert_eq!(
+            kept.results, kept.finished,
+            "results without tasks, or the other way"
+        );
+        assert_eq!(self.machine.alarm, kept.deadline, "the alarm is off");
+    }
+}
+
+/// What the records and attachments say of themselves, read independently.
+struct Kept {
+    live_tokens: usize,
+    pending_tasks: usize,
+    finished: BTreeSet<String>,
+    results: BTreeSet<String>,
+    deadline: Option<Millis>,
+}
+
+impl Kept {
+    fn read(machine: &Machine, now: Millis) -> Self {
+        let mut kept = Self {
+            live_tokens: 0,
+            pending_tasks: 0,
+            finished: BTreeSet::new(),
+            results: BTreeSet::new(),
+            deadline: None,
+        };
+        let open = machine.open_sockets();
+        for id in open {
+            let text = machine.sockets[&id].attachment.as_deref().unwrap();
+            let attachment: Value = serde_json::from_str(text).unwrap();
+            kept.due(&attachment["app"]["checkAt"]);
+        }
+        for (key, value) in &machine.records {
+            let (kind, name) = key.split_once('/').unwrap_or((key, ""));
+            if kind == "result" {
+                kept.results.insert(name.to_owned());
+            } else if kind != "registration" {
+                kept.record(kind, name, &serde_json::from_str(value).unwrap(), now);
+            }
+        }
+        kept
+    }
+
+    fn record(&mut self, kind: &str, name: &str, value: &Value, now: Millis) {
+        match kind {
+            "session" => self.due(&value["held"]["until"]),
+            "token" => {
+                let expired = value["expiresAt"].as_u64().is_some_and(|at| at <= now);
+                let used_up = value["maxCalls"].as_u64() == value["calls"].as_u64();
+                if !expired && !used_up && !value["sealed"].is_null() {
+                    self.live_tokens += 1;
+                }
+                if !value["sealed"].is_null() {
+                    self.due(&value["expiresAt"]);
+                }
+            }
+            "task" => {
+                self.due(&value["expiresAt"]);
+                if value["completed"] == true {
+                    self.finished.insert(name.to_owned());
+                } else {
+                    self.pending_tasks += 1;
+                }
+            }
+            _ => panic!("a record of an unknown kind: {kind}"),
+        }
+    }
+
+    fn due(&mut self, at: &Value) {
+        let both = [at.as_u64(), self.deadline];
+        self.deadline = both.into_iter().flatten().min();
+    }
+}
+
+/// A valid registration frame of the app that the tests use.
+pub(crate) fn registration(frame_type: &str) -> Value {
+    json!({
+        "type": frame_type,
+        "appId": "paint",
+        "agentsMd": "Paint things.",
+        "tools": [
+            {"path": "/a"},
+            {"path": "/b", "method": "GET", "description": "b"},
+            {"path": "/slow", "timeout_ms": 200_000},
+        ],
+    })
+}
+
+/// `frame` with these members put over its own.
+pub(crate) fn with(mut frame: Value, members: Value) -> Value {
+    if let (Some(frame), Value::Object(members)) = (frame.as_object_mut(), members) {
+        frame.extend(members);
+    }
+    frame
+}
+
+/// The error code in an answer's body.
+pub(crate) fn code(answer: &Answer) -> String {
+    let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    body["error"]["code"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned()
+}

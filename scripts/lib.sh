@@ -124,10 +124,11 @@ run_logged() {
   return "$code"
 }
 
+# The command that prints SHA-256 sums, of the files it is given or of stdin.
+if have sha256sum; then SHA256=(sha256sum); else SHA256=(shasum -a 256); fi
+
 # The SHA-256 of what comes in, in hex.
-sha256() {
-  if have sha256sum; then sha256sum | cut -d' ' -f1; else shasum -a 256 | cut -d' ' -f1; fi
-}
+sha256() { "${SHA256[@]}" | cut -d' ' -f1; }
 
 # ---- versions ---------------------------------------------------------------
 
@@ -185,4 +186,29 @@ use_wasm_toolchain() {
   export WASM_BINDGEN_BIN=$TOOLS_DIR/bin/wasm-bindgen
   export WASM_OPT_BIN=$ROOT/node_modules/.bin/wasm-opt
   export ESBUILD_BIN=$ROOT/node_modules/.bin/esbuild
+}
+
+# ---- the upload -------------------------------------------------------------
+
+# The most an upload may weigh, gzipped. Cloudflare takes 3 MB on the free plan;
+# this keeps a cold start short.
+MAX_UPLOAD_GZIP_BYTES=500000
+
+# Prints bytes and gzipped bytes of what an upload holds.
+upload_size() {
+  local file raw=0 zipped=0
+  for file in index.js index_bg.wasm; do
+    [ -f "$ROOT/build/$file" ] || return 1
+    raw=$((raw + $(wc -c <"$ROOT/build/$file")))
+    zipped=$((zipped + $(gzip -9 -n -c "$ROOT/build/$file" | wc -c)))
+  done
+  echo "$raw $zipped"
+}
+
+# Prints the sizes for a person; fails when the upload is too large.
+show_upload_size() {
+  local raw zipped
+  read -r raw zipped < <(upload_size) || die "build/ holds no build; run ./scripts/build.sh"
+  printf 'upload: %d bytes, %d gzipped (at most %d)\n' "$raw" "$zipped" "$MAX_UPLOAD_GZIP_BYTES"
+  [ "$zipped" -le "$MAX_UPLOAD_GZIP_BYTES" ]
 }

@@ -1,1 +1,19 @@
-//! The relay.
+//! The relay as a Cloudflare Worker.
+//!
+//! 1. [`edge::fetch`] takes every request, reads its URL and, if it is for a
+//!    session, hands the runtime's own request object to that session's object.
+//! 2. [`object::RelaySession`] turns what the runtime reports into events of
+//!    [`agent_socket_session::Session`] and its effects into calls of the
+//!    runtime.
+//! 3. `glue.js` holds the steps that are cheaper in JavaScript.
+//!
+//! **This crate decides nothing**: the rules are in `crates/session`, what is
+//! on the wire is in `crates/protocol`.
+
+pub mod edge;
+mod js;
+pub mod object;
+mod settings;
+
+// Its start function and its panic hook are part of every Worker in Rust.
+use worker as _;

@@ -1,0 +1,343 @@
+// The few steps between the runtime and the relay's Rust that are best taken in
+// JavaScript: each function here crosses the border once where a chain of
+// bindings would cross it many times. Nothing here decides anything.
+
+/** A request as one string, a part a line: none of the parts can hold a line break. */
+export function edgeHead(request) {
+  const headers = request.headers;
+  return [
+    request.method,
+    request.url,
+    request.body === null ? "" : "body",
+    headers.get("upgrade") ?? "",
+    headers.get("content-length") ?? "",
+    headers.get("cf-connecting-ip") ?? "",
+  ].join("\n");
+}
+
+/** The same for the object: with the headers that may go on to the app. */
+export function agentHead(request) {
+  const headers = request.headers;
+  let head = `${request.method}\n${request.url}\n${request.body === null ? "" : "body"}\n${headers.get("sec-fetch-site") ?? ""}\n${headers.get("sec-fetch-dest") ?? ""}`;
+  for (const [name, value] of headers) {
+    if (name === "content-type" || name.startsWith("x-")) head += `\n${name}\n${value}`;
+  }
+  return head;
+}
+
+export function origin(request) {
+  return request.headers.get("origin") ?? undefined;
+}
+
+/** A var of wrangler.toml as text, if it is set. */
+export function envVar(env, name) {
+  const value = env[name];
+  return value === undefined || value === null ? undefined : String(value);
+}
+
+export function forward(env, session, request) {
+  return env.RELAY.getByName(session).fetch(request);
+}
+
+/** Forwards with another URL; the object is told things by its query. */
+export function forwardAs(env, session, request, url) {
+  return env.RELAY.getByName(session).fetch(new Request(url, request));
+}
+
+/** An object that was told to evict itself cannot answer. */
+export async function forwardEvict(env, session, request, done) {
+  try {
+    return await env.RELAY.getByName(session).fetch(request);
+  } catch {
+    return done;
+  }
+}
+
+/**
+ * Reads a body whose length nobody announced, up to a cap, then forwards it.
+ * Past the cap it stops at once, however much is still to come.
+ */
+export async function forwardCapped(env, session, request, cap, tooLarge, unreadable) {
+  const chunks = [];
+  let length = 0;
+  try {
+    for await (const chunk of request.body) {
+      length += chunk.byteLength;
+      if (length > cap) return tooLarge;
+      chunks.push(chunk);
+    }
+  } catch {
+    return unreadable;
+  }
+  const body = await new Blob(chunks).arrayBuffer();
+  return env.RELAY.getByName(session).fetch(new Request(request, { body }));
+}
+
+/** Whether this address may open one more socket; true where no limit is bound. */
+export async function admitUpgrade(env, address, request, then, limited) {
+  if (env.UPGRADES !== undefined && !(await env.UPGRADES.limit({ key: address })).success) return limited;
+  return then(request);
+}
+
+export function hasLimiter(env) {
+  return env.UPGRADES !== undefined;
+}
+
+/** A page, or `fallback` where there is none. */
+export async function page(env, request, fallback) {
+  if (env.ASSETS === undefined) return fallback;
+  const found = await env.ASSETS.fetch(request);
+  return found.status === 404 ? fallback : found;
+}
+
+/** Lets go of a body that nobody will read. */
+export function discard(request) {
+  request.body?.cancel().catch(() => {});
+}
+
+const COMMON = [
+  ["cache-control", "no-store"],
+  ["referrer-policy", "no-referrer"],
+  ["x-robots-tag", "noindex"],
+  ["x-content-type-options", "nosniff"],
+  ["content-security-policy", "sandbox; default-src 'none'"],
+];
+
+/** A response of the agent surface. An empty `type` means no body. */
+export function respond(status, type, retryAfter, allow, body) {
+  const headers = type === "" ? COMMON.slice() : [...COMMON, ["content-type", type]];
+  if (retryAfter !== "") headers.push(["retry-after", retryAfter]);
+  if (allow !== "") headers.push(["allow", allow]);
+  // `body` is a view of wasm memory, which the next call may change: copy it.
+  return new Response(type === "" ? null : body.slice(), { status, headers });
+}
+
+export function now() {
+  return Date.now();
+}
+
+export function randomFill(bytes) {
+  crypto.getRandomValues(bytes);
+}
+
+/** Longest value in a row, in UTF-16 units: at three bytes each within the 2 MB of a row. */
+const PART = 600_000;
+
+/** The sockets, requests, records and timer of one object. */
+export class Shell {
+  constructor(state, onBody, onGone, onTimer) {
+    this.state = state;
+    this.sql = state.storage.sql;
+    this.onBody = onBody;
+    this.onGone = onGone;
+    this.onTimer = onTimer;
+    this.sockets = new Map();
+    this.socketIds = new WeakMap();
+    this.requests = new Map();
+    this.timer = undefined;
+    this.timerAt = Infinity;
+    this.hasTable = undefined;
+  }
+
+  // Sockets
+
+  /** Takes a socket in and gives the response that opens it. */
+  open(id, ping, pong) {
+    const [client, server] = Object.values(new WebSocketPair());
+    this.state.setWebSocketAutoResponse(new WebSocketRequestResponsePair(ping, pong));
+    this.state.acceptWebSocket(server);
+    this.keep(id, server);
+    return new Response(null, { status: 101, webSocket: client });
+  }
+
+  /** Opens a socket only to close it: a client cannot read the status of a refused upgrade. */
+  refuse(code, reason) {
+    const [client, server] = Object.values(new WebSocketPair());
+    server.accept();
+    server.close(code, reason);
+    return new Response(null, { status: 101, webSocket: client });
+  }
+
+  keep(id, socket) {
+    this.sockets.set(id, socket);
+    this.socketIds.set(socket, id);
+  }
+
+  socketId(socket) {
+    return this.socketIds.get(socket);
+  }
+
+  forget(socket) {
+    this.sockets.delete(this.socketIds.get(socket));
+    this.socketIds.delete(socket);
+  }
+
+  /** The sockets that outlived the memory: an id for each, and what was attached. */
+  adopt(firstId) {
+    const attachments = [];
+    for (const socket of this.state.getWebSockets()) {
+      const attachment = socket.deserializeAttachment();
+      if (typeof attachment !== "string") continue;
+      this.keep(firstId + attachments.length, socket);
+      attachments.push(attachment);
+    }
+    return attachments;
+  }
+
+  send(id, text) {
+    try {
+      this.sockets.get(id)?.send(text);
+    } catch {
+      // It is closing; its close event follows.
+    }
+  }
+
+  close(id, code, reason) {
+    const socket = this.sockets.get(id);
+    if (socket === undefined) return;
+    this.forget(socket);
+    try {
+      // A socket in the middle of closing may outlive the memory: without an
+      // attachment it is nobody's.
+      socket.serializeAttachment(null);
+      socket.close(code, reason);
+    } catch {
+      // It is closed already.
+    }
+  }
+
+  attach(id, attachment) {
+    this.sockets.get(id)?.serializeAttachment(attachment);
+  }
+
+  lastAutoResponse(id) {
+    const socket = this.sockets.get(id);
+    return socket === undefined ? undefined : this.state.getWebSocketAutoResponseTimestamp(socket)?.getTime();
+  }
+
+  // Requests
+
+  /** A promise for a response that comes later, and a watch for the agent. */
+  pend(id, request) {
+    const { promise, resolve } = Promise.withResolvers();
+    this.requests.set(id, resolve);
+    request.signal?.addEventListener("abort", () => this.gone(id), { once: true });
+    return promise;
+  }
+
+  gone(id) {
+    const resolve = this.requests.get(id);
+    if (resolve === undefined) return;
+    this.requests.delete(id);
+    this.onGone(id);
+    resolve(new Response(null, { status: 499 }));
+  }
+
+  readBody(id, request) {
+    request.arrayBuffer().then(
+      (bytes) => this.onBody(id, new Uint8Array(bytes)),
+      () => this.onBody(id, undefined),
+    );
+  }
+
+  settle(id, response) {
+    const resolve = this.requests.get(id);
+    if (resolve === undefined) return;
+    this.requests.delete(id);
+    resolve(response);
+  }
+
+  // Records
+
+  tableExists() {
+    this.hasTable ??= this.sql.exec("SELECT 1 FROM sqlite_master WHERE name = 'record'").toArray().length > 0;
+    return this.hasTable;
+  }
+
+  /** Keys and values in turn, of the records whose keys do not start with `lazy`. */
+  load(lazy) {
+    if (!this.tableExists()) return [];
+    const flat = [];
+    const rows = this.sql.exec("SELECT key, part, value FROM record WHERE substr(key, 1, ?) <> ? ORDER BY key, part", lazy.length, lazy);
+    for (const { key, part, value } of rows) {
+      if (part === 0) flat.push(key, value);
+      else flat[flat.length - 1] += value;
+    }
+    return flat;
+  }
+
+  read(key) {
+    if (!this.tableExists()) return undefined;
+    const parts = this.sql.exec("SELECT value FROM record WHERE key = ? ORDER BY part", key).toArray();
+    return parts.length === 0 ? undefined : parts.map((row) => row.value).join("");
+  }
+
+  put(key, value) {
+    if (!this.tableExists()) {
+      this.sql.exec("CREATE TABLE record (key TEXT, part INTEGER, value TEXT, PRIMARY KEY (key, part)) WITHOUT ROWID");
+      this.hasTable = true;
+    }
+    let part = 0;
+    for (let at = 0; at === 0 || at < value.length; part++) {
+      let end = Math.min(at + PART, value.length);
+      // A surrogate pair stays in one part.
+      if (end < value.length && (value.charCodeAt(end - 1) & 0xfc00) === 0xd800) end--;
+      this.sql.exec("INSERT OR REPLACE INTO record (key, part, value) VALUES (?, ?, ?)", key, part, value.slice(at, end));
+      at = end;
+      if (at === 0) break;
+    }
+    this.sql.exec("DELETE FROM record WHERE key = ? AND part >= ?", key, Math.max(part, 1));
+  }
+
+  delete(key) {
+    if (this.tableExists()) this.sql.exec("DELETE FROM record WHERE key = ?", key);
+  }
+
+  deleteAll() {
+    this.state.storage.deleteAlarm();
+    this.state.storage.deleteAll();
+    this.hasTable = false;
+  }
+
+  keys() {
+    if (!this.tableExists()) return "[]";
+    return JSON.stringify(this.sql.exec("SELECT DISTINCT key FROM record ORDER BY key").toArray().map((row) => row.key));
+  }
+
+  // Time
+
+  setAlarm(at) {
+    if (at === undefined) this.state.storage.deleteAlarm();
+    else this.state.storage.setAlarm(at);
+  }
+
+  /**
+   * Sees to it that `onTimer` is called at `at` or before. The steps are short,
+   * so that a timer left over from a call that is done does not keep the object
+   * awake for long, and no call has to clear one.
+   */
+  arm(at) {
+    if (at >= this.timerAt) return;
+    clearTimeout(this.timer);
+    const start = Date.now();
+    this.timerAt = Math.min(at, start + 2000);
+    this.timer = setTimeout(() => {
+      this.timerAt = Infinity;
+      this.onTimer();
+    }, Math.max(this.timerAt - start, 0));
+  }
+
+
+  /** The state as JSON, completed by what only the runtime knows. */
+  async debugState(json) {
+    const state = JSON.parse(json);
+    state.storageKeys = JSON.parse(this.keys());
+    state.alarm = (await this.state.storage.getAlarm()) ?? null;
+    return new Response(JSON.stringify(state), { headers: { "content-type": "application/json" } });
+  }
+
+  async evict() {
+    await this.state.storage.sync();
+    this.state.abort("evicted by _debug");
+  }
+}

@@ -1,0 +1,153 @@
+//! Bindings to `glue.js`, which is where the runtime's objects are touched.
+
+use wasm_bindgen::prelude::*;
+
+#[wasm_bindgen(module = "/src/glue.js")]
+extern "C" {
+    #[wasm_bindgen(js_name = edgeHead)]
+    pub(crate) fn edge_head(request: &JsValue) -> String;
+
+    #[wasm_bindgen(js_name = agentHead)]
+    pub(crate) fn agent_head(request: &JsValue) -> String;
+
+    pub(crate) fn origin(request: &JsValue) -> Option<String>;
+
+    #[wasm_bindgen(js_name = envVar)]
+    pub(crate) fn env_var(env: &JsValue, name: &str) -> Option<String>;
+
+    pub(crate) fn forward(env: &JsValue, session: &str, request: &JsValue) -> JsValue;
+
+    #[wasm_bindgen(js_name = forwardAs)]
+    pub(crate) fn forward_as(env: &JsValue, session: &str, request: &JsValue, url: &str)
+    -> JsValue;
+
+    #[wasm_bindgen(js_name = forwardEvict)]
+    pub(crate) fn forward_evict(
+        env: &JsValue,
+        session: &str,
+        request: &JsValue,
+        done: JsValue,
+    ) -> JsValue;
+
+    #[wasm_bindgen(js_name = forwardCapped)]
+    pub(crate) fn forward_capped(
+        env: &JsValue,
+        session: &str,
+        request: &JsValue,
+        cap: u32,
+        too_large: JsValue,
+        unreadable: JsValue,
+    ) -> JsValue;
+
+    #[wasm_bindgen(js_name = admitUpgrade)]
+    pub(crate) fn admit_upgrade(
+        env: &JsValue,
+        address: &str,
+        request: &JsValue,
+        then: JsValue,
+        limited: JsValue,
+    ) -> JsValue;
+
+    #[wasm_bindgen(js_name = hasLimiter)]
+    pub(crate) fn has_limiter(env: &JsValue) -> bool;
+
+    pub(crate) fn page(env: &JsValue, request: &JsValue, fallback: JsValue) -> JsValue;
+
+    pub(crate) fn discard(request: &JsValue);
+
+    pub(crate) fn respond(
+        status: u16,
+        content_type: &str,
+        retry_after: &str,
+        allow: &str,
+        body: &[u8],
+    ) -> JsValue;
+
+    pub(crate) fn now() -> f64;
+
+    #[wasm_bindgen(js_name = randomFill)]
+    pub(crate) fn random_fill(bytes: &mut [u8]);
+
+    /// The sockets, requests, records and timer of one object.
+    pub(crate) type Shell;
+
+    #[wasm_bindgen(constructor)]
+    pub(crate) fn new(
+        state: JsValue,
+        on_body: &JsValue,
+        on_gone: &JsValue,
+        on_timer: &JsValue,
+    ) -> Shell;
+
+    #[wasm_bindgen(method)]
+    pub(crate) fn open(this: &Shell, id: u32, ping: &str, pong: &str) -> JsValue;
+
+    #[wasm_bindgen(method)]
+    pub(crate) fn refuse(this: &Shell, code: u16, reason: &str) -> JsValue;
+
+    #[wasm_bindgen(method, js_name = socketId)]
+    pub(crate) fn socket_id(this: &Shell, socket: &JsValue) -> Option<u32>;
+
+    #[wasm_bindgen(method)]
+    pub(crate) fn forget(this: &Shell, socket: &JsValue);
+
+    #[wasm_bindgen(method)]
+    pub(crate) fn adopt(this: &Shell, first_id: u32) -> Vec<String>;
+
+    #[wasm_bindgen(method)]
+    pub(crate) fn send(this: &Shell, id: u32, text: &str);
+
+    #[wasm_bindgen(method)]
+    pub(crate) fn close(this: &Shell, id: u32, code: u16, reason: &str);
+
+    #[wasm_bindgen(method)]
+    pub(crate) fn attach(this: &Shell, id: u32, attachment: &str);
+
+    #[wasm_bindgen(method, js_name = lastAutoResponse)]
+    pub(crate) fn last_auto_response(this: &Shell, id: u32) -> Option<f64>;
+
+    #[wasm_bindgen(method)]
+    pub(crate) fn pend(this: &Shell, id: u32, request: &JsValue) -> JsValue;
+
+    #[wasm_bindgen(method, js_name = readBody)]
+    pub(crate) fn read_body(this: &Shell, id: u32, request: &JsValue);
+
+    #[wasm_bindgen(method)]
+    pub(crate) fn settle(this: &Shell, id: u32, response: JsValue);
+
+    #[wasm_bindgen(method)]
+    pub(crate) fn load(this: &Shell, lazy: &str) -> Vec<String>;
+
+    #[wasm_bindgen(method)]
+    pub(crate) fn read(this: &Shell, key: &str) -> Option<String>;
+
+    #[wasm_bindgen(method)]
+    pub(crate) fn put(this: &Shell, key: &str, value: &str);
+
+    #[wasm_bindgen(method)]
+    pub(crate) fn delete(this: &Shell, key: &str);
+
+    #[wasm_bindgen(method, js_name = deleteAll)]
+    pub(crate) fn delete_all(this: &Shell);
+
+    #[wasm_bindgen(method, js_name = setAlarm)]
+    pub(crate) fn set_alarm(this: &Shell, at: Option<f64>);
+
+    #[wasm_bindgen(method)]
+    pub(crate) fn arm(this: &Shell, at: f64);
+
+    #[wasm_bindgen(method, js_name = debugState)]
+    pub(crate) fn debug_state(this: &Shell, json: &str) -> JsValue;
+
+    #[wasm_bindgen(method)]
+    pub(crate) fn evict(this: &Shell) -> JsValue;
+}
+
+#[wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(js_namespace = console)]
+    pub(crate) fn log(line: &str);
+
+    #[wasm_bindgen(js_namespace = console)]
+    pub(crate) fn error(line: &str);
+}

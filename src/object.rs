@@ -1,0 +1,485 @@
+//! The Durable Object that holds one session.
+
+use std::cell::{Cell, RefCell};
+use std::rc::{Rc, Weak};
+
+use agent_socket_protocol::answer::Answer;
+use agent_socket_protocol::error::{HttpCode, HttpError};
+use agent_socket_protocol::headers::forwarded_json;
+use agent_socket_protocol::id::SessionId;
+use agent_socket_protocol::limits::{HEARTBEAT_PING, HEARTBEAT_PONG, MAX_FRAME_BYTES};
+use agent_socket_protocol::route::{Route, path_and_query, query_value, route};
+use agent_socket_protocol::token::AgentToken;
+use agent_socket_session::{
+    AgentRequest, BodyError, DropMode, Effect, Host, LAZY_RECORDS, Millis, Opening, RequestId,
+    Session, SocketId,
+};
+use js_sys::{JsString, Uint8Array};
+use wasm_bindgen::prelude::*;
+
+use crate::edge::{debug_log, respond};
+use crate::js::{self, Shell};
+use crate::settings::{Settings, settings};
+
+/// How soon an object that could not work tries its alarm again, in ms.
+const ALARM_RETRY_MS: f64 = 60_000.0;
+
+/// One session's object. The runtime calls its methods by their names.
+#[wasm_bindgen]
+pub struct RelaySession {
+    inner: Rc<Inner>,
+}
+
+struct Inner {
+    shell: Shell,
+    settings: Result<Rc<Settings>, String>,
+    session: RefCell<Option<Session>>,
+    next_id: Cell<u32>,
+    /// Keeps the functions alive that `glue.js` calls back.
+    _callbacks: Callbacks,
+}
+
+struct Callbacks {
+    _body: Closure<dyn Fn(u32, Option<Uint8Array>)>,
+    _gone: Closure<dyn Fn(u32)>,
+    _timer: Closure<dyn Fn()>,
+}
+
+/// The runtime, as a session asks it.
+struct ShellHost<'a>(&'a Shell);
+
+impl Host for ShellHost<'_> {
+    fn random(&mut self, bytes: &mut [u8]) {
+        js::random_fill(bytes);
+    }
+
+    fn last_auto_response(&mut self, socket: SocketId) -> Option<Millis> {
+        self.0.last_auto_response(socket.0).map(to_millis)
+    }
+
+    fn read(&mut self, key: &str) -> Option<String> {
+        self.0.read(key)
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a JavaScript time is a whole number of ms since 1970"
+)]
+const fn to_millis(time: f64) -> Millis {
+    time as Millis
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "times in ms stay far below 2^53"
+)]
+const fn to_js_time(at: Millis) -> f64 {
+    at as f64
+}
+
+#[wasm_bindgen]
+impl RelaySession {
+    /// Made by the runtime when the object is first needed, or again.
+    #[wasm_bindgen(constructor)]
+    #[must_use]
+    pub fn new(state: JsValue, env: JsValue) -> Self {
+        let inner = Rc::new_cyclic(|inner| Inner::new(inner, state, &env));
+        Self { inner }
+    }
+
+    /// A request from the entrypoint: an upgrade, an agent's request, or debug.
+    #[must_use]
+    pub fn fetch(&self, request: JsValue) -> JsValue {
+        let packed = js::agent_head(&request);
+        self.inner.fetch(&request, &packed).unwrap_or_else(|problem| {
+            js::error(&problem);
+            js::discard(&request);
+            respond(HttpError::new(HttpCode::Internal, "The relay failed on this session. Its operator finds the reason in the log; retry later.").into())
+        })
+    }
+
+    /// A frame.
+    #[wasm_bindgen(js_name = webSocketMessage)]
+    pub fn web_socket_message(&self, socket: &JsValue, message: &JsValue) {
+        self.inner.on_message(socket, message);
+    }
+
+    /// A socket was closed by its peer.
+    #[wasm_bindgen(js_name = webSocketClose)]
+    pub fn web_socket_close(
+        &self,
+        socket: &JsValue,
+        code: u16,
+        _reason: &JsValue,
+        _was_clean: bool,
+    ) {
+        self.inner.on_close(socket, code);
+    }
+
+    /// A socket broke.
+    #[wasm_bindgen(js_name = webSocketError)]
+    pub fn web_socket_error(&self, socket: &JsValue, _error: &JsValue) {
+        self.inner.on_close(socket, 1006);
+    }
+
+    /// The alarm went off.
+    pub fn alarm(&self) {
+        self.inner.on_alarm();
+    }
+}
+
+impl Inner {
+    fn new(inner: &Weak<Self>, state: JsValue, env: &JsValue) -> Self {
+        let weak = inner.clone();
+        let body = Closure::<dyn Fn(u32, Option<Uint8Array>)>::new(
+            move |id, bytes: Option<Uint8Array>| {
+                if let Some(inner) = weak.upgrade() {
+                    inner.on_body(RequestId(id), bytes);
+                }
+            },
+        );
+        let weak = inner.clone();
+        let gone = Closure::<dyn Fn(u32)>::new(move |id| {
+            if let Some(inner) = weak.upgrade() {
+                inner.event(None, |session, now, host, out| {
+                    session.request_gone(now, host, out, RequestId(id))
+                });
+            }
+        });
+        let weak = inner.clone();
+        let timer = Closure::<dyn Fn()>::new(move || {
+            if let Some(inner) = weak.upgrade() {
+                inner.event(None, Session::timer);
+            }
+        });
+        let shell = Shell::new(state, body.as_ref(), gone.as_ref(), timer.as_ref());
+        Self {
+            shell,
+            settings: settings(env),
+            session: RefCell::new(None),
+            next_id: Cell::new(1),
+            _callbacks: Callbacks {
+                _body: body,
+                _gone: gone,
+                _timer: timer,
+            },
+        }
+    }
+
+    /// Ids are for sockets and requests alike, and never come again.
+    fn fresh_id(&self) -> u32 {
+        let id = self.next_id.get();
+        self.next_id.set(id.wrapping_add(1));
+        id
+    }
+
+    /// Reads the session if that has not been done. `id` is known to those who
+    /// name the session; a socket's or the alarm's event finds it in what is kept.
+    fn load(&self, id: Option<SessionId>, out: &mut Vec<Effect>) -> Result<bool, String> {
+        if self.session.borrow().is_some() {
+            return Ok(true);
+        }
+        let settings = self.settings.clone()?;
+        let first = self.next_id.get();
+        let attachments = self.shell.adopt(first);
+        self.next_id
+            .set(first.wrapping_add(u32::try_from(attachments.len()).unwrap_or_default()));
+        let mut flat = self.shell.load(LAZY_RECORDS).into_iter();
+        let records: Vec<(String, String)> =
+            std::iter::from_fn(|| Some((flat.next()?, flat.next()?))).collect();
+        let kept_id = || {
+            let record = records
+                .iter()
+                .find_map(|(_, value)| Session::id_of_record(value));
+            record.or_else(|| {
+                attachments
+                    .iter()
+                    .find_map(|attachment| Session::id_of_attachment(attachment))
+            })
+        };
+        let Some(id) = id.or_else(kept_id) else {
+            return Ok(false);
+        };
+        let sockets = attachments
+            .iter()
+            .zip(first..)
+            .map(|(attachment, id)| (SocketId(id), attachment.clone()))
+            .collect::<Vec<_>>();
+        let mut host = ShellHost(&self.shell);
+        let session = Session::load(
+            settings.config.clone(),
+            id,
+            records,
+            sockets,
+            to_millis(js::now()),
+            &mut host,
+            out,
+        )
+        .map_err(|error| format!("sessionId={id}: {error}"))?;
+        *self.session.borrow_mut() = Some(session);
+        Ok(true)
+    }
+
+    /// Runs an event and all its effects but the answer to `current`, which is
+    /// given back. The borrow ends before the effects begin.
+    fn try_event(
+        &self,
+        id: Option<SessionId>,
+        current: Option<RequestId>,
+        run: impl FnOnce(&mut Session, Millis, &mut dyn Host, &mut Vec<Effect>),
+    ) -> Result<Outcome, String> {
+        let mut out = Vec::new();
+        if !self.load(id, &mut out)? {
+            return Ok(Outcome::default());
+        }
+        let timer = {
+            let mut session = self
+                .session
+                .try_borrow_mut()
+                .map_err(|error| error.to_string())?;
+            let Some(session) = session.as_mut() else {
+                return Ok(Outcome::default());
+            };
+            run(
+                session,
+                to_millis(js::now()),
+                &mut ShellHost(&self.shell),
+                &mut out,
+            );
+            session.next_timer()
+        };
+        let outcome = self.carry_out(out, current);
+        if let Some(at) = timer {
+            self.shell.arm(to_js_time(at));
+        }
+        Ok(outcome)
+    }
+
+    fn event(
+        &self,
+        id: Option<SessionId>,
+        run: impl FnOnce(&mut Session, Millis, &mut dyn Host, &mut Vec<Effect>),
+    ) {
+        if let Err(problem) = self.try_event(id, None, run) {
+            js::error(&problem);
+        }
+    }
+
+    fn carry_out(&self, effects: Vec<Effect>, current: Option<RequestId>) -> Outcome {
+        let shell = &self.shell;
+        let mut outcome = Outcome::default();
+        for effect in effects {
+            match effect {
+                Effect::Send { socket, text } => shell.send(socket.0, &text),
+                Effect::Close { socket, code } => shell.close(socket.0, code.code(), code.reason()),
+                Effect::Attach { socket, attachment } => shell.attach(socket.0, &attachment),
+                Effect::ReadBody { request } => outcome.read_body = Some(request) == current,
+                Effect::Answer { request, answer } if Some(request) == current => {
+                    outcome.answer = Some(answer)
+                }
+                Effect::Answer { request, answer } => shell.settle(request.0, respond(answer)),
+                Effect::Put { key, value } => shell.put(&key, &value),
+                Effect::Delete { key } => shell.delete(&key),
+                Effect::DeleteAll => shell.delete_all(),
+                Effect::SetAlarm(at) => shell.set_alarm(at.map(to_js_time)),
+                Effect::Log(line) => {
+                    if let Ok(settings) = &self.settings {
+                        debug_log(settings, &line);
+                    }
+                }
+            }
+        }
+        outcome
+    }
+
+    fn fetch(&self, request: &JsValue, packed: &str) -> Result<JsValue, String> {
+        let settings = self.settings.clone()?;
+        let mut parts = packed.split('\n');
+        let mut part = || parts.next().unwrap_or_default();
+        let (method, url, has_body, site, dest) =
+            (part(), part(), part() == "body", part(), part());
+        match route(url, &settings.config.token_prefix) {
+            Route::Agent(token) => {
+                let headers = std::iter::from_fn(|| Some((parts.next()?, parts.next()?)));
+                let headers_json = forwarded_json(headers);
+                let mut head = AgentRequest::new(method, url, &token, &headers_json);
+                head.sec_fetch_site = Some(site).filter(|site| !site.is_empty());
+                head.sec_fetch_dest = Some(dest).filter(|dest| !dest.is_empty());
+                self.on_agent(request, &head, &token, has_body)
+            }
+            Route::App { .. } => self.on_upgrade(url, js::origin(request)),
+            Route::Debug(path) if settings.debug => self.on_debug(path, url),
+            _ => Err("a request came that the entrypoint should not have forwarded".to_owned()),
+        }
+    }
+
+    fn on_agent(
+        &self,
+        request: &JsValue,
+        head: &AgentRequest<'_>,
+        token: &AgentToken,
+        has_body: bool,
+    ) -> Result<JsValue, String> {
+        let id = RequestId(self.fresh_id());
+        let outcome =
+            self.try_event(Some(token.session), Some(id), |session, now, host, out| {
+                session.request(now, host, out, id, head)
+            })?;
+        if let Some(answer) = outcome.answer {
+            if has_body {
+                js::discard(request);
+            }
+            return Ok(respond(answer));
+        }
+        let promise = self.shell.pend(id.0, request);
+        match (outcome.read_body, has_body) {
+            (true, true) => self.shell.read_body(id.0, request),
+            (true, false) => self.event(None, |session, now, host, out| {
+                session.request_body(now, host, out, id, Ok(&[]))
+            }),
+            (false, _) => js::discard(request),
+        }
+        Ok(promise)
+    }
+
+    fn on_body(&self, id: RequestId, bytes: Option<Uint8Array>) {
+        let bytes = bytes.map(|bytes| bytes.to_vec());
+        let body = bytes.as_deref().ok_or(BodyError::Unreadable);
+        self.event(None, |session, now, host, out| {
+            session.request_body(now, host, out, id, body)
+        });
+    }
+
+    fn on_upgrade(&self, url: &str, origin: Option<String>) -> Result<JsValue, String> {
+        let (_, query) = path_and_query(url);
+        let resume = query_value(query, "resume").and_then(SessionId::parse);
+        let id = resume
+            .or_else(|| query_value(query, "open").and_then(SessionId::parse))
+            .ok_or("an upgrade came without an id")?;
+        let socket = SocketId(self.fresh_id());
+        let mut out = Vec::new();
+        self.load(Some(id), &mut out)?;
+        if let Some(session) = self.session.borrow_mut().as_mut() {
+            let opening = Opening {
+                resume: resume.is_some(),
+                origin,
+            };
+            session.socket_opened(
+                to_millis(js::now()),
+                &mut ShellHost(&self.shell),
+                &mut out,
+                socket,
+                opening,
+            );
+        }
+        let refusal = out.iter().find_map(|effect| match effect {
+            Effect::Close {
+                socket: closed,
+                code,
+            } if *closed == socket => Some(*code),
+            _ => None,
+        });
+        let response = match refusal {
+            Some(code) => self.shell.refuse(code.code(), code.reason()),
+            None => self.shell.open(socket.0, HEARTBEAT_PING, HEARTBEAT_PONG),
+        };
+        self.carry_out(out, None);
+        let timer = self.session.borrow().as_ref().and_then(Session::next_timer);
+        if let Some(at) = timer {
+            self.shell.arm(to_js_time(at));
+        }
+        Ok(response)
+    }
+
+    fn on_message(&self, socket: &JsValue, message: &JsValue) {
+        let mut out = Vec::new();
+        if let Err(problem) = self.load(None, &mut out) {
+            return js::error(&problem);
+        }
+        self.carry_out(out, None);
+        let Some(id) = self.shell.socket_id(socket).map(SocketId) else {
+            return;
+        };
+        // Wasm memory never shrinks: what is too large stays outside.
+        let data = match message.dyn_ref::<JsString>() {
+            Some(text) if text.length() as usize > MAX_FRAME_BYTES => None,
+            Some(text) => Some(String::from(text).into_bytes()),
+            None => {
+                let bytes = Uint8Array::new(message);
+                (bytes.length() as usize <= MAX_FRAME_BYTES).then(|| bytes.to_vec())
+            }
+        };
+        self.event(None, |session, now, host, out| match &data {
+            Some(data) => session.frame(now, host, out, id, data),
+            None => session.oversize_frame(now, host, out, id),
+        });
+    }
+
+    fn on_close(&self, socket: &JsValue, code: u16) {
+        let mut out = Vec::new();
+        if let Err(problem) = self.load(None, &mut out) {
+            return js::error(&problem);
+        }
+        self.carry_out(out, None);
+        let Some(id) = self.shell.socket_id(socket).map(SocketId) else {
+            return;
+        };
+        self.shell.forget(socket);
+        self.event(None, |session, now, host, out| {
+            session.socket_closed(now, host, out, id, code)
+        });
+    }
+
+    fn on_alarm(&self) {
+        if let Err(problem) = self.try_event(None, None, Session::alarm) {
+            js::error(&problem);
+            self.shell.set_alarm(Some(js::now() + ALARM_RETRY_MS));
+        }
+    }
+
+    fn on_debug(&self, path: &str, url: &str) -> Result<JsValue, String> {
+        let Some((what, Some(id))) = path
+            .split_once('/')
+            .map(|(what, id)| (what, SessionId::parse(id)))
+        else {
+            return Err("a debug request came without an id".to_owned());
+        };
+        match what {
+            "state" => {
+                let mut out = Vec::new();
+                self.load(Some(id), &mut out)?;
+                self.carry_out(out, None);
+                let session = self.session.borrow();
+                let state = session
+                    .as_ref()
+                    .map(|session| session.debug_state(&mut ShellHost(&self.shell)).to_string());
+                Ok(self
+                    .shell
+                    .debug_state(&state.unwrap_or_else(|| "{}".to_owned())))
+            }
+            "evict" => Ok(self.shell.evict()),
+            _ => {
+                let (_, query) = path_and_query(url);
+                let mode = match query_value(query, "end") {
+                    Some(_) => DropMode::End,
+                    None => {
+                        DropMode::Hold(query_value(query, "hold").and_then(|ms| ms.parse().ok()))
+                    }
+                };
+                self.event(Some(id), |session, now, host, out| {
+                    session.drop_app(now, host, out, mode)
+                });
+                Ok(respond(Answer::json(r#"{"ok":true}"#)))
+            }
+        }
+    }
+}
+
+/// What an event left to do for its own request.
+#[derive(Default)]
+struct Outcome {
+    answer: Option<Answer>,
+    read_body: bool,
+}

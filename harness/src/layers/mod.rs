@@ -1,12 +1,41 @@
 //! The scenarios, a file for each layer.
 
+mod limits;
+mod raw_protocol;
 mod smoke;
 
+use anyhow::Result;
+use serde_json::json;
+
+use crate::check::equal;
+use crate::client::agent::Agent;
+use crate::client::app::App;
 use crate::scenario::Scenario;
 
 /// All scenarios, by number.
 pub fn all() -> Vec<Scenario> {
-    let mut all = smoke::scenarios();
+    let mut all: Vec<_> = [
+        smoke::scenarios(),
+        raw_protocol::scenarios(),
+        limits::scenarios(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     all.sort_by_key(|scenario| scenario.number);
     all
+}
+
+/// An agent's call that the app answers with a task.
+async fn start_task(app: &mut App, agent: &Agent, id: &str) -> Result<()> {
+    let pending = agent.call("POST", "/echo", &json!({}));
+    let call = app.call().await?;
+    app.reply(&call, json!({"status": 202, "taskId": id}));
+    let answer = pending.answer().await?;
+    answer.is(202)?.has_agent_headers()?;
+    equal(
+        "the answer to a call that goes on",
+        answer.json()?,
+        json!({"taskId": id}),
+    )
 }

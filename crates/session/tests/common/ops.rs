@@ -6,7 +6,7 @@ use agent_socket_protocol::limits::MAX_FRAME_BYTES;
 use agent_socket_session::{BodyError, DropMode, Opening, RequestId, SocketId};
 use serde_json::{Value, json};
 
-use super::world::{Stage, World, registration, splitmix, with};
+use super::world::{Stage, World, json_of, registration, splitmix, with};
 
 /// What happens, and three numbers that say how.
 pub(crate) type Op = [u8; 4];
@@ -391,10 +391,8 @@ impl<'a> Play<'a> {
             let from = socket.sent.len().saturating_sub(70);
             socket.sent.get(from..).unwrap_or_default()
         });
-        let mut frames: Vec<Value> = newest
-            .filter_map(|text| serde_json::from_str(text).ok())
-            .collect();
-        for frame in frames.drain(..) {
+        let frames: Vec<Value> = newest.map(|text| json_of(text)).collect();
+        for frame in frames {
             let (list, value) = match frame["type"].as_str() {
                 Some("register_reply") => (&mut self.secrets, &frame["resumeSecret"]),
                 Some("mint_agent_token_reply") => (&mut self.tokens, &frame["token"]),

@@ -7,6 +7,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use serde_json::Value;
 
+use super::world::json_of;
+
 /// Every secret that was made so far, in the spellings it could leak in.
 #[derive(Clone, Default)]
 pub(crate) struct Secrets {
@@ -25,7 +27,7 @@ impl Secrets {
         for effect in effects {
             match effect {
                 Effect::Send { text, .. } => {
-                    let frame: Value = serde_json::from_str(text).unwrap();
+                    let frame = json_of(text);
                     self.add(frame["resumeSecret"].as_str());
                     let token = frame["token"].as_str();
                     self.add(token.and_then(|token| token.get(token.len() - 22..)));
@@ -70,7 +72,7 @@ impl Secrets {
                 assert!(!self.leaks(&body), "a secret in an answer");
             }
             Effect::Send { text, .. } if self.leaks(text) => {
-                let frame: Value = serde_json::from_str(text).unwrap();
+                let frame = json_of(text);
                 let owners = [
                     "register_reply",
                     "mint_agent_token_reply",

@@ -350,9 +350,7 @@ impl World {
     pub(crate) fn sent(&self, socket: SocketId) -> Vec<Value> {
         let socket = self.machine.sockets.get(&socket);
         let sent = socket.map_or(&[][..], |socket| &socket.sent);
-        sent.iter()
-            .map(|text| serde_json::from_str(text).unwrap())
-            .collect()
+        sent.iter().map(|text| json_of(text)).collect()
     }
 
     /// The last frame of a socket.
@@ -778,4 +776,23 @@ pub(crate) fn code(answer: &Answer) -> String {
         .as_str()
         .unwrap_or_default()
         .to_owned()
+}
+
+/// Reads a frame of the relay, which is always JSON. An id is echoed as it
+/// came, so a lone surrogate may stand in it; JavaScript reads that, serde_json
+/// does not.
+pub(crate) fn json_of(frame: &str) -> Value {
+    serde_json::from_str(frame).unwrap_or_else(|_| {
+        let mut parts = frame.split("\\u");
+        let mut text = parts.next().unwrap().to_owned();
+        for part in parts {
+            let (unit, rest) = part.split_at_checked(4).unwrap_or((part, ""));
+            let unit = u16::from_str_radix(unit, 16).map_or(unit.to_owned(), |code| {
+                let code = if code >> 11 == 27 { 0xFFFD } else { code };
+                format!("{code:04x}")
+            });
+            text.extend(["\\u", &unit, rest]);
+        }
+        serde_json::from_str(&text).unwrap()
+    })
 }

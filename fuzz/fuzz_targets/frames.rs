@@ -1,0 +1,144 @@
+//! Any bytes as a frame, and every parser behind it: none panics, what is
+//! accepted holds its limits, and what is stored reads back the same.
+//!
+//! ```sh
+//! cargo install cargo-fuzz
+//! cd fuzz && cargo +nightly fuzz run frames -- -max_total_time=60 -max_len=4096 -dict=frames.dict
+//! ```
+//! A finding lands in `fuzz/artifacts/frames/`; run it again by giving its path
+//! in place of the options, and keep it as a test of `crates/protocol`.
+
+#![no_main]
+
+use agent_socket_protocol::answer::{AppReply, ToolReply};
+use agent_socket_protocol::apps::Apps;
+use agent_socket_protocol::frame::{AppFrame, Fields, string_list};
+use agent_socket_protocol::id::is_task_id;
+use agent_socket_protocol::limits::{
+    MAX_AGENTS_MD_CHARS, MAX_DESCRIPTION_CHARS, MAX_FRAME_ID_BYTES, MAX_LABEL_CHARS,
+};
+use agent_socket_protocol::register::{MintRequest, Registration, parse_revoke_tokens};
+use agent_socket_protocol::reply;
+use agent_socket_protocol::route::{agent_path, origin, path_and_query, route};
+use agent_socket_protocol::text::{json_str, json_uint, push_json_str, utf16_len};
+use agent_socket_protocol::token::{AgentToken, ResumeSecret};
+use agent_socket_protocol::tool::{AppView, Scope, tools_json};
+use libfuzzer_sys::fuzz_target;
+use serde_json::Value;
+
+fuzz_target!(|data: &[u8]| {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    texts(text);
+    if let Some(frame) = AppFrame::parse(text) {
+        ids(&frame.fields);
+        scalars(&frame.fields);
+        registration(&frame.fields);
+        mint(&frame.fields);
+        replies(&frame.fields);
+    }
+});
+
+/// What is read from a URL or a header, and what is written as JSON.
+fn texts(text: &str) {
+    let (path, _) = path_and_query(text);
+    let _ = (route(text, "as"), agent_path(path), origin(text));
+    if let Some(token) = AgentToken::parse("as", text) {
+        assert_eq!(token.reveal("as"), text);
+    }
+    if let Some(secret) = ResumeSecret::parse(text) {
+        assert_eq!(secret.reveal(), text);
+    }
+    let mut json = String::new();
+    push_json_str(&mut json, text);
+    assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
+    let _ = Apps::parse(text);
+}
+
+fn ids(fields: &Fields<'_>) {
+    let id = fields.echo_id();
+    assert!(id.len() <= MAX_FRAME_ID_BYTES);
+    let pong = reply::pong(id);
+    if !id.contains("\\u") {
+        assert!(serde_json::from_str::<Value>(&pong).is_ok(), "{pong}");
+    }
+}
+
+fn scalars(fields: &Fields<'_>) {
+    let all = [
+        fields.id,
+        fields.status,
+        fields.body,
+        fields.task_id,
+        fields.progress,
+        fields.label,
+        fields.agents_md,
+        fields.secret,
+    ];
+    for raw in all.into_iter().flatten() {
+        let number = json_uint(raw);
+        assert!(number.is_none() || json_str(raw).is_none());
+        let _ = string_list(raw);
+    }
+    let _ = parse_revoke_tokens(fields.revoke_tokens);
+}
+
+fn registration(fields: &Fields<'_>) {
+    let apps = Apps::parse(r#"{"*":{"label":"Any","allowedOrigins":["*"]}}"#).unwrap();
+    let Ok(read) = Registration::parse(fields, &apps, None) else {
+        return;
+    };
+    assert!(utf16_len(&read.agents_md) <= MAX_AGENTS_MD_CHARS);
+    assert!(utf16_len(&read.description) <= MAX_DESCRIPTION_CHARS);
+    let stored = serde_json::to_string(&read).unwrap();
+    assert_eq!(serde_json::from_str::<Registration>(&stored).unwrap(), read);
+    let view = AppView {
+        id: &read.app_id,
+        name: "Any",
+        description: &read.description,
+    };
+    let list = tools_json(view, &read.tools, &Scope::default());
+    if !list.contains("\\u") && !list.contains("[[[[") && !list.contains("{\"") {
+        assert!(serde_json::from_str::<Value>(&list).is_ok(), "{list}");
+    }
+}
+
+fn mint(fields: &Fields<'_>) {
+    let Ok(read) = MintRequest::parse(fields) else {
+        return;
+    };
+    assert!(utf16_len(&read.label) <= MAX_LABEL_CHARS);
+    assert!(read.max_calls != Some(0) && read.expires_in_ms != Some(0));
+    let stored = serde_json::to_string(&read.scope).unwrap();
+    assert_eq!(serde_json::from_str::<Scope>(&stored).unwrap(), read.scope);
+}
+
+fn replies(fields: &Fields<'_>) {
+    let Ok(read) = ToolReply::parse(fields) else {
+        return;
+    };
+    let done = match read {
+        ToolReply::Task(id) => return assert!(is_task_id(&id)),
+        ToolReply::Done(done) => done,
+    };
+    assert!((200..=599).contains(&done.status));
+    let stored = serde_json::to_string(&done).unwrap();
+    assert_eq!(serde_json::from_str::<AppReply>(&stored).unwrap(), done);
+    let answer = done.into_answer();
+    assert!(answer.content_type.is_some() || answer.body.is_empty());
+    let active = ["text/html", "image/svg", "+xml", "/xml"];
+    for kind in answer.content_type.iter().flat_map(|list| list.split(',')) {
+        assert!(
+            kind.bytes()
+                .all(|b| b == b'\t' || (0x20..0x7f).contains(&b))
+        );
+        let kind = kind
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_ascii_lowercase();
+        assert!(!active.iter().any(|one| kind.ends_with(one)), "{kind}");
+    }
+}

@@ -1,5 +1,6 @@
 //! The scenarios, a file for each layer.
 
+mod auth_async;
 mod limits;
 mod raw_protocol;
 mod smoke;
@@ -18,6 +19,7 @@ pub fn all() -> Vec<Scenario> {
         smoke::scenarios(),
         raw_protocol::scenarios(),
         limits::scenarios(),
+        auth_async::scenarios(),
     ]
     .into_iter()
     .flatten()

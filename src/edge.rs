@@ -20,13 +20,14 @@ use crate::settings::{Settings, settings};
 #[must_use]
 pub fn fetch(request: JsValue, env: JsValue, _ctx: JsValue) -> JsValue {
     let packed = js::edge_head(&request);
+    let settings = settings(&env);
     let Some(head) = Head::read(&packed) else {
         return refuse(
             &request,
             HttpError::new(HttpCode::Internal, "The relay could not read this request."),
         );
     };
-    let settings = match settings(&env) {
+    let settings = match settings {
         Ok(settings) => settings,
         Err(problem) => return refuse(&request, HttpError::new(HttpCode::Misconfigured, problem)),
     };

@@ -35,8 +35,23 @@ export function envVar(env, name) {
   return value === undefined || value === null ? undefined : String(value);
 }
 
+/** Headers of every response, and the body of one; they come from Rust, where they are tested. */
+let common = [];
+let restartedBody = "";
+
+export function prepare(headers, restarted) {
+  common = headers.split("\n").map((line) => line.split(": "));
+  restartedBody = restarted;
+}
+
+/** For an object that failed, moved or was updated in the middle of a request. */
+function restarted() {
+  const headers = [...common, ["content-type", "application/json; charset=utf-8"], ["retry-after", "2"]];
+  return new Response(restartedBody, { status: 503, headers });
+}
+
 export function forward(env, session, request) {
-  return env.RELAY.getByName(session).fetch(request);
+  return env.RELAY.getByName(session).fetch(request).catch(restarted);
 }
 
 /** Forwards with another URL; the object is told things by its query. */
@@ -70,7 +85,7 @@ export async function forwardCapped(env, session, request, cap, tooLarge, unread
     return unreadable;
   }
   const body = await new Blob(chunks).arrayBuffer();
-  return env.RELAY.getByName(session).fetch(new Request(request, { body }));
+  return forward(env, session, new Request(request, { body }));
 }
 
 /** Whether this address may open one more socket; true where no limit is bound. */
@@ -95,17 +110,9 @@ export function discard(request) {
   request.body?.cancel().catch(() => {});
 }
 
-const COMMON = [
-  ["cache-control", "no-store"],
-  ["referrer-policy", "no-referrer"],
-  ["x-robots-tag", "noindex"],
-  ["x-content-type-options", "nosniff"],
-  ["content-security-policy", "sandbox; default-src 'none'"],
-];
-
 /** A response of the agent surface. An empty `type` means no body. */
 export function respond(status, type, retryAfter, allow, body) {
-  const headers = type === "" ? COMMON.slice() : [...COMMON, ["content-type", type]];
+  const headers = type === "" ? common.slice() : [...common, ["content-type", type]];
   if (retryAfter !== "") headers.push(["retry-after", retryAfter]);
   if (allow !== "") headers.push(["allow", allow]);
   // `body` is a view of wasm memory, which the next call may change: copy it.
@@ -207,7 +214,11 @@ export class Shell {
   }
 
   attach(id, attachment) {
-    this.sockets.get(id)?.serializeAttachment(attachment);
+    try {
+      this.sockets.get(id)?.serializeAttachment(attachment);
+    } catch {
+      // It is closing; its close event follows.
+    }
   }
 
   lastAutoResponse(id) {
@@ -249,6 +260,20 @@ export class Shell {
 
   // Records
 
+  /**
+   * Runs what may fail with the storage. Memory that storage does not follow is
+   * worth nothing, so the object starts anew from what is stored.
+   */
+  guarded(otherwise, run) {
+    try {
+      return run();
+    } catch (error) {
+      console.error("storage failed, the object restarts:", error.message);
+      this.state.abort("storage failed");
+      return otherwise;
+    }
+  }
+
   tableExists() {
     this.hasTable ??= this.sql.exec("SELECT 1 FROM sqlite_master WHERE name = 'record'").toArray().length > 0;
     return this.hasTable;
@@ -256,41 +281,55 @@ export class Shell {
 
   /** Keys and values in turn, of the records whose keys do not start with `lazy`. */
   load(lazy) {
-    if (!this.tableExists()) return [];
-    const flat = [];
-    const rows = this.sql.exec("SELECT key, part, value FROM record WHERE substr(key, 1, ?) <> ? ORDER BY key, part", lazy.length, lazy);
-    for (const { key, part, value } of rows) {
-      if (part === 0) flat.push(key, value);
-      else flat[flat.length - 1] += value;
-    }
-    return flat;
+    return this.guarded([], () => {
+      if (!this.tableExists()) return [];
+      const flat = [];
+      const rows = this.sql.exec(
+        "SELECT key, part, value FROM record WHERE substr(key, 1, ?) <> ? ORDER BY key, part",
+        lazy.length,
+        lazy,
+      );
+      for (const { key, part, value } of rows) {
+        if (part === 0) flat.push(key, value);
+        else flat[flat.length - 1] += value;
+      }
+      return flat;
+    });
   }
 
   read(key) {
-    if (!this.tableExists()) return undefined;
-    const parts = this.sql.exec("SELECT value FROM record WHERE key = ? ORDER BY part", key).toArray();
-    return parts.length === 0 ? undefined : parts.map((row) => row.value).join("");
+    return this.guarded(undefined, () => {
+      if (!this.tableExists()) return undefined;
+      const parts = this.sql.exec("SELECT value FROM record WHERE key = ? ORDER BY part", key).toArray();
+      return parts.length === 0 ? undefined : parts.map((row) => row.value).join("");
+    });
   }
 
   put(key, value) {
+    this.guarded(undefined, () => this.write(key, value));
+  }
+
+  write(key, value) {
     if (!this.tableExists()) {
       this.sql.exec("CREATE TABLE record (key TEXT, part INTEGER, value TEXT, PRIMARY KEY (key, part)) WITHOUT ROWID");
       this.hasTable = true;
     }
+    // A value is JSON, so it is never empty and has at least one part.
     let part = 0;
-    for (let at = 0; at === 0 || at < value.length; part++) {
+    for (let at = 0; at < value.length; part++) {
       let end = Math.min(at + PART, value.length);
       // A surrogate pair stays in one part.
       if (end < value.length && (value.charCodeAt(end - 1) & 0xfc00) === 0xd800) end--;
       this.sql.exec("INSERT OR REPLACE INTO record (key, part, value) VALUES (?, ?, ?)", key, part, value.slice(at, end));
       at = end;
-      if (at === 0) break;
     }
-    this.sql.exec("DELETE FROM record WHERE key = ? AND part >= ?", key, Math.max(part, 1));
+    this.sql.exec("DELETE FROM record WHERE key = ? AND part >= ?", key, part);
   }
 
   delete(key) {
-    if (this.tableExists()) this.sql.exec("DELETE FROM record WHERE key = ?", key);
+    this.guarded(undefined, () => {
+      if (this.tableExists()) this.sql.exec("DELETE FROM record WHERE key = ?", key);
+    });
   }
 
   deleteAll() {

@@ -15,6 +15,8 @@ extern "C" {
     #[wasm_bindgen(js_name = envVar)]
     pub(crate) fn env_var(env: &JsValue, name: &str) -> Option<String>;
 
+    pub(crate) fn prepare(headers: &str, restarted: &str);
+
     pub(crate) fn forward(env: &JsValue, session: &str, request: &JsValue) -> JsValue;
 
     #[wasm_bindgen(js_name = forwardAs)]

@@ -3,7 +3,9 @@
 use std::cell::OnceCell;
 use std::rc::Rc;
 
+use agent_socket_protocol::answer::AGENT_HEADERS;
 use agent_socket_protocol::apps::Apps;
+use agent_socket_protocol::error::{self, HttpCode};
 use agent_socket_session::Config;
 use wasm_bindgen::JsValue;
 
@@ -15,6 +17,9 @@ pub(crate) struct Settings {
     /// Whether `_debug` is served.
     pub(crate) debug: bool,
 }
+
+/// For the agent whose session's object failed, moved or was updated.
+const RESTARTED: &str = "The relay restarted in the middle of this request; a call may or may not have had its effect. The link keeps working: check the state or retry in a few seconds.";
 
 /// Compiled in; the build has checked it.
 const APPS_JSON: &str = include_str!("../apps.json");
@@ -29,6 +34,11 @@ pub(crate) fn settings(env: &JsValue) -> Result<Rc<Settings>, String> {
 }
 
 fn read(env: &JsValue) -> Result<Rc<Settings>, String> {
+    let headers = AGENT_HEADERS.map(|(name, value)| format!("{name}: {value}"));
+    js::prepare(
+        &headers.join("\n"),
+        &error::body(HttpCode::AppOffline.name(), RESTARTED),
+    );
     let apps = Apps::parse(APPS_JSON).map_err(|error| format!("apps.json: {error}"))?;
     let config =
         Config::from_vars(|name| js::env_var(env, name), apps).map_err(|bad| bad.to_string())?;

@@ -28,6 +28,9 @@ pub struct Cli {
     /// How many scenarios run side by side.
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub jobs: u16,
+    /// Show what every scenario saw, not only what a failing one did.
+    #[arg(long, short)]
+    pub verbose: bool,
     /// Keep the own relays' state in this folder, to look at it later.
     #[arg(long, value_name = "DIR", conflicts_with = "relay")]
     pub state: Option<PathBuf>,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -284,26 +284,4 @@ pub fn resume_frame(credentials: &Credentials, more: &Value) -> Value {
     }));
     merge(&mut frame, more);
     frame
-}
-
-/// A folder for state that outlives a relay; deleted when dropped.
-pub struct StateDir(pub std::path::PathBuf);
-
-impl StateDir {
-    /// A fresh folder.
-    ///
-    /// # Errors
-    /// If it can't be made.
-    pub fn new(name: &str) -> Result<Self> {
-        let path = std::env::temp_dir().join(format!("harness-{}-{name}", std::process::id()));
-        std::fs::create_dir_all(&path).with_context(|| path.display().to_string())?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for StateDir {
-    fn drop(&mut self) {
-        // What stays is in the folder for temporary files.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }

@@ -8,7 +8,7 @@ use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -32,7 +32,7 @@ kill -INT -- $all 2>/dev/null; sleep 3; kill -KILL -- $all 2>/dev/null"#;
 pub struct Boot {
     /// Vars, over those of `wrangler.toml`.
     pub vars: Vec<(String, String)>,
-    /// Where its state lives; a folder that is deleted at its end if absent.
+    /// Where its state lives; a fresh folder that goes with it if absent.
     pub state: Option<PathBuf>,
     /// Its port; a free one if absent.
     pub port: Option<u16>,
@@ -54,6 +54,8 @@ pub struct Relay {
     /// Its origin, without a slash at the end.
     pub base: String,
     process: Option<Process>,
+    /// The folder of its state, unless it is to stay.
+    _state: Option<StateDir>,
 }
 
 struct Process {
@@ -73,6 +75,7 @@ impl Relay {
         Self {
             base: base.to_owned(),
             process: None,
+            _state: None,
         }
     }
 
@@ -82,7 +85,9 @@ impl Relay {
     /// With the end of its output, if it does not.
     pub async fn boot(boot: &Boot) -> Result<Self> {
         let port = boot.port.map_or_else(free_port, Ok)?;
-        let mut script = spawn_script(boot, port)?;
+        let fresh = boot.state.is_none().then(StateDir::new).transpose()?;
+        let state = fresh.as_ref().map(|dir| dir.0.as_path());
+        let mut script = spawn_script(boot, port, boot.state.as_deref().or(state))?;
         let watchdog = spawn_watchdog(&script)?;
         let output = Output::of(&mut script);
         let mut process = Process {
@@ -103,6 +108,7 @@ impl Relay {
         Ok(Self {
             base: base.trim().trim_end_matches('/').to_owned(),
             process: Some(process),
+            _state: fresh,
         })
     }
 
@@ -141,6 +147,23 @@ impl Relay {
             .find_map(|line| line.strip_prefix("VmRSS:"))
             .and_then(|rest| rest.trim().trim_end_matches(" kB").trim().parse().ok())
             .with_context(|| format!("no VmRSS in {path}"))
+    }
+
+    /// How many lines its log has; for [`Self::log_since`].
+    pub fn log_len(&self) -> usize {
+        self.process
+            .as_ref()
+            .map_or(0, |process| lock(&process.output.lines).len())
+    }
+
+    /// The last lines of its log, of those after the first `len`.
+    pub fn log_since(&self, len: usize) -> Vec<String> {
+        let Some(process) = &self.process else {
+            return Vec::new();
+        };
+        let lines = lock(&process.output.lines);
+        let from = lines.len().saturating_sub(SHOWN_LINES).max(len);
+        lines.get(from..).unwrap_or_default().to_vec()
     }
 
     /// Waits until its log has a line with this text.
@@ -289,7 +312,7 @@ impl Output {
     }
 }
 
-fn spawn_script(boot: &Boot, port: u16) -> Result<Child> {
+fn spawn_script(boot: &Boot, port: u16, state: Option<&Path>) -> Result<Child> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .context("the harness has no folder above it")?;
@@ -303,7 +326,7 @@ fn spawn_script(boot: &Boot, port: u16) -> Result<Child> {
         "--port",
         &port.to_string(),
     ]);
-    if let Some(state) = &boot.state {
+    if let Some(state) = state {
         std::fs::create_dir_all(state).with_context(|| state.display().to_string())?;
         command.arg("--state").arg(state);
     }
@@ -334,6 +357,31 @@ fn spawn_watchdog(script: &Child) -> Result<Child> {
     let stdin = watchdog.stdin.as_mut().context("the watchdog's stdin")?;
     writeln!(stdin, "-{}", script.id()).context("telling the watchdog a group")?;
     Ok(watchdog)
+}
+
+/// A folder for state; deleted when dropped.
+pub struct StateDir(pub PathBuf);
+
+impl StateDir {
+    /// A fresh folder.
+    ///
+    /// # Errors
+    /// If it can't be made.
+    pub fn new() -> Result<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("agent-socket-harness-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&path).with_context(|| path.display().to_string())?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for StateDir {
+    fn drop(&mut self) {
+        // What stays is in the folder for temporary files.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 /// A port that is free now.

@@ -17,7 +17,7 @@ use crate::transcript::Transcript;
 
 /// How a scenario went.
 enum Outcome {
-    Pass,
+    Pass { saw: Vec<String> },
     Fail { why: String, saw: Vec<String> },
     Skip(&'static str),
 }
@@ -33,7 +33,7 @@ pub fn list(scenarios: &[Scenario]) {
 pub async fn run(cli: &Cli, chosen: Vec<Scenario>) -> ExitCode {
     let pool = Arc::new(Pool::new(cli.relay.as_deref(), cli.state.clone()));
     let code = tokio::select! {
-        code = run_all(&pool, usize::from(cli.jobs), chosen) => code,
+        code = run_all(&pool, cli, chosen) => code,
         () = interrupted() => {
             eprintln!("interrupted: ending the relays");
             ExitCode::from(130)
@@ -54,8 +54,8 @@ async fn interrupted() {
     }
 }
 
-async fn run_all(pool: &Arc<Pool>, jobs: usize, chosen: Vec<Scenario>) -> ExitCode {
-    let report = Report::new();
+async fn run_all(pool: &Arc<Pool>, cli: &Cli, chosen: Vec<Scenario>) -> ExitCode {
+    let report = Report::new(cli.verbose);
     let has_debug = match pool.given() {
         Some(relay) => {
             Context::new(relay.clone(), pool.clone(), Transcript::new())
@@ -70,7 +70,7 @@ async fn run_all(pool: &Arc<Pool>, jobs: usize, chosen: Vec<Scenario>) -> ExitCo
     together.sort_by_key(|scenario| std::cmp::Reverse(scenario.limit));
     let outcomes: Vec<Outcome> = futures_util::stream::iter(&together)
         .map(|scenario| run_one(pool, &report, has_debug, scenario))
-        .buffer_unordered(jobs)
+        .buffer_unordered(usize::from(cli.jobs))
         .collect()
         .await;
     let mut all = outcomes;
@@ -91,7 +91,7 @@ async fn run_one(
     let outcome = match reason_to_skip(pool, has_debug, scenario) {
         Some(reason) => Outcome::Skip(reason),
         None => match execute(pool, scenario, &log).await {
-            Ok(()) => Outcome::Pass,
+            Ok(()) => Outcome::Pass { saw: log.lines() },
             Err(error) => Outcome::Fail {
                 why: format!("{error:#}"),
                 saw: log.lines(),
@@ -118,29 +118,40 @@ async fn execute(pool: &Arc<Pool>, scenario: &Scenario, log: &Transcript) -> Res
         Some(vars) => pool.relay(vars).await?,
         None => Arc::new(crate::relay::Relay::given("http://no-relay.invalid:1")),
     };
-    let context = Context::new(relay, pool.clone(), log.clone());
+    let logged_before = relay.log_len();
+    let context = Context::new(relay.clone(), pool.clone(), log.clone());
     // A task of its own, so that a panic fails this scenario alone.
     let mut task = tokio::spawn((scenario.run)(context));
-    match tokio::time::timeout(scenario.limit, &mut task).await {
+    let result = match tokio::time::timeout(scenario.limit, &mut task).await {
         Ok(Ok(result)) => result,
         Ok(Err(panic)) => Err(anyhow!("the scenario panicked: {panic}")),
         Err(_) => {
             task.abort();
             Err(anyhow!("hung: not done after {:?}", scenario.limit))
         }
+    };
+    if result.is_err() {
+        // Others may have run beside it; what the relay said is shown anyway.
+        for line in relay.log_since(logged_before) {
+            log.log("relay", &line);
+        }
     }
+    result
 }
 
 /// Prints lines, in colour for a person.
 struct Report {
     colours: bool,
+    /// Whether what a passing scenario saw is shown too.
+    verbose: bool,
 }
 
 impl Report {
-    fn new() -> Self {
+    fn new(verbose: bool) -> Self {
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         Self {
             colours: wanted && std::io::stdout().is_terminal(),
+            verbose,
         }
     }
 
@@ -154,7 +165,7 @@ impl Report {
 
     fn line(&self, scenario: &Scenario, outcome: &Outcome, took: Duration) {
         let word = match outcome {
-            Outcome::Pass => self.paint(32, "PASS"),
+            Outcome::Pass { .. } => self.paint(32, "PASS"),
             Outcome::Fail { .. } => self.paint(31, "FAIL"),
             Outcome::Skip(_) => self.paint(33, "SKIP"),
         };
@@ -164,22 +175,30 @@ impl Report {
             scenario.number, scenario.name
         );
         match outcome {
-            Outcome::Pass => {}
-            Outcome::Skip(reason) => text.push_str(&format!("      {reason}\n")),
-            Outcome::Fail { why, saw } => {
+            Outcome::Pass { .. } => {}
+            Outcome::Skip(why) => text.push_str(&format!("      {why}\n")),
+            Outcome::Fail { why, .. } => {
                 text.push_str(&format!("      {}\n", why.replace('\n', "\n      ")));
-                for line in saw {
-                    text.push_str(&format!("      | {line}\n"));
-                }
             }
+        }
+        for line in self.shown(outcome) {
+            text.push_str(&format!("      | {line}\n"));
         }
         // One write, so that lines of scenarios side by side don't mix.
         let _ = std::io::stdout().lock().write_all(text.as_bytes());
     }
 
+    fn shown<'a>(&self, outcome: &'a Outcome) -> &'a [String] {
+        match outcome {
+            Outcome::Fail { saw, .. } => saw,
+            Outcome::Pass { saw } if self.verbose => saw,
+            _ => &[],
+        }
+    }
+
     fn summary(&self, outcomes: &[Outcome]) -> ExitCode {
         let count = |fits: fn(&Outcome) -> bool| outcomes.iter().filter(|one| fits(one)).count();
-        let passed = count(|one| matches!(one, Outcome::Pass));
+        let passed = count(|one| matches!(one, Outcome::Pass { .. }));
         let failed = count(|one| matches!(one, Outcome::Fail { .. }));
         let skipped = count(|one| matches!(one, Outcome::Skip(_)));
         println!("{passed} passed, {failed} failed, {skipped} skipped");

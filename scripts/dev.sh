@@ -6,10 +6,10 @@
 #   --port N       listen there instead of on 8787 (on loopback only, always)
 #   --debug        serve /_debug/… too (DEBUG=1)
 #   --bare         run workerd alone, without wrangler: starts in an instant, has
-#                  no rate limit, and keeps its state in memory unless --state
-#                  says where. Prints `pid N`, the runtime's, before `ready`.
+#                  no rate limit, and forgets its state at its end unless --state
+#                  says where to keep it. Prints `pid N`, the runtime's, before `ready`.
 #   --state DIR    keep the objects' state there, across restarts
-#                  (else: .wrangler/state, or memory with --bare)
+#                  (else: .wrangler/state, or nowhere with --bare)
 #   --no-build     take what is in build/ as it is, and install nothing
 #   --no-check     serve even when a var is bad: every request then answers
 #                  `500 misconfigured`, and any answer counts as ready

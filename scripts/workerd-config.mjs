@@ -56,13 +56,11 @@ try {
 
   const services = [`(name = "relay", worker = .relay)`]
   const workers = []
-  let storage = "(inMemory = void)"
-  if (options.state !== undefined) {
-    const state = resolve(options.state)
-    mkdirSync(state, { recursive: true })
-    services.push(`(name = "state", disk = (path = ${text(state)}, writable = true))`)
-    storage = `(localDisk = "state")`
-  }
+  // Objects kept in memory have no SQLite here, so state that nobody wants to
+  // keep is on disk too, and goes with the config.
+  const state = resolve(options.state ?? join(options.out, "state"))
+  mkdirSync(state, { recursive: true })
+  services.push(`(name = "state", disk = (path = ${text(state)}, writable = true))`)
   if (assets) {
     const directory = resolve(ROOT, assets.directory)
     if (!existsSync(directory)) fail(`wrangler.toml: assets.directory: there is no folder ${assets.directory}`)
@@ -106,7 +104,7 @@ const relay :Workerd.Worker = (
   durableObjectNamespaces = ${list(objects.map((object) =>
     // The key names the objects' files under --state: it must never change.
     `(className = ${text(object.class_name)}, uniqueKey = ${text(`${wrangler.name}-${object.class_name}`)}, enableSql = true)`))},
-  durableObjectStorage = ${storage},
+  durableObjectStorage = (localDisk = "state"),
 );
 
 ${workers.join("\n")}`)

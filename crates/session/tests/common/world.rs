@@ -92,6 +92,9 @@ pub(crate) fn splitmix(state: &mut u64) -> u64 {
     z ^ (z >> 31)
 }
 
+/// What outlives a crash: the records and the alarm.
+pub(crate) type Kept = (BTreeMap<String, String>, Option<Millis>);
+
 /// Where an agent's request stands.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Stage {
@@ -121,6 +124,8 @@ pub(crate) struct World {
     pub(crate) logs: Vec<String>,
     /// Times the alarm went off when it was due.
     pub(crate) alarms: usize,
+    /// What was kept after each event, if that is wanted.
+    pub(crate) history: Option<Vec<Kept>>,
     session: Option<Session>,
     config: Rc<Config>,
     secrets: Secrets,
@@ -149,6 +154,7 @@ impl World {
             requests: BTreeMap::new(),
             logs: Vec::new(),
             alarms: 0,
+            history: None,
             session: None,
             config: Rc::new(config),
             secrets: Secrets::default(),
@@ -170,19 +176,13 @@ impl World {
             requests: BTreeMap::new(),
             logs: Vec::new(),
             alarms: 0,
+            history: None,
             session: None,
             config: Rc::clone(&self.config),
             secrets: self.secrets.clone(),
             next_socket: self.next_socket,
             next_request: self.next_request,
         }
-    }
-
-    /// A copy after a crash: neither memory nor sockets are left.
-    pub(crate) fn fork_crashed(&self) -> Self {
-        let mut crashed = self.fork();
-        crashed.crash();
-        crashed
     }
 
     // ---- the runtime ----
@@ -216,7 +216,12 @@ impl World {
             self.now,
             &mut self.machine,
             &mut out,
-        )?;
+        );
+        assert!(
+            loaded.is_ok() || out.is_empty(),
+            "a failed load does nothing"
+        );
+        let loaded = loaded?;
         self.session = Some(loaded);
         self.carry_out(out);
         self.check();
@@ -248,6 +253,9 @@ impl World {
         run(session, self.now, &mut self.machine, &mut out);
         self.carry_out(out);
         self.check();
+        if let Some(history) = &mut self.history {
+            history.push((self.machine.records.clone(), self.machine.alarm));
+        }
     }
 
     /// Lets time pass, with timers and alarms going off when they are due.
@@ -670,7 +678,7 @@ impl World {
     fn check_session(&self, state: &Value) {
         let calls = state["calls"].as_u64().unwrap();
         assert!(calls <= MAX_INFLIGHT_CALLS as u64, "{state}");
-        let kept = Kept::read(&self.machine, self.now);
+        let kept = Audit::read(&self.machine, self.now);
         assert!(kept.live_tokens <= MAX_LIVE_TOKENS);
         assert!(kept.pending_tasks <= MAX_PENDING_TASKS);
         assert_eq!(
@@ -682,7 +690,7 @@ impl World {
 }
 
 /// What the records and attachments say of themselves, read independently.
-struct Kept {
+struct Audit {
     live_tokens: usize,
     pending_tasks: usize,
     finished: BTreeSet<String>,
@@ -690,7 +698,7 @@ struct Kept {
     deadline: Option<Millis>,
 }
 
-impl Kept {
+impl Audit {
     fn read(machine: &Machine, now: Millis) -> Self {
         let mut kept = Self {
             live_tokens: 0,

@@ -11,4 +11,11 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod calls;
+mod crash;
+mod idle;
+mod presence;
 mod properties;
+mod storage;
+mod tasks;
+mod tokens;

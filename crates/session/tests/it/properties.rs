@@ -7,8 +7,9 @@ use proptest::test_runner::FileFailurePersistence;
 
 use crate::common::ops::{Op, Play};
 
-fn config() -> ProptestConfig {
+pub(crate) fn config(cases: u32) -> ProptestConfig {
     ProptestConfig {
+        cases: cases.max(ProptestConfig::default().cases.saturating_sub(256)),
         failure_persistence: Some(Box::new(FileFailurePersistence::SourceParallel(
             "regressions",
         ))),
@@ -21,7 +22,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
 }
 
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(config(200))]
 
     #[test]
     fn any_events_keep_every_promise(

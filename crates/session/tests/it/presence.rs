@@ -1,0 +1,537 @@
+//! How a session begins, is held, taken up again and ends.
+
+use agent_socket_protocol::limits::{FIRST_FRAME_TIMEOUT_MS, MAX_FRAME_BYTES};
+use agent_socket_session::{DropMode, Opening};
+use serde_json::{Value, json};
+
+use crate::common::world::{App, START, World, code, registration, with};
+
+const HOUR: u64 = 60 * 60 * 1000;
+
+/// Asserts that nothing of a session is left.
+fn assert_ended(world: &mut World) {
+    assert_eq!(world.state()["session"], Value::Null);
+    assert!(world.machine.records.is_empty());
+    assert_eq!(world.machine.alarm, None);
+}
+
+fn held_until(world: &mut World) -> Option<u64> {
+    world.state()["heldUntil"].as_u64()
+}
+
+#[test]
+fn a_registration_opens_a_session() {
+    let mut world = World::new();
+    let socket = world.open(false);
+    let reply = world.ask(socket, &registration("register"));
+    assert_eq!(reply["sessionId"], world.id.as_str());
+    assert_eq!(reply["resumeSecret"].as_str().unwrap().len(), 43);
+    assert_eq!(reply.get("resumed"), None);
+    let state = world.state();
+    assert_eq!(state["session"], world.id.as_str());
+    assert_eq!(state["appConnected"], true);
+}
+
+#[test]
+fn a_bad_registration_is_told_why_and_closed() {
+    let long = "x".repeat(65_537);
+    for (members, error, close) in [
+        (json!({"appId": "a b"}), "invalid_app_id", 4001),
+        (json!({"appId": 7}), "invalid_app_id", 4001),
+        (json!({"appId": "site"}), "origin_denied", 4003),
+        (json!({"agentsMd": long}), "agents_md_too_large", 4413),
+        (json!({"agentsMd": null}), "agents_md_too_large", 4413),
+        (
+            json!({"tools": [{"path": "/_as_x"}]}),
+            "reserved_path",
+            4400,
+        ),
+        (
+            json!({"tools": [{"path": "/a"}, {"path": "/a"}]}),
+            "protocol_error",
+            4400,
+        ),
+        (json!({"tools": {}}), "protocol_error", 4400),
+        (json!({"appDescription": 1}), "protocol_error", 4400),
+    ] {
+        let mut world = World::new();
+        let socket = world.open(false);
+        let reply = world.ask(socket, &with(registration("register"), members));
+        assert_eq!(
+            (&reply["ok"], &reply["type"]),
+            (&json!(false), &json!("register_reply"))
+        );
+        assert_eq!(reply["error"]["code"], error);
+        assert_eq!(world.close_code(socket), close, "{error}");
+        assert_ended(&mut world);
+    }
+}
+
+#[test]
+fn an_origin_counts_as_apps_json_says() {
+    for (origin, ok) in [
+        (Some("https://site.example".to_owned()), true),
+        (Some("https://site.example.evil".to_owned()), false),
+        (Some("x".repeat(20_000)), false),
+        (None, false),
+    ] {
+        let mut world = World::new();
+        let socket = world.open_with(Opening {
+            resume: false,
+            origin,
+        });
+        world.evict();
+        let reply = world.ask(
+            socket,
+            &with(registration("register"), json!({"appId": "site"})),
+        );
+        assert_eq!(reply["ok"], ok);
+    }
+}
+
+#[test]
+fn before_register_only_ping_is_answered() {
+    let mut world = World::new();
+    let socket = world.open(false);
+    for name in [
+        "mint_agent_token",
+        "revoke_agent_token",
+        "list_agent_tokens",
+        "update_tools",
+    ] {
+        let reply = world.ask(socket, &json!({"type": name, "id": "q"}));
+        assert_eq!(reply["type"], format!("{name}_reply"));
+        assert_eq!((&reply["id"], &reply["ok"]), (&json!("q"), &json!(false)));
+        assert_eq!(reply["error"]["code"], "protocol_error");
+    }
+    for silent in ["tool_reply", "task_complete", "task_progress", "nope"] {
+        assert!(world.frame(socket, &json!({"type": silent})).is_empty());
+    }
+    let junk: [&[u8]; 5] = [b"", b"x", b"[]", &[0xff, 0xfe], b"{\"type\":1}"];
+    for data in junk {
+        assert!(world.bytes(socket, data).is_empty());
+    }
+    assert_eq!(
+        world.ask(socket, &json!({"type": "ping", "id": 7})),
+        json!({"type": "pong", "id": 7})
+    );
+    assert_eq!(world.ask(socket, &registration("register"))["ok"], true);
+}
+
+#[test]
+fn the_first_frame_has_ten_seconds() {
+    let mut world = World::new();
+    let [slow, resuming] = [world.open(false), world.open(true)];
+    world.advance(FIRST_FRAME_TIMEOUT_MS - 1);
+    assert_eq!(world.close_code(slow), 0);
+    world.advance(1);
+    assert_eq!(world.close_code(slow), 4408);
+    assert_eq!(world.close_code(resuming), 4408);
+    // What memory forgets, the attachment knows.
+    let again = world.open(false);
+    world.evict();
+    world.load();
+    world.advance(FIRST_FRAME_TIMEOUT_MS);
+    assert_eq!(world.close_code(again), 4408);
+}
+
+#[test]
+fn a_second_registration_changes_nothing() {
+    let mut world = World::new();
+    let app = world.register();
+    let token = world.mint(&app);
+    let before = world.machine.records.clone();
+    for kind in ["register", "resume"] {
+        let frame = with(
+            registration(kind),
+            json!({"agentsMd": "other", "secret": app.secret}),
+        );
+        let reply = world.ask(app.socket, &frame);
+        assert_eq!(reply["error"]["code"], "protocol_error");
+    }
+    assert_eq!(
+        (world.close_code(app.socket), &world.machine.records),
+        (0, &before)
+    );
+    assert_eq!(world.get(&token, "/tools.json").status, 200);
+}
+
+#[test]
+fn a_plain_upgrade_onto_a_session_is_refused() {
+    let mut world = World::new();
+    let early = world.open(false);
+    let app = world.register();
+    let late = world.open(false);
+    assert_eq!(world.close_code(late), 4409);
+    // One that waited while another registered is refused when it registers.
+    assert!(world.frame(early, &registration("register")).is_empty());
+    assert_eq!(world.close_code(early), 4409);
+    assert_eq!(world.close_code(app.socket), 0);
+}
+
+#[test]
+fn past_four_waiting_sockets_the_oldest_goes() {
+    for reload in [false, true] {
+        let mut world = World::new();
+        let app = world.register();
+        world.drop_socket(app.socket, 1006);
+        let mut idle = Vec::new();
+        for _ in 0..20 {
+            idle.push(world.open(true));
+            world.advance(1);
+            if reload {
+                world.evict();
+            }
+        }
+        let closed: Vec<_> = idle
+            .iter()
+            .map(|socket| world.close_code(*socket))
+            .collect();
+        assert_eq!(closed, [[4409; 16].as_slice(), &[0; 4]].concat());
+        world.resume(&app);
+    }
+}
+
+#[test]
+fn what_ends_a_session_leaves_nothing() {
+    type End = fn(&mut World, &App);
+    let ends: [(&str, End); 6] = [
+        ("close 1000", |world, app| {
+            world.drop_socket(app.socket, 1000)
+        }),
+        ("close 1000 to a process that just woke", |world, app| {
+            world.evict();
+            world.drop_socket(app.socket, 1000);
+        }),
+        ("end on its own socket", |world, app| {
+            let frame = with(
+                world.resume_frame(&app.secret, json!({})),
+                json!({"type": "end"}),
+            );
+            assert_eq!(
+                world.ask(app.socket, &frame),
+                json!({"type": "end_reply", "ok": true})
+            );
+            assert_eq!(world.close_code(app.socket), 1000);
+        }),
+        ("end on another socket", |world, app| {
+            let other = world.open(true);
+            let frame = with(
+                world.resume_frame(&app.secret, json!({})),
+                json!({"type": "end"}),
+            );
+            assert_eq!(world.ask(other, &frame)["ok"], true);
+            assert_eq!(
+                (world.close_code(other), world.close_code(app.socket)),
+                (1000, 1000)
+            );
+        }),
+        ("a debugger", |world, _| world.drop_app(DropMode::End)),
+        ("its hold running out", |world, app| {
+            world.drop_socket(app.socket, 1001);
+            world.advance(24 * HOUR);
+        }),
+    ];
+    for (name, end) in ends {
+        let mut world = World::new();
+        let app = world.register();
+        let token = world.mint_with(&app, json!({"expiresInMs": HOUR}));
+        world.start_task(&app, &token, "t");
+        let (call, _) = world.call(&app, &token);
+        let unread = world.request("POST", &token, "/a");
+        let poll = world.request("GET", &token, "/_as_tasks/t?wait=25");
+        end(&mut world, &app);
+        assert_ended(&mut world);
+        for request in [call, unread, poll] {
+            assert!(!world.is_open(request), "{name}");
+        }
+        // Never existed and ended are the same to everybody.
+        let stale = world.get(&token, "/agents.md");
+        assert_eq!(stale, World::new().get(&token, "/agents.md"), "{name}");
+        assert_eq!((stale.status, code(&stale).as_str()), (503, "app_offline"));
+        assert_eq!(stale.retry_after, None);
+        let (socket, reply) = world.try_resume(&app.secret, json!({}));
+        assert_eq!(
+            (reply["error"]["code"].as_str(), world.close_code(socket)),
+            (Some("resume_failed"), 4401)
+        );
+        // And the place is free.
+        world.register();
+    }
+}
+
+#[test]
+fn any_other_drop_holds() {
+    for close in [0, 1001, 1005, 1006, 1009, 1011, 4000] {
+        let mut world = World::new();
+        let app = world.register();
+        let token = world.mint(&app);
+        world.drop_socket(app.socket, close);
+        assert_eq!(held_until(&mut world), Some(START + 24 * HOUR), "{close}");
+        world.advance(180_000);
+        assert_eq!(world.get(&token, "/agents.md").status, 200);
+        assert_eq!(world.get(&token, "/tools.json").status, 200);
+        let call = world.ask_relay("POST", &token, "/a");
+        assert_eq!((call.status, call.retry_after), (503, Some(2)));
+        assert!(
+            String::from_utf8(call.body)
+                .unwrap()
+                .contains("offline for 3 min")
+        );
+    }
+}
+
+#[test]
+fn a_hold_is_written_once_and_outlives_reloads() {
+    let mut world = World::new();
+    let app = world.register();
+    world.drop_socket(app.socket, 1006);
+    let (until, writes) = (held_until(&mut world), world.machine.writes);
+    for _ in 0..3 {
+        world.advance(HOUR);
+        world.crash();
+        assert_eq!(held_until(&mut world), until);
+    }
+    assert_eq!(world.machine.writes, writes);
+    // The alarm alone ends it, in a process that knows nothing.
+    world.evict();
+    world.advance(21 * HOUR - 1);
+    assert!(!world.machine.records.is_empty());
+    world.evict();
+    world.advance(1);
+    assert_ended(&mut world);
+    assert!(
+        world
+            .logs
+            .contains(&"alarm: hold expired sessionId=0123ABCD".to_owned())
+    );
+}
+
+#[test]
+fn an_alarm_that_is_late_revives_nobody() {
+    let mut world = World::new();
+    let app = world.register();
+    let token = world.mint(&app);
+    world.drop_socket(app.socket, 1006);
+    world.now += 24 * HOUR;
+    assert_eq!(
+        world.try_resume(&app.secret, json!({})).1["error"]["code"],
+        "resume_failed"
+    );
+    assert_eq!(world.get(&token, "/agents.md").status, 503);
+    assert_ended(&mut world);
+}
+
+#[test]
+fn a_crash_holds_from_the_time_it_is_noticed() {
+    let mut world = World::new();
+    let app = world.register();
+    let token = world.mint_with(&app, json!({"expiresInMs": HOUR}));
+    world.crash();
+    world.advance(30_000);
+    assert_eq!(held_until(&mut world), Some(START + 24 * HOUR + 30_000));
+    // The nearest deadline is still the token's.
+    assert_eq!(world.machine.alarm, Some(START + HOUR));
+    assert!(
+        world
+            .logs
+            .contains(&"[DO] loaded sessionId=0123ABCD app=away".to_owned())
+    );
+    world.advance(HOUR);
+    assert_eq!(code(&world.get(&token, "/agents.md")), "token_expired");
+}
+
+#[test]
+fn resume_keeps_tokens_and_tasks_and_replaces_the_registration() {
+    for evict in [false, true] {
+        let mut world = World::new();
+        let app = world.register();
+        let [kept, revoked] = [world.mint(&app), world.mint(&app)];
+        world.start_task(&app, &kept, "t");
+        world.drop_socket(app.socket, 1006);
+        if evict {
+            world.crash();
+        }
+        let members = json!({"agentsMd": "New.", "tools": [{"path": "/new"}], "revokeTokens": [revoked, "junk"]});
+        let app = world.resume_with(&app, members);
+        assert_eq!(held_until(&mut world), None);
+        let briefing = world.get(&kept, "/agents.md").body;
+        assert!(briefing.ends_with(b"\n\nNew."));
+        assert_eq!(world.get(&kept, "/_as_tasks/t").status, 202);
+        assert_eq!(code(&world.get(&revoked, "/tools.json")), "token_invalid");
+        assert_eq!(world.list(&app), [kept.clone()]);
+        world.call_tool(&app, &kept, "/new");
+    }
+}
+
+#[test]
+fn resume_over_a_live_socket_replaces_it() {
+    let mut world = World::new();
+    let app = world.register();
+    let token = world.mint(&app);
+    let (call, _) = world.call(&app, &token);
+    let new = world.resume_with(&app, json!({"revokeTokens": [token]}));
+    assert_eq!(world.close_code(app.socket), 4410);
+    assert_eq!(world.last(app.socket)["reason"], "revoked");
+    assert_eq!(code(world.answer(call)), "token_invalid");
+    assert_eq!(world.close_code(new.socket), 0);
+    // The old one's closing changes nothing any more.
+    world.drop_socket(app.socket, 1000);
+    assert_eq!(world.state()["appConnected"], true);
+}
+
+#[test]
+fn whatever_is_wrong_with_a_resume_fails_alike() {
+    let mut world = World::new();
+    let app = world.register();
+    let token = world.mint(&app);
+    let other = World::new().id;
+    let before = world.machine.records.clone();
+    let cases = [
+        json!({"secret": "A".repeat(43)}),
+        json!({"secret": token}),
+        json!({"secret": null}),
+        json!({"secret": 7}),
+        json!({"secret": ""}),
+        json!({"sessionId": "ZZZZZZZZ"}),
+        json!({"sessionId": null}),
+        json!({"secret": "A".repeat(43), "appId": "a b", "tools": 7}),
+        json!({"type": "register"}),
+    ];
+    let mut replies = Vec::new();
+    for members in cases {
+        let (socket, reply) = world.try_resume(&app.secret, members);
+        assert_eq!(world.close_code(socket), 4401);
+        replies.push(reply);
+    }
+    let mut empty = World::new();
+    assert_eq!(empty.id, other);
+    let (socket, reply) = empty.try_resume(&app.secret, json!({}));
+    assert_eq!(empty.close_code(socket), 4401);
+    replies.push(reply);
+    assert!(replies.iter().all(|reply| *reply == replies[0]));
+    assert_eq!(replies[0]["error"]["code"], "resume_failed");
+    assert_eq!(
+        (world.close_code(app.socket), &world.machine.records),
+        (0, &before)
+    );
+}
+
+#[test]
+fn a_resume_with_a_bad_registration_leaves_the_session_alone() {
+    let mut world = World::new();
+    let app = world.register();
+    let token = world.mint(&app);
+    for (members, error, close) in [
+        (json!({"agentsMd": 7}), "agents_md_too_large", 4413),
+        (json!({"revokeTokens": [token, 7]}), "protocol_error", 4400),
+        (
+            json!({"revokeTokens": vec![token.as_str(); 51]}),
+            "protocol_error",
+            4400,
+        ),
+        (json!({"pendingCalls": "x"}), "protocol_error", 4400),
+    ] {
+        let (socket, reply) = world.try_resume(&app.secret, members);
+        assert_eq!(reply["error"]["code"], error);
+        assert_eq!(world.close_code(socket), close);
+        assert_eq!(world.close_code(app.socket), 0);
+        assert_eq!(world.get(&token, "/agents.md").status, 200);
+    }
+}
+
+#[test]
+fn a_wrong_end_is_refused() {
+    let mut world = World::new();
+    let app = world.register();
+    let frame = with(
+        world.resume_frame(&"A".repeat(43), json!({})),
+        json!({"type": "end"}),
+    );
+    let socket = world.open(true);
+    let reply = world.ask(socket, &frame);
+    assert_eq!(
+        (&reply["type"], &reply["error"]["code"]),
+        (&json!("end_reply"), &json!("resume_failed"))
+    );
+    assert_eq!(
+        (world.close_code(socket), world.close_code(app.socket)),
+        (4401, 0)
+    );
+    world.get(&format!("as_{}_{}", world.id, "A".repeat(22)), "/");
+    assert_eq!(world.state()["appConnected"], true);
+}
+
+#[test]
+fn a_silent_app_is_dropped_and_held() {
+    let mut world = World::new();
+    let app = world.register();
+    let token = world.mint(&app);
+    world.advance(49_999);
+    assert_eq!(world.close_code(app.socket), 0);
+    world.advance(1);
+    assert_eq!(world.close_code(app.socket), 4408);
+    assert!(held_until(&mut world).is_some());
+    assert_eq!(world.ask_relay("POST", &token, "/a").status, 503);
+}
+
+#[test]
+fn an_agents_request_notices_a_dead_app_at_once() {
+    for evict in [false, true] {
+        let mut world = World::new();
+        let app = world.register();
+        let token = world.mint(&app);
+        for _ in 0..1000 {
+            world.advance(20_000);
+            world.heartbeat(app.socket);
+        }
+        assert_eq!(world.close_code(app.socket), 0);
+        world.now += 50_000;
+        if evict {
+            world.evict();
+        }
+        assert_eq!(world.ask_relay("POST", &token, "/a").status, 503);
+        assert_eq!(world.close_code(app.socket), 4408);
+    }
+}
+
+#[test]
+fn without_grace_a_drop_ends() {
+    let zero = [("RESUME_GRACE_MS", "0")];
+    type Drop = fn(&mut World, &App);
+    let drops: [Drop; 4] = [
+        |world, app| world.drop_socket(app.socket, 1006),
+        |world, _| world.advance(50_000),
+        |world, _| world.crash(),
+        |world, app| {
+            world.bytes(app.socket, &vec![b' '; MAX_FRAME_BYTES + 1]);
+        },
+    ];
+    for drop in drops {
+        let mut world = World::with_vars(&zero);
+        let app = world.register();
+        let token = world.mint(&app);
+        drop(&mut world, &app);
+        assert_eq!(world.get(&token, "/agents.md").retry_after, None);
+        assert_ended(&mut world);
+    }
+}
+
+#[test]
+fn a_clock_that_goes_back_is_no_harm() {
+    let mut world = World::new();
+    let app = world.register();
+    let token = world.mint_with(&app, json!({"expiresInMs": HOUR}));
+    world.drop_socket(app.socket, 1006);
+    world.advance(2 * HOUR);
+    world.now = START - 24 * HOUR;
+    assert_eq!(code(&world.get(&token, "/agents.md")), "token_expired");
+    world.evict();
+    let app = world.resume(&app);
+    world.now = 0;
+    world.frame(app.socket, &json!({"type": "ping"}));
+    world.now = u64::MAX;
+    world.alarm();
+    assert_eq!(world.close_code(app.socket), 4408);
+    world.timer();
+}

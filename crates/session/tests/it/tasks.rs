@@ -1,0 +1,298 @@
+//! Tasks: what an async call leaves, and who may read it for how long.
+
+use agent_socket_protocol::limits::{MAX_FINISHED_TASKS, MAX_PENDING_TASKS, MAX_TASK_BODY_BYTES};
+use serde_json::{Value, json};
+
+use crate::common::world::{App, World, code};
+
+const MINUTE: u64 = 60 * 1000;
+const HOUR: u64 = 60 * MINUTE;
+
+/// A session with a token and its pending task `t`, away unless said otherwise:
+/// tasks go on without the app's socket.
+fn with_task() -> (World, App, String) {
+    let mut world = World::new();
+    let app = world.register();
+    let token = world.mint(&app);
+    world.start_task(&app, &token, "t");
+    (world, app, token)
+}
+
+fn poll(world: &mut World, token: &str) -> (u16, Value) {
+    let answer = world.get(token, "/_as_tasks/t");
+    (
+        answer.status,
+        serde_json::from_slice(&answer.body).unwrap_or_default(),
+    )
+}
+
+fn records(world: &World) -> usize {
+    let tasks = world.machine.records.keys();
+    tasks
+        .filter(|key| key.starts_with("task/") || key.starts_with("result/"))
+        .count()
+}
+
+#[test]
+fn a_task_is_pending_then_has_its_result() {
+    for evict in [false, true] {
+        let (mut world, app, token) = with_task();
+        assert_eq!(
+            poll(&mut world, &token),
+            (202, json!({"taskId": "t", "completed": false}))
+        );
+        world.frame(
+            app.socket,
+            &json!({"type": "task_progress", "taskId": "t", "progress": 0.5, "message": "half"}),
+        );
+        let shown = json!({"taskId": "t", "completed": false, "progress": 0.5, "message": "half"});
+        assert_eq!(poll(&mut world, &token).1, shown);
+        if evict {
+            world.evict();
+        }
+        assert!(
+            world
+                .complete(&app, "t", json!({"status": 201, "body": {"n": 1}}))
+                .is_empty()
+        );
+        if evict {
+            world.crash();
+        }
+        assert_eq!(poll(&mut world, &token), (201, json!({"n": 1})));
+        assert_eq!(poll(&mut world, &token), (201, json!({"n": 1})), "twice");
+    }
+}
+
+#[test]
+fn the_first_completion_wins() {
+    let (mut world, app, token) = with_task();
+    world.complete(&app, "t", json!({"body": 1}));
+    let refused = world.complete(&app, "t", json!({"body": 2}));
+    assert_eq!(
+        (&refused[0]["type"], &refused[0]["code"]),
+        (&json!("task_error"), &json!("unknown_task"))
+    );
+    assert_eq!(refused[0]["taskId"], "t");
+    assert_eq!(poll(&mut world, &token), (200, json!(1)));
+}
+
+#[test]
+fn a_refused_completion_changes_nothing() {
+    let (mut world, app, token) = with_task();
+    let big = "x".repeat(MAX_TASK_BODY_BYTES - 1);
+    let long_type = "t".repeat(257);
+    for (members, error) in [
+        (json!({"taskId": "nope"}), "unknown_task"),
+        (json!({"taskId": 7}), "unknown_task"),
+        (json!({"status": 199}), "protocol_error"),
+        (json!({"status": 600}), "protocol_error"),
+        (json!({"body": big}), "body_too_large"),
+        (
+            json!({"body": "x", "headers": {"content-type": long_type}}),
+            "protocol_error",
+        ),
+    ] {
+        let refused = world.complete(&app, "t", members);
+        assert_eq!(refused[0]["code"], error);
+        assert_eq!(poll(&mut world, &token).0, 202);
+    }
+    // Two quotes make it exactly the limit.
+    let full = "x".repeat(MAX_TASK_BODY_BYTES - 2);
+    assert!(world.complete(&app, "t", json!({"body": full})).is_empty());
+}
+
+#[test]
+fn a_result_stays_ten_minutes_after_its_first_read() {
+    let (mut world, app, token) = with_task();
+    world.complete(&app, "t", json!({"body": 1}));
+    world.drop_socket(app.socket, 1006);
+    world.advance(23 * HOUR);
+    for _ in 0..3 {
+        let head = world.ask_relay("HEAD", &token, "/_as_tasks/t");
+        assert_eq!(
+            (head.status, head.body.len()),
+            (200, 0),
+            "HEAD reads nothing"
+        );
+    }
+    world.advance(30 * MINUTE);
+    assert_eq!(poll(&mut world, &token).0, 200);
+    world.advance(9 * MINUTE);
+    assert_eq!(
+        poll(&mut world, &token).0,
+        200,
+        "a later read prolongs nothing"
+    );
+    world.evict();
+    world.advance(MINUTE);
+    assert_eq!(poll(&mut world, &token).0, 404);
+    assert_eq!(records(&world), 0);
+}
+
+#[test]
+fn head_shows_what_get_would() {
+    let (mut world, app, token) = with_task();
+    for status in [202, 200] {
+        let head = world.ask_relay("HEAD", &token, "/_as_tasks/t");
+        let get = world.get(&token, "/_as_tasks/t");
+        assert_eq!(
+            (head.status, &head.content_type),
+            (status, &get.content_type)
+        );
+        world.complete(
+            &app,
+            "t",
+            json!({"body": "x", "headers": {"content-type": "text/csv"}}),
+        );
+    }
+}
+
+#[test]
+fn tasks_and_results_expire_after_a_day() {
+    for finish in [false, true] {
+        let (mut world, app, token) = with_task();
+        if finish {
+            world.complete(&app, "t", json!({"body": 1}));
+        }
+        for _ in 0..24 * 60 - 1 {
+            world.advance(MINUTE);
+            world.heartbeat(app.socket);
+        }
+        assert_eq!(
+            poll_head(&mut world, &token),
+            if finish { 200 } else { 202 }
+        );
+        world.heartbeat(app.socket);
+        world.advance(MINUTE);
+        assert_eq!(poll_head(&mut world, &token), 404);
+        assert_eq!(records(&world), 0);
+    }
+}
+
+fn poll_head(world: &mut World, token: &str) -> u16 {
+    world.ask_relay("HEAD", token, "/_as_tasks/t").status
+}
+
+#[test]
+fn delete_frees_a_task() {
+    for finish in [false, true] {
+        let (mut world, app, token) = with_task();
+        let waiter = (!finish).then(|| world.request("GET", &token, "/_as_tasks/t?wait=20"));
+        if finish {
+            world.complete(&app, "t", json!({"body": 1}));
+        }
+        assert_eq!(
+            world.ask_relay("DELETE", &token, "/_as_tasks/t").status,
+            204
+        );
+        assert!(waiter.is_none_or(|request| world.answer(request).status == 404));
+        assert_eq!((poll(&mut world, &token).0, records(&world)), (404, 0));
+        assert_eq!(
+            world.ask_relay("DELETE", &token, "/_as_tasks/t").status,
+            404
+        );
+        assert_eq!(world.complete(&app, "t", json!({})).len(), 1);
+        world.start_task(&app, &token, "t");
+    }
+}
+
+#[test]
+fn another_token_sees_nothing() {
+    let (mut world, app, token) = with_task();
+    let other = world.mint(&app);
+    for method in ["GET", "HEAD", "DELETE"] {
+        let mine = world.ask_relay(method, &other, "/_as_tasks/t");
+        assert_eq!(mine, world.ask_relay(method, &other, "/_as_tasks/none"));
+        assert_eq!(mine.status, 404);
+    }
+    assert_eq!(world.ask_relay("PUT", &other, "/_as_tasks/t").status, 405);
+    assert_eq!(poll(&mut world, &token).0, 202);
+}
+
+#[test]
+fn waiting_polls_end_with_the_result_or_their_time() {
+    let (mut world, app, token) = with_task();
+    let waits = ["?wait=1", "?wait=25", "?wait=99999", "?a&wait=25"];
+    let requests = waits.map(|wait| world.request("GET", &token, &format!("/_as_tasks/t{wait}")));
+    for none in ["?wait=0", "?wait=", "?wait=x", "?wait=-1"] {
+        assert_eq!(
+            world.get(&token, &format!("/_as_tasks/t{none}")).status,
+            202
+        );
+    }
+    world.advance(1000);
+    assert_eq!(world.answer(requests[0]).status, 202);
+    world.complete(&app, "t", json!({"status": 203, "body": 5}));
+    for request in &requests[1..] {
+        assert_eq!(world.answer(*request).status, 203);
+    }
+    // Being waited for was the first read.
+    world.advance(10 * MINUTE);
+    assert_eq!(poll(&mut world, &token).0, 404);
+}
+
+#[test]
+fn a_wait_is_25_seconds_at_most_and_may_be_given_up() {
+    let (mut world, _, token) = with_task();
+    let [long, gone] = [0; 2].map(|_| world.request("GET", &token, "/_as_tasks/t?wait=9999"));
+    world.gone(gone);
+    world.advance(24_999);
+    assert!(world.is_open(long));
+    world.advance(1);
+    assert_eq!(world.answer(long).status, 202);
+}
+
+#[test]
+fn a_hundred_tasks_are_pending_at_most() {
+    let mut world = World::new();
+    let app = world.register();
+    let token = world.mint(&app);
+    for n in 0..MAX_PENDING_TASKS {
+        world.start_task(&app, &token, &format!("t{n}"));
+    }
+    let (request, id) = world.call(&app, &token);
+    let replies = world.frame(
+        app.socket,
+        &json!({"type": "tool_reply", "id": id, "status": 202, "taskId": "more"}),
+    );
+    let answer = world.answer(request);
+    assert_eq!(
+        (answer.status, code(answer).as_str()),
+        (503, "too_many_tasks")
+    );
+    assert_eq!(replies[0]["code"], "too_many_tasks");
+    world.complete(&app, "t0", json!({}));
+    world.start_task(&app, &token, "more");
+}
+
+#[test]
+fn finished_tasks_have_a_limit_too() {
+    let mut world = World::new();
+    let app = world.register();
+    let token = world.mint(&app);
+    for n in 0..MAX_FINISHED_TASKS {
+        world.start_task(&app, &token, &format!("t{n}"));
+        world.complete(&app, &format!("t{n}"), json!({}));
+    }
+    let (request, id) = world.call(&app, &token);
+    world.reply(&app, &id, json!({"status": 202, "taskId": "more"}));
+    assert_eq!(world.answer(request).status, 503);
+    world.ask_relay("DELETE", &token, "/_as_tasks/t7");
+    world.start_task(&app, &token, "more");
+}
+
+#[test]
+fn a_task_id_in_use_is_a_502() {
+    let (mut world, app, token) = with_task();
+    for _ in 0..2 {
+        let (request, id) = world.call(&app, &token);
+        world.reply(&app, &id, json!({"status": 202, "taskId": "t"}));
+        let answer = world.answer(request);
+        assert_eq!(
+            (answer.status, code(answer).as_str()),
+            (502, "protocol_error")
+        );
+        world.complete(&app, "t", json!({"body": 1}));
+    }
+    assert_eq!(poll(&mut world, &token), (200, json!(1)));
+}

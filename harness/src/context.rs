@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use agent_socket_protocol::error::HttpCode;
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -226,6 +227,23 @@ impl Context {
         )
         .await
         .map(drop)
+    }
+
+    /// Waits until the session of this link has ended, by asking.
+    ///
+    /// # Errors
+    /// If it stays.
+    pub async fn ended(&self, agent: &Agent) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let answer = agent.get("/tools.json").await?;
+            if answer.status == 503 {
+                answer.fails(HttpCode::AppOffline)?.lacks("retry-after")?;
+                return Ok(());
+            }
+            ensure!(Instant::now() < deadline, "the session goes on: {answer}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// Waits until calls find the app away, by asking: for relays that have no

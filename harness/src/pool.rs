@@ -19,6 +19,7 @@ pub const MAIN: Vars = &[("MAX_SYNC_TOOL_MS", "20000")];
 /// Time runs fast: for scenarios whose subject is time itself.
 pub const BRISK: Vars = &[
     ("MAX_SYNC_TOOL_MS", "1500"),
+    ("MAX_TOOL_MS", "3000"),
     ("HEARTBEAT_TIMEOUT_MS", "2500"),
     ("RESUME_GRACE_MS", "3000"),
 ];

@@ -188,9 +188,9 @@ impl Relay {
     ///
     /// # Errors
     /// If the runtime is not ours.
-    pub async fn crash(self) -> Result<()> {
+    pub async fn crash(self: Arc<Self>) -> Result<()> {
         signal(self.process()?.pid, Signal::KILL);
-        tokio::task::spawn_blocking(move || drop(self))
+        tokio::task::spawn_blocking(move || self.stop())
             .await
             .context("the relay's end")
     }

@@ -217,15 +217,22 @@ impl App {
     /// If it is not.
     pub async fn expect_close(&mut self, code: u16) -> Result<()> {
         let what = format!("waiting for close {code}");
-        equal(
-            &what,
-            self.backlog.front().map(String::as_str),
-            None::<&str>,
-        )?;
-        match self.inbound().await.context(what.clone())? {
-            Inbound::Closed { code: got, .. } => equal(&what, got, code),
-            Inbound::Text(text) => bail!("{what}: a frame came: {text}"),
-            Inbound::Gone(why) => bail!("{what}: the connection went without one: {why}"),
+        let (got, _) = self.closing().await.with_context(|| what.clone())?;
+        equal(&what, got, code)
+    }
+
+    /// The code and reason that the socket is closed with; no frame comes before.
+    ///
+    /// # Errors
+    /// If a frame comes, or the connection goes without a close frame.
+    pub async fn closing(&mut self) -> Result<(u16, String)> {
+        if let Some(text) = self.backlog.front() {
+            bail!("a frame came: {text}");
+        }
+        match self.inbound().await? {
+            Inbound::Closed { code, reason } => Ok((code, reason)),
+            Inbound::Text(text) => bail!("a frame came: {text}"),
+            Inbound::Gone(why) => bail!("the connection went without one: {why}"),
         }
     }
 
@@ -419,26 +426,22 @@ impl App {
         }))
     }
 
-    /// Closes the socket with a close frame, and waits for the relay's.
-    ///
-    /// # Errors
-    /// If the socket stays.
-    pub async fn close(mut self, code: u16) -> Result<()> {
+    /// Sends a close frame; the connection goes when the app is dropped.
+    pub fn send_close(&self, code: u16) {
         self.send_message(Message::Close(Some(CloseFrame {
             code: code.into(),
             reason: "".into(),
         })));
-        self.expect_gone().await
+    }
+
+    /// Closes the socket with a close frame, and waits for nothing.
+    pub fn leave(self, code: u16) {
+        self.send_close(code);
     }
 
     /// Loses the connection by a reset (RST).
     pub fn reset(self) {
         let _ = self.commands.send(Command::Reset);
-    }
-
-    /// Whether frames wait to be looked at.
-    pub fn has_backlog(&self) -> bool {
-        !self.backlog.is_empty()
     }
 }
 

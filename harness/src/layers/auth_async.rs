@@ -458,10 +458,8 @@ async fn order(cx: Context) -> Result<()> {
         .await?
         .fails(HttpCode::TokenInvalid)?;
     agent.get("/agents.md").await?.is(200)?;
-    cx.resume(&credentials, &Value::Null)
-        .await?
-        .close(1000)
-        .await?;
+    cx.resume(&credentials, &Value::Null).await?.leave(1000);
+    cx.ended(&agent).await?;
     for (agent, path) in [(&agent, "/echo"), (&wrong, "/no/such/tool")] {
         cross(agent, path)
             .await?

@@ -208,8 +208,8 @@ async fn inflight_cap(cx: Context) -> Result<()> {
     let (agent, other) = (app.agent().await?, app.agent().await?);
     let mut pending = Vec::new();
     let mut calls = Vec::new();
-    for _ in 0..MAX_INFLIGHT_CALLS {
-        pending.push(agent.call("POST", "/echo", &json!({})));
+    for number in 0..MAX_INFLIGHT_CALLS {
+        pending.push(agent.call("POST", "/echo", &json!(number)));
     }
     for _ in 0..MAX_INFLIGHT_CALLS {
         calls.push(app.call().await?);
@@ -227,7 +227,10 @@ async fn inflight_cap(cx: Context) -> Result<()> {
         agent.get("/tools.json").await?.is(200)?;
     }
     app.answer(&calls[0], json!("freed"));
-    pending.remove(0).answer().await?.is(200)?;
+    let number: usize = text(&calls[0], "body")?
+        .parse()
+        .context("the call's number")?;
+    pending.remove(number).answer().await?.is(200)?;
     let freed = other.call("POST", "/echo", &json!({}));
     calls.push(app.call().await?);
     pending.push(freed);
@@ -367,7 +370,7 @@ async fn task_cap(cx: Context) -> Result<()> {
     }
     for _ in 0..2 {
         let pending = agent.call("POST", "/echo", &json!({}));
-        let call = app.call().await?;
+        let call = next_call(&mut app).await?;
         app.reply(&call, json!({"status": 202, "taskId": "one-more"}));
         pending.answer().await?.fails(HttpCode::TooManyTasks)?;
         agent.task("one-more").await?.fails(HttpCode::NotFound)?;
@@ -494,7 +497,7 @@ async fn many_sessions(cx: Context) -> Result<()> {
     }
     for (mut app, _) in pairs {
         app.expect_quiet().await?;
-        app.close(1000).await?;
+        app.leave(1000);
     }
     Ok(())
 }

@@ -1,6 +1,8 @@
 //! The scenarios, a file for each layer.
 
 mod auth_async;
+mod durability;
+mod failures;
 mod limits;
 mod raw_protocol;
 mod smoke;
@@ -20,6 +22,8 @@ pub fn all() -> Vec<Scenario> {
         raw_protocol::scenarios(),
         limits::scenarios(),
         auth_async::scenarios(),
+        failures::scenarios(),
+        durability::scenarios(),
     ]
     .into_iter()
     .flatten()

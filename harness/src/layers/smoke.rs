@@ -163,7 +163,8 @@ async fn main_job(cx: Context) -> Result<()> {
     let answer = pending.answer().await?;
     answer.is(200)?.has("content-type", JSON)?;
     equal("the answer", answer.json()?, json!({"painted": [1, 2]}))?;
-    app.close(1000).await
+    app.leave(1000);
+    cx.ended(&link).await
 }
 
 async fn preamble(cx: Context) -> Result<()> {

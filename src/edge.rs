@@ -161,10 +161,6 @@ fn on_app(
     };
     let kind = if resume { "resume" } else { "open" };
     let url = format!("{}/v1/_ws?{kind}={id}", origin(head.url));
-    let (env_of_then, id_of_then) = (env.clone(), id.to_string());
-    let then = Closure::once_into_js(move |request: JsValue| {
-        js::forward_as(&env_of_then, &id_of_then, &request, &url)
-    });
     let limited = HttpError {
         retry_after: Some(10),
         ..HttpError::new(
@@ -172,7 +168,14 @@ fn on_app(
             "Too many WebSocket upgrades from this address: at most 100 in 10 s. Wait 10 s before the next.",
         )
     };
-    js::admit_upgrade(env, head.address, request, then, respond(limited.into()))
+    js::forward_upgrade(
+        env,
+        id.as_str(),
+        request,
+        &url,
+        head.address,
+        respond(limited.into()),
+    )
 }
 
 fn on_health(request: &JsValue, head: &Head<'_>) -> JsValue {

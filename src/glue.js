@@ -54,11 +54,6 @@ export function forward(env, session, request) {
   return env.RELAY.getByName(session).fetch(request).catch(restarted);
 }
 
-/** Forwards with another URL; the object is told things by its query. */
-export function forwardAs(env, session, request, url) {
-  return env.RELAY.getByName(session).fetch(new Request(url, request));
-}
-
 /** An object that was told to evict itself cannot answer. */
 export async function forwardEvict(env, session, request, done) {
   try {
@@ -88,10 +83,13 @@ export async function forwardCapped(env, session, request, cap, tooLarge, unread
   return forward(env, session, new Request(request, { body }));
 }
 
-/** Whether this address may open one more socket; true where no limit is bound. */
-export async function admitUpgrade(env, address, request, then, limited) {
+/**
+ * Forwards an upgrade with another URL, whose query tells the object what it
+ * is; `limited` where the address has opened too many, if a limit is bound.
+ */
+export async function forwardUpgrade(env, session, request, url, address, limited) {
   if (env.UPGRADES !== undefined && !(await env.UPGRADES.limit({ key: address })).success) return limited;
-  return then(request);
+  return env.RELAY.getByName(session).fetch(new Request(url, request));
 }
 
 export function hasLimiter(env) {

@@ -19,10 +19,6 @@ extern "C" {
 
     pub(crate) fn forward(env: &JsValue, session: &str, request: &JsValue) -> JsValue;
 
-    #[wasm_bindgen(js_name = forwardAs)]
-    pub(crate) fn forward_as(env: &JsValue, session: &str, request: &JsValue, url: &str)
-    -> JsValue;
-
     #[wasm_bindgen(js_name = forwardEvict)]
     pub(crate) fn forward_evict(
         env: &JsValue,
@@ -41,12 +37,13 @@ extern "C" {
         unreadable: JsValue,
     ) -> JsValue;
 
-    #[wasm_bindgen(js_name = admitUpgrade)]
-    pub(crate) fn admit_upgrade(
+    #[wasm_bindgen(js_name = forwardUpgrade)]
+    pub(crate) fn forward_upgrade(
         env: &JsValue,
-        address: &str,
+        session: &str,
         request: &JsValue,
-        then: JsValue,
+        url: &str,
+        address: &str,
         limited: JsValue,
     ) -> JsValue;
 

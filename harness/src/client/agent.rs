@@ -38,7 +38,6 @@ impl Http {
             builder: self.client.request(parsed, url),
             log: self.log.clone(),
             what: format!("{method} {url}"),
-            patience: PATIENCE,
         }
     }
 
@@ -56,7 +55,6 @@ pub struct Call {
     builder: reqwest::RequestBuilder,
     log: Transcript,
     what: String,
-    patience: std::time::Duration,
 }
 
 impl Call {
@@ -85,27 +83,16 @@ impl Call {
             .body(body.to_string())
     }
 
-    /// Waits longer than usual.
-    pub fn patient(mut self, patience: std::time::Duration) -> Self {
-        self.patience = patience;
-        self
-    }
-
     /// Sends it and reads the whole response.
     ///
     /// # Errors
     /// If there is none in time.
     pub async fn send(self) -> Result<Response> {
-        let Self {
-            builder,
-            log,
-            what,
-            patience,
-        } = self;
+        let Self { builder, log, what } = self;
         log.log("agent", &format!("→ {what}"));
-        let response = tokio::time::timeout(patience, read(builder, what.clone()))
+        let response = tokio::time::timeout(PATIENCE, read(builder, what.clone()))
             .await
-            .with_context(|| format!("{what}: no answer within {patience:?}"))?
+            .with_context(|| format!("{what}: no answer within {PATIENCE:?}"))?
             .with_context(|| format!("{what}: no answer"))?;
         log.log("agent", &format!("← {response}"));
         Ok(response)

@@ -254,7 +254,9 @@ impl Session {
         out: &mut Vec<Effect>,
         request: RequestId,
     ) {
-        self.event(now, host, out, |session, cx| session.on_gone(cx, request));
+        // First of all, so that a session that ends by now does not answer it.
+        self.on_gone(&mut Cx { now, host, out }, request);
+        self.event(now, host, out, |_, _| {});
     }
 
     /// The time of [`Self::next_timer`] has come, or may have.

@@ -119,7 +119,7 @@ impl<'a> Play<'a> {
             Some("x".repeat(400)),
         ];
         self.world.open_with(Opening {
-            resume: a % 4 != 0,
+            resume: !a.is_multiple_of(4),
             origin: pick(&origins, a >> 2).flatten(),
         });
     }
@@ -144,13 +144,13 @@ impl<'a> Play<'a> {
 
     fn resume(&mut self, a: u8, b: u8, c: u8) {
         let mut members = json!({});
-        if a % 2 == 0 {
+        if a.is_multiple_of(2) {
             members["features"] = json!(["carry_calls"]);
         }
-        if b % 4 == 0 {
+        if b.is_multiple_of(4) {
             members["revokeTokens"] = json!(pick(&self.tokens, c).as_slice());
         }
-        if b % 3 == 0 {
+        if b.is_multiple_of(3) {
             members["pendingCalls"] = json!(self.calls);
         }
         if b % 16 == 5 {
@@ -162,13 +162,13 @@ impl<'a> Play<'a> {
 
     fn mint(&mut self, a: u8, b: u8, c: u8) {
         let mut frame = json!({"type": "mint_agent_token", "id": 1, "label": format!("l{c}")});
-        if b % 3 == 0 {
+        if b.is_multiple_of(3) {
             frame["maxCalls"] = json!(u64::from(c % 4));
         }
-        if b % 5 == 0 {
+        if b.is_multiple_of(5) {
             frame["expiresInMs"] = json!(u64::from(c) * 10_000);
         }
-        if b % 7 == 0 {
+        if b.is_multiple_of(7) {
             frame["tools"] = json!(["/a", "GET /b"]);
         }
         for _ in 0..if b >= 250 { 60 } else { 1 } {
@@ -200,7 +200,7 @@ impl<'a> Play<'a> {
         let site = (c == 255).then_some("cross-site");
         for _ in 0..if b >= 250 { 110 } else { 1 } {
             let request = self.world.request_head(method, &token, &below, site);
-            if c % 2 == 0 {
+            if c.is_multiple_of(2) {
                 self.world.body(request, Ok(b"{}"));
             }
         }
@@ -307,7 +307,7 @@ impl<'a> Play<'a> {
     }
 
     fn odd_time(&mut self, a: u8) {
-        if a % 2 == 0 {
+        if a.is_multiple_of(2) {
             self.world.alarm();
         } else {
             self.world.timer();
@@ -348,7 +348,7 @@ impl<'a> Play<'a> {
     fn noise_frame(&mut self, a: u8, b: u8, c: u8) {
         let mut seed = u64::from_le_bytes([a, b, c, 0, 0, 0, 0, 0]);
         let text = self.noise(&mut seed);
-        if let Some(socket) = self.socket(if a % 8 == 0 { a } else { 0 }) {
+        if let Some(socket) = self.socket(if a.is_multiple_of(8) { a } else { 0 }) {
             self.world.bytes(socket, text.as_bytes());
         }
     }

@@ -360,6 +360,15 @@ fn carried_calls_end_without_the_app() {
         let answer = world.answer(request);
         assert_eq!((code(answer).as_str(), answer.status), (expected, status));
     }
+    // A hold that is over by now does not answer an agent that just went away.
+    let mut world = World::new();
+    let app = carrying(&mut world);
+    let token = world.mint(&app);
+    let (request, _) = world.call(&app, &token);
+    world.drop_socket(app.socket, 1006);
+    world.now += 24 * 60 * 60 * 1000;
+    world.gone(request);
+    assert!(world.machine.records.is_empty());
     // A body that comes while the app is away cannot be sent.
     let mut world = World::new();
     let app = carrying(&mut world);

@@ -187,13 +187,16 @@ impl Work {
     }
 
     fn resume(&mut self, by: u8) {
-        let revoked = (by % 2 == 0).then(|| self.ledger.revoke(by)).flatten();
+        let revoked = by
+            .is_multiple_of(2)
+            .then(|| self.ledger.revoke(by))
+            .flatten();
         let members =
             json!({"agentsMd": self.ledger.briefing, "revokeTokens": Vec::from_iter(revoked)});
-        if by % 3 == 0 {
+        if by.is_multiple_of(3) {
             self.world.drop_socket(self.app.socket, 1006);
         }
-        if by % 5 == 0 {
+        if by.is_multiple_of(5) {
             self.world.crash();
         }
         self.app = self.world.resume_with(&self.app, members);

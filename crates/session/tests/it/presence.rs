@@ -359,7 +359,7 @@ fn resume_keeps_tokens_and_tasks_and_replaces_the_registration() {
         assert!(briefing.ends_with(b"\n\nNew."));
         assert_eq!(world.get(&kept, "/_as_tasks/t").status, 202);
         assert_eq!(code(&world.get(&revoked, "/tools.json")), "token_invalid");
-        assert_eq!(world.list(&app), [kept.clone()]);
+        assert_eq!(world.list(&app), std::slice::from_ref(&kept));
         world.call_tool(&app, &kept, "/new");
     }
 }

@@ -8,8 +8,9 @@ use proptest::test_runner::FileFailurePersistence;
 use crate::common::ops::{Op, Play};
 
 pub(crate) fn config(cases: u32) -> ProptestConfig {
+    let wanted = std::env::var("PROPTEST_CASES").ok();
     ProptestConfig {
-        cases: cases.max(ProptestConfig::default().cases.saturating_sub(256)),
+        cases: wanted.map_or(cases, |cases| cases.parse().unwrap()),
         failure_persistence: Some(Box::new(FileFailurePersistence::SourceParallel(
             "regressions",
         ))),

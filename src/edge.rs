@@ -1,6 +1,6 @@
 //! The Worker's entrypoint: where a request goes.
 
-use agent_socket_protocol::answer::Answer;
+use agent_socket_protocol::answer::{Answer, JSON};
 use agent_socket_protocol::error::{HttpCode, HttpError};
 use agent_socket_protocol::id::SessionId;
 use agent_socket_protocol::limits::MAX_BODY_BYTES;
@@ -50,7 +50,6 @@ struct Head<'a> {
     has_body: bool,
     is_upgrade: bool,
     content_length: Option<u64>,
-    address: &'a str,
 }
 
 impl<'a> Head<'a> {
@@ -60,25 +59,26 @@ impl<'a> Head<'a> {
             method: parts.next()?,
             url: parts.next()?,
             has_body: parts.next()? == "body",
-            is_upgrade: parts.next()?.eq_ignore_ascii_case("websocket"),
             content_length: parts.next()?.parse().ok(),
-            address: parts.next()?,
+            is_upgrade: parts.next()?.eq_ignore_ascii_case("websocket"),
         })
     }
 }
 
 /// An answer as the runtime's response.
 pub(crate) fn respond(answer: Answer) -> JsValue {
-    js::respond(
-        answer.status,
-        answer.content_type.as_deref().unwrap_or_default(),
-        &answer
-            .retry_after
-            .map(|seconds| seconds.to_string())
-            .unwrap_or_default(),
-        answer.allow.as_deref().unwrap_or_default(),
-        &answer.body,
-    )
+    // Most answers are JSON: their type need not cross the border as a string.
+    let response = match answer.content_type.as_deref() {
+        Some(JSON) => js::respond_json(answer.status, &answer.body),
+        content_type => js::respond(answer.status, content_type, &answer.body),
+    };
+    if let Some(seconds) = answer.retry_after {
+        js::add_header(&response, "retry-after", &seconds.to_string());
+    }
+    if let Some(allow) = answer.allow {
+        js::add_header(&response, "allow", &allow);
+    }
+    response
 }
 
 fn refuse(request: &JsValue, error: HttpError) -> JsValue {
@@ -168,14 +168,7 @@ fn on_app(
             "Too many WebSocket upgrades from this address: at most 100 in 10 s. Wait 10 s before the next.",
         )
     };
-    js::forward_upgrade(
-        env,
-        id.as_str(),
-        request,
-        &url,
-        head.address,
-        respond(limited.into()),
-    )
+    js::forward_upgrade(env, id.as_str(), request, &url, respond(limited.into()))
 }
 
 fn on_health(request: &JsValue, head: &Head<'_>) -> JsValue {

@@ -2,27 +2,38 @@
 // JavaScript: each function here crosses the border once where a chain of
 // bindings would cross it many times. Nothing here decides anything.
 
+/**
+ * Whether a request brings content. Asked of its headers, since `request.body`
+ * makes a stream, which takes time on every call; content of a GET or HEAD
+ * without a length has no meaning (RFC 9110, 9.3.1) and is passed over.
+ */
+function hasContent(method, length) {
+  return length === null ? method !== "GET" && method !== "HEAD" : length !== "0";
+}
+
 /** A request as one string, a part a line: none of the parts can hold a line break. */
 export function edgeHead(request) {
-  const headers = request.headers;
-  return [
-    request.method,
-    request.url,
-    request.body === null ? "" : "body",
-    headers.get("upgrade") ?? "",
-    headers.get("content-length") ?? "",
-    headers.get("cf-connecting-ip") ?? "",
-  ].join("\n");
+  const { method, headers } = request;
+  const length = headers.get("content-length");
+  const content = hasContent(method, length) ? "body" : "";
+  return `${method}\n${request.url}\n${content}\n${length ?? ""}\n${headers.get("upgrade") ?? ""}`;
 }
 
 /** The same for the object: with the headers that may go on to the app. */
 export function agentHead(request) {
-  const headers = request.headers;
-  let head = `${request.method}\n${request.url}\n${request.body === null ? "" : "body"}\n${headers.get("sec-fetch-site") ?? ""}\n${headers.get("sec-fetch-dest") ?? ""}`;
+  const { method, headers } = request;
+  let length = null;
+  let site = "";
+  let dest = "";
+  let forwarded = "";
   for (const [name, value] of headers) {
-    if (name === "content-type" || name.startsWith("x-")) head += `\n${name}\n${value}`;
+    if (name === "content-type" || name.startsWith("x-")) forwarded += `\n${name}\n${value}`;
+    else if (name === "content-length") length = value;
+    else if (name === "sec-fetch-site") site = value;
+    else if (name === "sec-fetch-dest") dest = value;
   }
-  return head;
+  const content = hasContent(method, length) ? "body" : "";
+  return `${method}\n${request.url}\n${content}\n${site}\n${dest}${forwarded}`;
 }
 
 export function origin(request) {
@@ -68,6 +79,7 @@ export async function forwardEvict(env, session, request, done) {
  * Past the cap it stops at once, however much is still to come.
  */
 export async function forwardCapped(env, session, request, cap, tooLarge, unreadable) {
+  if (request.body === null) return forward(env, session, request);
   const chunks = [];
   let length = 0;
   try {
@@ -87,7 +99,8 @@ export async function forwardCapped(env, session, request, cap, tooLarge, unread
  * Forwards an upgrade with another URL, whose query tells the object what it
  * is; `limited` where the address has opened too many, if a limit is bound.
  */
-export async function forwardUpgrade(env, session, request, url, address, limited) {
+export async function forwardUpgrade(env, session, request, url, limited) {
+  const address = request.headers.get("cf-connecting-ip") ?? "";
   if (env.UPGRADES !== undefined && !(await env.UPGRADES.limit({ key: address })).success) return limited;
   return env.RELAY.getByName(session).fetch(new Request(url, request));
 }
@@ -108,13 +121,34 @@ export function discard(request) {
   request.body?.cancel().catch(() => {});
 }
 
-/** A response of the agent surface. An empty `type` means no body. */
-export function respond(status, type, retryAfter, allow, body) {
-  const headers = type === "" ? common.slice() : [...common, ["content-type", type]];
-  if (retryAfter !== "") headers.push(["retry-after", retryAfter]);
-  if (allow !== "") headers.push(["allow", allow]);
+/** Headers by content type, ready to be copied into a response. */
+const prepared = new Map();
+
+/** More types than these are an app's whim, and are not kept. */
+const MAX_PREPARED = 64;
+
+function headersOf(type) {
+  let headers = prepared.get(type);
+  if (headers === undefined) {
+    headers = new Headers(type === undefined ? common : [...common, ["content-type", type]]);
+    if (prepared.size < MAX_PREPARED) prepared.set(type, headers);
+  }
+  return headers;
+}
+
+/** A response of the agent surface; without a type it has no body. */
+export function respond(status, type, body) {
   // `body` is a view of wasm memory, which the next call may change: copy it.
-  return new Response(type === "" ? null : body.slice(), { status, headers });
+  return new Response(type === undefined ? null : body.slice(), { status, headers: headersOf(type) });
+}
+
+export function respondJson(status, body) {
+  return respond(status, "application/json; charset=utf-8", body);
+}
+
+/** Adds a header to a response that was made here. */
+export function addHeader(response, name, value) {
+  response.headers.set(name, value);
 }
 
 export function now() {

@@ -43,7 +43,6 @@ extern "C" {
         session: &str,
         request: &JsValue,
         url: &str,
-        address: &str,
         limited: JsValue,
     ) -> JsValue;
 
@@ -54,13 +53,13 @@ extern "C" {
 
     pub(crate) fn discard(request: &JsValue);
 
-    pub(crate) fn respond(
-        status: u16,
-        content_type: &str,
-        retry_after: &str,
-        allow: &str,
-        body: &[u8],
-    ) -> JsValue;
+    pub(crate) fn respond(status: u16, content_type: Option<&str>, body: &[u8]) -> JsValue;
+
+    #[wasm_bindgen(js_name = respondJson)]
+    pub(crate) fn respond_json(status: u16, body: &[u8]) -> JsValue;
+
+    #[wasm_bindgen(js_name = addHeader)]
+    pub(crate) fn add_header(response: &JsValue, name: &str, value: &str);
 
     pub(crate) fn now() -> f64;
 

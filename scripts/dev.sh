@@ -180,20 +180,37 @@ await_ready() {
   die "the relay ended before it answered (exit code $code); the reason is above"
 }
 
+# Are the names of NAME=VALUE known? wrangler itself takes any.
+check_names() {
+  [ "${#vars[@]}" -gt 0 ] || return 0
+  node --input-type=module - "${vars[@]}" <<'JS' || exit 1
+import { readWrangler, varsOf } from "./scripts/wrangler-toml.mjs"
+try {
+  varsOf(readWrangler(), process.argv.slice(2))
+} catch (error) {
+  console.error(`error: ${error.message}`)
+  process.exit(1)
+}
+JS
+}
+
 # ---- running ----------------------------------------------------------------
+
+if port_taken; then
+  die "port $port of this machine is taken: another relay, or another program. End that one, or choose another port: scripts/dev.sh --port $((port < 65535 ? port + 1 : port - 1))"
+fi
 
 if $build; then
   if ! ./scripts/setup.sh --check 2>/dev/null; then
     step "installing what is missing (once; some minutes)"
     run_group ./scripts/setup.sh || die "scripts/setup.sh failed; the reason is above"
   fi
+  check_names
   run_group ./scripts/build.sh || die "scripts/build.sh failed; the reason is above"
 elif [ ! -f build/index.js ] || [ ! -x node_modules/.bin/node ]; then
   die "there is no build here to run without building; leave out --no-build"
-fi
-
-if port_taken; then
-  die "port $port of this machine is taken: another relay, or another program. End that one, or choose another port: scripts/dev.sh --port $((port < 65535 ? port + 1 : port - 1))"
+else
+  check_names
 fi
 
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/agent-socket.XXXXXX")
@@ -220,16 +237,6 @@ else
   args=(--ip 127.0.0.1 --port "$port" --local --show-interactive-dev-session=false
     --infer-origin-from-routes=false --inspector-port "${inspect:-0}")
   if [ -n "$state" ]; then args+=(--persist-to "$state"); fi
-  # Checks the names; wrangler itself takes any.
-  node --input-type=module - ${vars[@]+"${vars[@]}"} <<'JS' || exit 1
-import { readWrangler, varsOf } from "./scripts/wrangler-toml.mjs"
-try {
-  varsOf(readWrangler(), process.argv.slice(2))
-} catch (error) {
-  console.error(`error: ${error.message}`)
-  process.exit(1)
-}
-JS
   if $debug; then vars+=(DEBUG=1); fi
   for var in ${vars[@]+"${vars[@]}"}; do args+=(--var "${var%%=*}:${var#*=}"); done
   # No questions, no statistics, no fetch from outside, and none of what .env
@@ -242,6 +249,11 @@ JS
 fi
 
 await_ready
+# workerd has read it all by now, so a kill of this script leaves nothing behind.
+if $bare; then
+  rm -rf "$scratch"
+  scratch=''
+fi
 echo "ready http://127.0.0.1:$port"
 if [ -t 2 ]; then info "open http://localhost:$port; Ctrl-C ends the relay"; fi
 

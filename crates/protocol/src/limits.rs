@@ -75,6 +75,10 @@ pub const MAX_TOKEN_LIFETIME_MS: u64 = 365 * 24 * 60 * 60 * 1000;
 /// Entries a token's `tools` scope may have.
 pub const MAX_SCOPE_ENTRIES: usize = 100;
 
+/// Longest entry of a token's `tools` scope, in bytes. With the limits of
+/// entries and tokens this bounds what one session can make the relay hold.
+pub const MAX_SCOPE_ENTRY_BYTES: usize = 256;
+
 /// How long a pending task may take, in ms.
 pub const TASK_PENDING_MS: u64 = 24 * 60 * 60 * 1000;
 

@@ -8,7 +8,8 @@ use serde_json::value::RawValue;
 use crate::error::{AppCode, AppError};
 use crate::frame::fields;
 use crate::limits::{
-    MAX_DESCRIPTION_CHARS, MAX_SCOPE_ENTRIES, MAX_TOOL_TIMEOUT_MS, MIN_TOOL_TIMEOUT_MS,
+    MAX_DESCRIPTION_CHARS, MAX_SCOPE_ENTRIES, MAX_SCOPE_ENTRY_BYTES, MAX_TOOL_TIMEOUT_MS,
+    MIN_TOOL_TIMEOUT_MS,
 };
 use crate::text::{cut, json_str, json_uint, push_json_str};
 
@@ -177,7 +178,7 @@ impl Scope {
     pub fn parse(raw: Option<&RawValue>) -> Result<Self, AppError> {
         let problem = || {
             AppError::shape(format!(
-                "`tools` is to be an array of 1 to {MAX_SCOPE_ENTRIES} strings, each \"/path\" or \"METHOD /path\""
+                "`tools` is to be an array of 1 to {MAX_SCOPE_ENTRIES} strings of at most {MAX_SCOPE_ENTRY_BYTES} bytes, each \"/path\" or \"METHOD /path\""
             ))
         };
         let Some(raw) = raw.filter(|raw| raw.get() != "null") else {
@@ -194,7 +195,7 @@ impl Scope {
     }
 
     fn entry(raw: &RawValue) -> Option<String> {
-        let text = json_str(raw)?;
+        let text = json_str(raw).filter(|text| text.len() <= MAX_SCOPE_ENTRY_BYTES)?;
         match text.split_once(' ') {
             None if text.starts_with('/') => Some(text.into_owned()),
             Some((method, path)) if is_method(method) && path.starts_with('/') => {
@@ -369,7 +370,8 @@ mod tests {
                 shown
             );
         }
-        for bad in ["[]", "{}", "[1]", r#"["a"]"#, r#"["GET a"]"#] {
+        let long = format!("[\"/{}\"]", "x".repeat(MAX_SCOPE_ENTRY_BYTES));
+        for bad in ["[]", "{}", "[1]", r#"["a"]"#, r#"["GET a"]"#, &long] {
             let raw: Box<RawValue> = serde_json::from_str(bad).unwrap();
             assert!(Scope::parse(Some(&raw)).is_err(), "{bad}");
         }

@@ -244,7 +244,7 @@ impl Session {
 
     /// A fresh presence for the app on this socket.
     pub(crate) fn attach(&self, cx: &mut Cx<'_>, socket: SocketId, seal_key: SealKey) -> Presence {
-        let app = Attached {
+        let mut app = Attached {
             socket,
             seal_key,
             last_frame_at: cx.now,
@@ -252,7 +252,7 @@ impl Session {
             check_at: cx.now.saturating_add(self.config.heartbeat_timeout_ms),
             pause: self.config.heartbeat_timeout_ms,
         };
-        cx.out.push(app.to_effect(self.id));
+        cx.out.push(app.save(self.id));
         Presence::App(app)
     }
 
@@ -268,9 +268,9 @@ impl Session {
             return;
         };
         app.last_frame_at = cx.now;
-        if cx.now.saturating_sub(app.saved_frame_at) >= interval {
-            app.saved_frame_at = cx.now;
-            cx.out.push(app.to_effect(id));
+        // A clock that went back is a reason to save, too.
+        if cx.now.abs_diff(app.saved_frame_at) >= interval {
+            cx.out.push(app.save(id));
         }
     }
 
@@ -311,7 +311,7 @@ impl Session {
             .saturating_mul(PAUSE_GROWTH)
             .min(MAX_LIVENESS_PAUSE_MS.max(timeout));
         app.check_at = cx.now.saturating_add(app.pause);
-        cx.out.push(app.to_effect(id));
+        cx.out.push(app.save(id));
     }
 
     pub(crate) fn on_closed(&mut self, cx: &mut Cx<'_>, socket: SocketId, code: u16) {
@@ -397,7 +397,8 @@ impl Session {
 }
 
 impl Attached {
-    fn to_effect(&self, session: SessionId) -> Effect {
+    fn save(&mut self, session: SessionId) -> Effect {
+        self.saved_frame_at = self.last_frame_at;
         let attachment = Attachment::App {
             session: session.to_string(),
             seal_key: self.seal_key.reveal(),

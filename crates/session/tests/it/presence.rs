@@ -535,3 +535,21 @@ fn a_clock_that_goes_back_is_no_harm() {
     assert_eq!(world.close_code(app.socket), 4408);
     world.timer();
 }
+
+#[test]
+fn a_process_that_wakes_takes_no_living_app_for_dead() {
+    let mut world = World::new();
+    let app = world.register();
+    let token = world.mint(&app);
+    world.now += 10 * HOUR;
+    world.frame(app.socket, &json!({"type": "ping"}));
+    // The clock is put right, an alarm looks after the app, which goes on.
+    world.now -= HOUR;
+    world.frame(app.socket, &json!({"type": "ping"}));
+    world.alarm();
+    world.now += 60_000;
+    world.frame(app.socket, &json!({"type": "ping"}));
+    world.evict();
+    world.get(&token, "/agents.md");
+    assert_eq!(world.close_code(app.socket), 0);
+}

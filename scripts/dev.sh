@@ -213,7 +213,15 @@ else
   check_names
 fi
 
-scratch=$(mktemp -d "${TMPDIR:-/tmp}/agent-socket.XXXXXX")
+# What this run makes, named after this script's pid; and what runs that were
+# killed could not remove.
+tmp=${TMPDIR:-/tmp}
+for old in "$tmp"/agent-socket.*.??????; do
+  owner=${old#"$tmp"/agent-socket.}
+  owner=${owner%%.*}
+  if [ -O "$old" ] && [[ $owner =~ ^[0-9]+$ ]] && ! kill -0 "$owner" 2>/dev/null; then rm -rf "$old"; fi
+done
+scratch=$(mktemp -d "$tmp/agent-socket.$$.XXXXXX")
 
 if $bare; then
   config=(--out "$scratch" --port "$port")
@@ -239,21 +247,15 @@ else
   if [ -n "$state" ]; then args+=(--persist-to "$state"); fi
   if $debug; then vars+=(DEBUG=1); fi
   for var in ${vars[@]+"${vars[@]}"}; do args+=(--var "${var%%=*}:${var#*=}"); done
-  # No questions, no statistics, no fetch from outside, and none of what .env
-  # holds becomes a var.
-  export WRANGLER_SEND_METRICS=false WRANGLER_SEND_ERROR_REPORTS=false WRANGLER_HIDE_BANNER=true
-  export WRANGLER_NO_SKILLS_UPDATE_PROMPTS=true CLOUDFLARE_CF_FETCH_ENABLED=false
-  export CLOUDFLARE_LOAD_DEV_VARS_FROM_DOT_ENV=false WRANGLER_LOG_PATH="$scratch/wrangler.log" CI=1
+  quiet_wrangler
+  # No fetch from outside, no question, and none of what .env holds becomes a var.
+  export CLOUDFLARE_CF_FETCH_ENABLED=false CLOUDFLARE_LOAD_DEV_VARS_FROM_DOT_ENV=false CI=1
+  export WRANGLER_LOG_PATH="$scratch/wrangler.log"
   if ! $build; then export SKIP_BUILD=1; fi
   start_group wrangler dev "${args[@]}"
 fi
 
 await_ready
-# workerd has read it all by now, so a kill of this script leaves nothing behind.
-if $bare; then
-  rm -rf "$scratch"
-  scratch=''
-fi
 echo "ready http://127.0.0.1:$port"
 if [ -t 2 ]; then info "open http://localhost:$port; Ctrl-C ends the relay"; fi
 

@@ -188,6 +188,14 @@ use_wasm_toolchain() {
   export ESBUILD_BIN=$ROOT/node_modules/.bin/esbuild
 }
 
+# ---- wrangler ---------------------------------------------------------------
+
+# Tells wrangler to send no statistics and to offer nothing.
+quiet_wrangler() {
+  export WRANGLER_SEND_METRICS=false WRANGLER_SEND_ERROR_REPORTS=false
+  export WRANGLER_HIDE_BANNER=true WRANGLER_NO_SKILLS_UPDATE_PROMPTS=true
+}
+
 # ---- the upload -------------------------------------------------------------
 
 # The most an upload may weigh, gzipped. Cloudflare takes 3 MB on the free plan;

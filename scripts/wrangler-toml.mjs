@@ -8,8 +8,8 @@ import { parse } from "smol-toml"
 export const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..")
 
 /** wrangler.toml as an object. Throws with the line of a mistake in its syntax. */
-export function readWrangler() {
-  const source = readFileSync(join(ROOT, "wrangler.toml"), "utf8")
+export function readWrangler(file = join(ROOT, "wrangler.toml")) {
+  const source = readFileSync(file, "utf8")
   try {
     return parse(source)
   } catch (error) {

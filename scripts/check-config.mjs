@@ -1,0 +1,119 @@
+// Says what is wrong with wrangler.toml before anything is uploaded: each line
+// on stderr names the file, the entry, what was expected and what is there.
+// Exit code 1 if anything is.
+//
+//   node scripts/check-config.mjs [FILE]
+//
+// The Worker checks its vars too (crates/session/src/config.rs): the ranges here
+// are the same.
+
+import { existsSync, readFileSync } from "node:fs"
+import { dirname, join, resolve } from "node:path"
+import { parseHeaders } from "./headers-file.mjs"
+import { ROOT, readWrangler } from "./wrangler-toml.mjs"
+
+const DAY_MS = 86_400_000
+const FIRST_DATE = "2026-04-07"
+/** Numeric vars: smallest and largest value. */
+const NUMBERS = {
+  MAX_TOOL_MS: [1_000, 300_000],
+  MAX_SYNC_TOOL_MS: [1, 300_000],
+  HEARTBEAT_TIMEOUT_MS: [100, DAY_MS],
+  RESUME_GRACE_MS: [0, 30 * DAY_MS],
+}
+
+/** What is wrong with a configuration, as lines; `folder` is where it lies. */
+export function problemsOf(wrangler, folder, today = new Date().toISOString().slice(0, 10)) {
+  const problems = []
+  const bad = (entry, expected, found) =>
+    problems.push(`${entry}: ${expected}${found === undefined ? "" : `, not ${JSON.stringify(found)}`}`)
+
+  if (!/^[a-z0-9](-?[a-z0-9])*$/.test(wrangler.name ?? "") || wrangler.name.length > 63) {
+    bad("name", "1 to 63 characters of a-z, 0-9 and single dashes", wrangler.name ?? "")
+  }
+  if (wrangler.main !== "build/index.js") bad("main", "it is 'build/index.js', which scripts/build.sh makes", wrangler.main ?? "")
+
+  // TOML has dates of its own, which wrangler doesn't take.
+  const date = wrangler.compatibility_date
+  if (typeof date !== "string" || !/^\d{4}-\d\d-\d\d$/.test(date)) bad("compatibility_date", "a date in quotes, like \"2026-11-01\"", String(date))
+  else if (date < FIRST_DATE) bad("compatibility_date", `${FIRST_DATE} or later, when the runtime began to answer Close frames`, date)
+  else if (date > today) bad("compatibility_date", `no later than today, ${today}`, date)
+  if (!wrangler.compatibility_flags?.includes("enable_request_signal")) {
+    bad("compatibility_flags", "it has to hold \"enable_request_signal\": without it a call goes on when its agent is gone", wrangler.compatibility_flags ?? [])
+  }
+
+  const object = (wrangler.durable_objects?.bindings ?? []).find((binding) => binding.name === "RELAY")
+  if (object?.class_name !== "RelaySession") bad("durable_objects.bindings", "one binding has the name RELAY and the class_name RelaySession")
+  const migrations = wrangler.migrations ?? []
+  if (!migrations.some((migration) => migration.new_sqlite_classes?.includes("RelaySession"))) {
+    bad("migrations", "one of them has to name RelaySession in new_sqlite_classes")
+  }
+  if (migrations.some((migration) => migration.new_classes?.includes("RelaySession"))) {
+    bad("migrations", "RelaySession belongs in new_sqlite_classes, not in new_classes: its storage is SQLite")
+  }
+
+  for (const limit of wrangler.ratelimits ?? []) {
+    const entry = `ratelimits.${limit.name}`
+    if (!/^\d+$/.test(limit.namespace_id ?? "")) bad(`${entry}.namespace_id`, "a positive whole number in quotes", limit.namespace_id ?? "")
+    if (!(Number.isInteger(limit.simple?.limit) && limit.simple.limit > 0)) bad(`${entry}.simple.limit`, "a positive whole number", limit.simple?.limit ?? "")
+    if (![10, 60].includes(limit.simple?.period)) bad(`${entry}.simple.period`, "10 or 60 (seconds): Cloudflare has no others", limit.simple?.period ?? "")
+  }
+  if (!(wrangler.ratelimits ?? []).some((limit) => limit.name === "UPGRADES")) {
+    bad("ratelimits", "one has the name UPGRADES: without it one address can open sessions without limit")
+  }
+
+  if (wrangler.assets?.binding !== "ASSETS") bad("assets.binding", "it is \"ASSETS\"", wrangler.assets?.binding ?? "")
+  const pages = resolve(folder, wrangler.assets?.directory ?? "public")
+  for (const page of ["index.html", "privacy.html"]) {
+    if (!existsSync(join(pages, page))) bad("assets.directory", `the folder has to hold ${page}`, wrangler.assets?.directory ?? "")
+  }
+  if (wrangler.assets?.not_found_handling !== undefined && wrangler.assets.not_found_handling !== "none") {
+    bad("assets.not_found_handling", "\"none\": else unknown paths never reach the Worker", wrangler.assets.not_found_handling)
+  }
+  if (existsSync(join(pages, "_headers"))) {
+    try {
+      parseHeaders(readFileSync(join(pages, "_headers"), "utf8"))
+    } catch (error) {
+      problems.push(`assets: ${error.message}`)
+    }
+  }
+
+  problems.push(...varProblems(wrangler.vars ?? {}))
+  return problems
+}
+
+function varProblems(vars) {
+  const problems = []
+  const bad = (name, expected) => problems.push(`vars.${name}: ${expected}, not ${JSON.stringify(vars[name])}`)
+  const known = ["TOKEN_PREFIX", ...Object.keys(NUMBERS)]
+  for (const [name, value] of Object.entries(vars)) {
+    if (name === "DEBUG") bad(name, "it must not be set in a deploy: it lets anybody end and inspect sessions. `scripts/dev.sh --debug` sets it on this machine")
+    else if (!known.includes(name)) problems.push(`vars.${name}: the relay has no such var; it has ${known.join(", ")}`)
+    else if (typeof value !== "string") bad(name, "a string: put it in quotes")
+  }
+  if (typeof vars.TOKEN_PREFIX === "string" && !/^[a-z][a-z0-9]{0,7}$/.test(vars.TOKEN_PREFIX)) {
+    bad("TOKEN_PREFIX", "1 to 8 characters of a-z and 0-9, the first a letter")
+  }
+  for (const [name, [min, max]] of Object.entries(NUMBERS)) {
+    const value = vars[name]
+    if (typeof value !== "string") continue
+    if (!/^\d{1,15}$/.test(value) || Number(value) < min || Number(value) > max) bad(name, `a whole number of ms from ${min} to ${max}`)
+    else if (name === "MAX_SYNC_TOOL_MS" && Number(value) > Number(vars.MAX_TOOL_MS ?? 300_000)) {
+      bad(name, `no more than MAX_TOOL_MS (${vars.MAX_TOOL_MS ?? 300_000})`)
+    }
+  }
+  return problems
+}
+
+if (import.meta.url === `file://${process.argv[1]}`) {
+  const file = process.argv[2] ?? join(ROOT, "wrangler.toml")
+  let problems
+  try {
+    problems = problemsOf(readWrangler(file), dirname(resolve(file)))
+  } catch (error) {
+    console.error(`error: ${error.message}`)
+    process.exit(1)
+  }
+  for (const problem of problems) console.error(`error: wrangler.toml: ${problem}`)
+  process.exit(problems.length > 0 ? 1 : 0)
+}

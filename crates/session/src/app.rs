@@ -197,9 +197,12 @@ impl Session {
             cx.answer(request, message::dropped());
         }
         let changed = live.registration != registration;
+        let was_held = live.presence.hold().is_some();
         live.presence = presence;
         live.register(registration);
-        self.save_session(cx);
+        if was_held {
+            self.save_session(cx);
+        }
         if changed {
             self.save_registration(cx);
         }

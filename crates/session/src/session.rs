@@ -332,6 +332,10 @@ impl Session {
         self.events = self.events.saturating_add(1);
         let mut cx = Cx { now, host, out };
         self.expire_hold(&mut cx);
+        // An alarm that is late is no reason to take what is over for pending.
+        if self.alarm.is_some_and(|due| due <= now) {
+            self.expire_tasks(&mut cx);
+        }
         run(self, &mut cx);
         self.set_alarm(&mut cx);
     }

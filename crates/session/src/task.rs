@@ -320,20 +320,21 @@ impl Session {
         }
         let reply = AppReply::parse(fields)
             .map_err(|problem| AppError::shape(format!("the task goes on, since {}", problem.0)))?;
+        // Whoever waits reads the result, which starts its last ten minutes.
+        task.read = live.waiters.values().any(|waiter| waiter.task_id == id);
         task.completed = true;
-        task.expires_at = cx.now.saturating_add(TASK_UNREAD_MS);
+        let span = if task.read {
+            TASK_READ_MS
+        } else {
+            TASK_UNREAD_MS
+        };
+        task.expires_at = cx.now.saturating_add(span);
         cx.out.push(Effect::Put {
             key: format!("{RESULT_PREFIX}{id}"),
             value: to_json(&reply),
         });
         cx.out.push(put(id, task));
-        // Whoever waits reads the result, which starts its last ten minutes.
-        if live.waiters.values().any(|waiter| waiter.task_id == id) {
-            task.read = true;
-            task.expires_at = cx.now.saturating_add(TASK_READ_MS);
-            cx.out.push(put(id, task));
-            live.answer_waiters(cx, &[id.to_owned()], |_| reply.clone().into_answer());
-        }
+        live.answer_waiters(cx, &[id.to_owned()], |_| reply.clone().into_answer());
         Ok(())
     }
 

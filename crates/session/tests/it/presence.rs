@@ -367,8 +367,13 @@ fn resume_keeps_tokens_and_tasks_and_replaces_the_registration() {
 #[test]
 fn resume_over_a_live_socket_replaces_it() {
     let mut world = World::new();
-    let app = world.register();
+    let mut app = world.register();
     let token = world.mint(&app);
+    let writes = world.machine.writes;
+    let resumed = world.resume(&app);
+    let old = std::mem::replace(&mut app, resumed);
+    assert_eq!(world.machine.writes, writes, "nothing changed");
+    assert_eq!(world.close_code(old.socket), 4410);
     let (call, _) = world.call(&app, &token);
     let new = world.resume_with(&app, json!({"revokeTokens": [token]}));
     assert_eq!(world.close_code(app.socket), 4410);

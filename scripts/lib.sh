@@ -185,7 +185,7 @@ use_wasm_toolchain() {
   if [ "$chosen" != default ]; then export RUSTUP_TOOLCHAIN=$chosen; fi
   export WASM_BINDGEN_BIN=$TOOLS_DIR/bin/wasm-bindgen
   export WASM_OPT_BIN=$ROOT/node_modules/.bin/wasm-opt
-  export ESBUILD_BIN=$ROOT/node_modules/.bin/esbuild
+  export ESBUILD_BIN=$ROOT/scripts/esbuild.sh
 }
 
 # ---- wrangler ---------------------------------------------------------------
@@ -194,6 +194,7 @@ use_wasm_toolchain() {
 quiet_wrangler() {
   export WRANGLER_SEND_METRICS=false WRANGLER_SEND_ERROR_REPORTS=false
   export WRANGLER_HIDE_BANNER=true WRANGLER_NO_SKILLS_UPDATE_PROMPTS=true
+  if [ -z "$C_BOLD" ]; then export NO_COLOR=1; fi
 }
 
 # ---- the upload -------------------------------------------------------------

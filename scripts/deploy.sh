@@ -1,0 +1,270 @@
+#!/usr/bin/env bash
+# The one way to reach Cloudflare.
+#
+# Usage: scripts/deploy.sh COMMAND [--env FILE]
+#
+#   check              everything that `deploy` does but the upload; needs no
+#                      credentials
+#   deploy             check, upload, then try the deployed relay
+#   smoke [URL]        try a relay: the given one, else DEPLOY_URL, else the one
+#                      that was deployed last from here
+#   tail [ARG…]        the relay's log, live (the links' secrets are left out)
+#   rollback [ARG…]    go back to the version before, or to the one given
+#   status             what is deployed, and whether it answers
+#   dev [ARG…]         scripts/dev.sh
+#
+#   --env FILE         read credentials from there instead of from .env
+#   --help             this text
+#
+# Credentials come from the environment or from .env, which .env.example
+# describes. They are never printed. What is checked: wrangler.toml's bindings
+# and vars, apps.json (by the build), the upload's size, and what wrangler says
+# to all of it. A refusal names the file, the entry and the reason, and nothing
+# is uploaded.
+
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+. "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
+
+# Seconds that a new version may take until every place of Cloudflare serves it.
+PROPAGATION=60
+
+command=''
+env_file=$ROOT/.env
+args=()
+while [ $# -gt 0 ]; do
+  case $1 in
+    -h | --help)
+      usage
+      exit 0
+      ;;
+    --env)
+      if [ $# -lt 2 ] || [ -z "$2" ]; then usage_error "deploy.sh: --env needs a file"; fi
+      env_file=$2
+      [ -f "$env_file" ] || die "there is no file $env_file"
+      case $env_file in /*) ;; *) env_file=$PWD/$env_file ;; esac
+      shift
+      ;;
+    check | deploy | smoke | status | tail | rollback | dev)
+      if [ -n "$command" ]; then args+=("$1"); else command=$1; fi
+      # The rest is the other program's.
+      case $command in
+        tail | rollback | dev)
+          shift
+          args+=("$@")
+          break
+          ;;
+      esac
+      ;;
+    *)
+      if [ -z "$command" ]; then usage_error "deploy.sh: unknown command '$1'"; fi
+      args+=("$1")
+      ;;
+  esac
+  shift
+done
+[ -n "$command" ] || usage_error "deploy.sh: a command is needed: check, deploy, smoke, tail, rollback, status or dev"
+
+cd "$ROOT"
+# Where the last deploy from here went, an address a line.
+deployed=$TOOLS_DIR/deployed
+
+at_most() {
+  [ "${#args[@]}" -le "$1" ] || usage_error "deploy.sh $command: '${args[$1]}' is one argument too many"
+}
+
+# ---- credentials ------------------------------------------------------------
+
+# Reads NAME=value lines as text: nothing in the file is run. What the
+# environment has goes first. Messages name lines and names, never values.
+load_env() {
+  [ -f "$env_file" ] || return 0
+  if [ -n "$(find "$env_file" -perm /077 2>/dev/null)" ]; then
+    warn "other users of this machine can read ${env_file##*/}; better: chmod 600 ${env_file##*/}"
+  fi
+  local line name value number=0
+  while IFS= read -r line || [ -n "$line" ]; do
+    number=$((number + 1))
+    line=${line%$'\r'}
+    if [[ $line =~ ^[[:space:]]*(#.*)?$ ]]; then continue; fi
+    if ! [[ $line =~ ^[[:space:]]*(export[[:space:]]+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)$ ]]; then
+      die "${env_file##*/}, line $number: expected NAME=value"
+    fi
+    name=${BASH_REMATCH[2]}
+    value=${BASH_REMATCH[3]}
+    # One pair of quotes around it, or a comment behind it, is not part of it.
+    if [[ $value =~ ^\"([^\"]*)\"[[:space:]]*(#.*)?$ ]] || [[ $value =~ ^\'([^\']*)\'[[:space:]]*(#.*)?$ ]]; then
+      value=${BASH_REMATCH[1]}
+    else
+      value=${value%%[[:space:]]#*}
+      value=${value%"${value##*[![:space:]]}"}
+      case $value in
+        *[[:space:]\"\'\`\$]*) die "${env_file##*/}, line $number: the value of $name holds a space, a quote or a \$; put it in quotes" ;;
+      esac
+    fi
+    case $name in
+      CLOUDFLARE_API_TOKEN | CLOUDFLARE_ACCOUNT_ID | DEPLOY_URL)
+        if [ -z "${!name:-}" ] && [ -n "$value" ]; then export "$name=$value"; fi
+        ;;
+      *) warn "${env_file##*/}, line $number: $name is none of CLOUDFLARE_API_TOKEN, CLOUDFLARE_ACCOUNT_ID, DEPLOY_URL; left out" ;;
+    esac
+  done <"$env_file"
+}
+
+need_credentials() {
+  local name missing=()
+  for name in CLOUDFLARE_API_TOKEN CLOUDFLARE_ACCOUNT_ID; do
+    if [ -z "${!name:-}" ]; then missing+=("$name"); fi
+  done
+  if [ "${#missing[@]}" -gt 0 ]; then
+    die "no ${missing[*]}: set it in .env (copy .env.example, which says where to get it) or in the environment. \`deploy.sh check\` needs none."
+  fi
+  if ! [[ $CLOUDFLARE_ACCOUNT_ID =~ ^[0-9a-f]{32}$ ]]; then die "CLOUDFLARE_ACCOUNT_ID is not an account id: 32 digits of 0-9 and a-f"; fi
+}
+
+need_tools() {
+  if ! ./scripts/setup.sh --check 2>/dev/null; then
+    step "installing what is missing (once; some minutes)"
+    ./scripts/setup.sh || die "scripts/setup.sh failed; the reason is above"
+  fi
+  quiet_wrangler
+}
+
+# ---- commands ---------------------------------------------------------------
+
+# What wrangler is told in both cases.
+run_wrangler_deploy() {
+  SKIP_BUILD=1 wrangler deploy --strict "$@" >&2
+}
+
+check() {
+  local scratch
+  step "wrangler.toml"
+  node scripts/check-config.mjs || die "nothing was uploaded: wrangler.toml has to be put right first"
+  ok "bindings and vars are as the relay needs them"
+  step "the build, which checks apps.json"
+  ./scripts/build.sh || die "nothing was uploaded: the build failed"
+  show_upload_size >&2 || die "nothing was uploaded: the upload is over $MAX_UPLOAD_GZIP_BYTES bytes gzipped"
+  step "wrangler deploy --dry-run"
+  scratch=$(mktemp -d)
+  if ! (
+    # No credentials, so that none are needed.
+    unset CLOUDFLARE_API_TOKEN CLOUDFLARE_ACCOUNT_ID
+    run_wrangler_deploy --dry-run --outdir "$scratch"
+  ); then
+    rm -rf "$scratch"
+    die "nothing was uploaded: wrangler refuses this configuration"
+  fi
+  rm -rf "$scratch"
+}
+
+deploy() {
+  local output commit
+  need_credentials
+  check
+  commit=$(git rev-parse --short HEAD 2>/dev/null || echo none)
+  if [ -n "$(git status --porcelain 2>/dev/null)" ]; then
+    warn "there are changes here that are not committed; they are deployed too"
+    commit+=" and changes"
+  fi
+  step "wrangler deploy"
+  output=$(mktemp)
+  if ! WRANGLER_OUTPUT_FILE_PATH=$output run_wrangler_deploy --message "commit $commit"; then
+    rm -f "$output"
+    die "wrangler could not deploy; the reason is above"
+  fi
+  deployed_urls "$output" >"$deployed"
+  rm -f "$output"
+  smoke_all "$PROPAGATION"
+}
+
+# The addresses in what wrangler noted (JSON lines; the one of type `deploy` has
+# them as `targets`), and DEPLOY_URL.
+deployed_urls() {
+  node --input-type=module - "$1" "${DEPLOY_URL:-}" <<'JS'
+import { readFileSync } from "node:fs"
+const [file, given] = process.argv.slice(2)
+const targets = readFileSync(file, "utf8").split("\n").filter(Boolean).map((line) => JSON.parse(line))
+  .filter((entry) => entry.type === "deploy").flatMap((entry) => entry.targets ?? [])
+const urls = [given, ...targets]
+  .map((target) => /^(https:\/\/)?([\w.-]+\.[a-z]{2,})(\/\*?)?( |$)/.exec(target)?.[2])
+  .filter(Boolean).map((host) => `https://${host}`)
+console.log([...new Set(urls)].join("\n"))
+JS
+}
+
+# smoke_all WAIT: tries each address that is known.
+smoke_all() {
+  local url urls=() failed=0
+  if [ -s "$deployed" ]; then mapfile -t urls < <(grep . "$deployed"); fi
+  if [ "${#urls[@]}" -eq 0 ] && [ -n "${DEPLOY_URL:-}" ]; then urls=("$DEPLOY_URL"); fi
+  if [ "${#urls[@]}" -eq 0 ]; then
+    die "which relay? Give its URL, or set DEPLOY_URL in .env: no deploy from here told an address (workers_dev is off and there is no route)"
+  fi
+  for url in "${urls[@]}"; do
+    node scripts/smoke.mjs --wait "$1" -- "$url" || failed=1
+  done
+  [ "$failed" = 0 ] || die "the deployed relay does not answer as it should; \`deploy.sh rollback\` goes back to the version before"
+}
+
+smoke() {
+  at_most 1
+  if [ "${#args[@]}" -eq 1 ]; then
+    exec node scripts/smoke.mjs -- "${args[0]}"
+  elif [ -n "${DEPLOY_URL:-}" ]; then
+    exec node scripts/smoke.mjs -- "$DEPLOY_URL"
+  else
+    smoke_all 0
+  fi
+}
+
+status() {
+  at_most 0
+  wrangler deployments status
+  if [ -n "${DEPLOY_URL:-}" ] || [ -s "$deployed" ]; then smoke_all 0; fi
+}
+
+# A line of the log shows the request's URL: a link there would be usable by
+# whoever sees it.
+hide_tokens() { sed -u -E 's#(/v1/t/)[^/?" ]+#\1…#g'; }
+
+case $command in
+  check)
+    at_most 0
+    need_tools
+    check
+    ok "all is well; \`deploy.sh deploy\` would upload this"
+    ;;
+  deploy)
+    at_most 0
+    load_env
+    need_credentials
+    need_tools
+    deploy
+    ;;
+  smoke)
+    load_env
+    need_tools
+    smoke
+    ;;
+  status)
+    load_env
+    need_credentials
+    need_tools
+    status
+    ;;
+  tail)
+    load_env
+    need_credentials
+    need_tools
+    wrangler tail --format pretty ${args[@]+"${args[@]}"} | hide_tokens
+    ;;
+  rollback)
+    load_env
+    need_credentials
+    need_tools
+    wrangler rollback ${args[@]+"${args[@]}"}
+    smoke_all "$PROPAGATION"
+    ;;
+  dev) exec ./scripts/dev.sh ${args[@]+"${args[@]}"} ;;
+esac

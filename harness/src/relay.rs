@@ -36,6 +36,8 @@ pub struct Boot {
     pub state: Option<PathBuf>,
     /// Its port; a free one if absent.
     pub port: Option<u16>,
+    /// Serve even if a var is bad.
+    pub unchecked: bool,
 }
 
 impl Boot {
@@ -190,9 +192,14 @@ impl Relay {
     /// If the runtime is not ours.
     pub async fn crash(self: Arc<Self>) -> Result<()> {
         signal(self.process()?.pid, Signal::KILL);
-        tokio::task::spawn_blocking(move || self.stop())
-            .await
-            .context("the relay's end")
+        tokio::task::spawn_blocking(move || {
+            if let Some(process) = &self.process {
+                process.wait();
+            }
+            self.stop();
+        })
+        .await
+        .context("the relay's end")
     }
 }
 
@@ -236,6 +243,14 @@ impl Process {
             }
             // Its end is no line, so look for it now and then.
             let _ = tokio::time::timeout(Duration::from_millis(200), news).await;
+        }
+    }
+
+    /// Waits for the script, which ends by itself after its runtime.
+    fn wait(&self) {
+        let deadline = Instant::now() + STOP_GRACE;
+        while !matches!(lock(&self.script).try_wait(), Ok(Some(_))) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(10));
         }
     }
 
@@ -329,6 +344,9 @@ fn spawn_script(boot: &Boot, port: u16, state: Option<&Path>) -> Result<Child> {
     if let Some(state) = state {
         std::fs::create_dir_all(state).with_context(|| state.display().to_string())?;
         command.arg("--state").arg(state);
+    }
+    if boot.unchecked {
+        command.arg("--no-check");
     }
     command.args(
         boot.vars

@@ -434,6 +434,15 @@ impl App {
         })));
     }
 
+    /// Closes the socket with a close frame, and waits until it is gone.
+    ///
+    /// # Errors
+    /// If the socket stays.
+    pub async fn close(mut self, code: u16) -> Result<()> {
+        self.send_close(code);
+        self.expect_gone().await
+    }
+
     /// Closes the socket with a close frame, and waits for nothing.
     pub fn leave(self, code: u16) {
         self.send_close(code);

@@ -206,9 +206,17 @@ export class Shell {
     return this.socketIds.get(socket);
   }
 
-  forget(socket) {
+  /** A socket's peer closed it: answers the Close frame with one of the same code (RFC 6455, 5.5.1). */
+  answerClose(socket, code) {
     this.sockets.delete(this.socketIds.get(socket));
     this.socketIds.delete(socket);
+    try {
+      // 1005, 1006 and 1015 stand for no code at all and cannot be sent.
+      if (code === 1005 || code === 1006 || code === 1015) socket.close();
+      else socket.close(code);
+    } catch {
+      // It is gone already.
+    }
   }
 
   /** The sockets that outlived the memory: an id for each, and what was attached. */
@@ -234,7 +242,8 @@ export class Shell {
   close(id, code, reason) {
     const socket = this.sockets.get(id);
     if (socket === undefined) return;
-    this.forget(socket);
+    this.sockets.delete(id);
+    this.socketIds.delete(socket);
     try {
       // A socket in the middle of closing may outlive the memory: without an
       // attachment it is nobody's.

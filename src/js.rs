@@ -86,8 +86,8 @@ extern "C" {
     #[wasm_bindgen(method, js_name = socketId)]
     pub(crate) fn socket_id(this: &Shell, socket: &JsValue) -> Option<u32>;
 
-    #[wasm_bindgen(method)]
-    pub(crate) fn forget(this: &Shell, socket: &JsValue);
+    #[wasm_bindgen(method, js_name = answerClose)]
+    pub(crate) fn answer_close(this: &Shell, socket: &JsValue, code: u16);
 
     #[wasm_bindgen(method)]
     pub(crate) fn adopt(this: &Shell, first_id: u32) -> Vec<String>;

@@ -423,10 +423,11 @@ impl Inner {
             return js::error(&problem);
         }
         self.carry_out(out, None);
-        let Some(id) = self.shell.socket_id(socket).map(SocketId) else {
+        let id = self.shell.socket_id(socket).map(SocketId);
+        self.shell.answer_close(socket, code);
+        let Some(id) = id else {
             return;
         };
-        self.shell.forget(socket);
         self.event(None, |session, now, host, out| {
             session.socket_closed(now, host, out, id, code)
         });

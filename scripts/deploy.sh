@@ -112,12 +112,12 @@ load_env() {
 }
 
 need_credentials() {
-  local name missing=()
+  local name missing=''
   for name in CLOUDFLARE_API_TOKEN CLOUDFLARE_ACCOUNT_ID; do
-    if [ -z "${!name:-}" ]; then missing+=("$name"); fi
+    if [ -z "${!name:-}" ]; then missing+="${missing:+ and no }$name"; fi
   done
-  if [ "${#missing[@]}" -gt 0 ]; then
-    die "no ${missing[*]}: set it in .env (copy .env.example, which says where to get it) or in the environment. \`deploy.sh check\` needs none."
+  if [ -n "$missing" ]; then
+    die "no $missing: set it in .env (copy .env.example, which says where to get it) or in the environment. \`deploy.sh check\` needs none."
   fi
   if ! [[ $CLOUDFLARE_ACCOUNT_ID =~ ^[0-9a-f]{32}$ ]]; then die "CLOUDFLARE_ACCOUNT_ID is not an account id: 32 digits of 0-9 and a-f"; fi
 }
@@ -199,7 +199,7 @@ smoke_all() {
   if [ -s "$deployed" ]; then mapfile -t urls < <(grep . "$deployed"); fi
   if [ "${#urls[@]}" -eq 0 ] && [ -n "${DEPLOY_URL:-}" ]; then urls=("$DEPLOY_URL"); fi
   if [ "${#urls[@]}" -eq 0 ]; then
-    die "which relay? Give its URL, or set DEPLOY_URL in .env: no deploy from here told an address (workers_dev is off and there is no route)"
+    die "which relay? Give its URL, or set DEPLOY_URL in .env: no deploy from here has told an address"
   fi
   for url in "${urls[@]}"; do
     node scripts/smoke.mjs --wait "$1" -- "$url" || failed=1

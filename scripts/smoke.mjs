@@ -40,6 +40,7 @@ function stop(message) {
 }
 
 class Unexpected extends Error {}
+class NoAnswer extends Unexpected {}
 const expect = (condition, message) => {
   if (!condition) throw new Unexpected(message)
 }
@@ -51,7 +52,7 @@ async function get(path, { caller, ...init } = {}) {
     response = await fetch(base + path, { redirect: "manual", signal: AbortSignal.timeout(PATIENCE_MS), ...init, headers })
   } catch (error) {
     const reason = error.name === "TimeoutError" ? `no answer within ${PATIENCE_MS / 1000} s` : (error.cause?.message || error.cause?.code || error.message)
-    throw new Unexpected(`no answer: ${reason}`)
+    throw new NoAnswer(`no answer: ${reason}`)
   }
   const body = await response.text()
   return { status: response.status, type: response.headers.get("content-type") ?? "", headers: response.headers, body }
@@ -165,6 +166,10 @@ async function check(name, caller, run, control) {
     failed += 1
     console.log(`FAIL  ${label}: ${error.message}`)
     if (caller && control) console.log(`      ${BLOCKED(caller)}`)
+    if (!caller && error instanceof NoAnswer && passed === 0) {
+      console.log(`${base}: no relay answers there, so nothing else was tried`)
+      process.exit(1)
+    }
     return false
   }
 }

@@ -113,12 +113,27 @@ failed=0
 skipped=0
 started_all=$(now_ms)
 
-# run NAME COMMAND: runs a part and notes how it went.
+part() {
+  case $1 in
+    setup) ./scripts/setup.sh ;;
+    shellcheck) part_shellcheck ;;
+    scripts) part_scripts ;;
+    fmt) part_fmt ;;
+    clippy) part_clippy ;;
+    unit) part_unit ;;
+    wasm) part_wasm ;;
+    deploy) part_deploy ;;
+    harness) part_harness ;;
+    page) part_page ;;
+  esac
+}
+
+# run NAME: runs a part and notes how it went.
 run() {
   local name=$1 started code=0 result
   started=$(now_ms)
   step "$name"
-  "$2" || code=$?
+  part "$name" || code=$?
   case $code in
     0)
       passed=$((passed + 1))
@@ -149,10 +164,9 @@ finish() {
   exit 0
 }
 
-part_setup() { ./scripts/setup.sh; }
-run setup part_setup
+run setup
 # Nothing else can tell anything without its tools.
 if [ "$failed" -gt 0 ]; then finish; fi
 
-for part in "${parts[@]}"; do run "$part" "part_$part"; done
+for name in "${parts[@]}"; do run "$name"; done
 finish

@@ -2,6 +2,7 @@
 
 mod auth_async;
 mod durability;
+mod endurance;
 mod failures;
 mod limits;
 mod raw_protocol;
@@ -24,6 +25,7 @@ pub fn all() -> Vec<Scenario> {
         auth_async::scenarios(),
         failures::scenarios(),
         durability::scenarios(),
+        endurance::scenarios(),
     ]
     .into_iter()
     .flatten()

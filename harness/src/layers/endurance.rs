@@ -1,0 +1,63 @@
+//! 70 and up: long and hostile runs, in which a model says what must hold.
+//!
+//! Each draws its randomness from one seed, which it prints. The environment
+//! sets how much is done:
+//!
+//! | variable | default | |
+//! |---|---|---|
+//! | `HARNESS_SEED` | 24301 | what the randomness starts from |
+//! | `HARNESS_KILLS` | 200 | how often scenario 70 kills the runtime |
+
+mod belief;
+mod dump;
+mod kills;
+mod model;
+mod recovery;
+mod rng;
+mod runtime;
+mod workload;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result};
+
+use crate::run;
+use crate::scenario::Scenario;
+
+pub fn scenarios() -> Vec<Scenario> {
+    vec![
+        Scenario::new(
+            70,
+            "200 kills in the middle of a random workload lose nothing",
+            run!(kills::run),
+        )
+        .own()
+        .alone()
+        .within(120 + 2 * setting("HARNESS_KILLS", kills::DEFAULT_KILLS)),
+    ]
+}
+
+/// A number that the environment may set.
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(default)
+}
+
+/// The seed of this run.
+fn seed() -> u64 {
+    setting("HARNESS_SEED", 24_301)
+}
+
+/// Says what was measured, above the scenario's own line.
+fn report(text: &str) {
+    println!("      {text}");
+}
+
+fn now_ms() -> Result<u64> {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .context("the clock is before 1970")?;
+    u64::try_from(now.as_millis()).context("the clock is far ahead")
+}

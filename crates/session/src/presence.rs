@@ -286,7 +286,8 @@ impl Session {
         if let Some(seen) = cx.host.last_auto_response(socket)
             && let Some(app) = self.attached_mut()
         {
-            app.last_frame_at = app.last_frame_at.max(seen);
+            // A sign from the future is one from before the clock went back.
+            app.last_frame_at = app.last_frame_at.max(seen.min(cx.now));
             if cx.now.saturating_sub(app.last_frame_at) < timeout {
                 return;
             }

@@ -23,9 +23,14 @@ const STOP_GRACE: Duration = Duration::from_secs(4);
 /// Lines of its output that a failure shows.
 const SHOWN_LINES: usize = 30;
 
-/// Ends what it is told of (`-<pgid>` and `<pid>` lines) when its stdin ends.
+/// When its stdin ends, ends the processes and groups that it was told of there
+/// (`<pid>` and `-<pgid>` lines), then removes the folder `$1`, if there is one.
+/// One `kill` for each: some shells give up at the first that is gone.
 const WATCHDOG: &str = r#"all=; while read -r one; do all="$all $one"; done
-kill -INT -- $all 2>/dev/null; sleep 3; kill -KILL -- $all 2>/dev/null"#;
+for one in $all; do kill -s INT -- "$one"; done 2>/dev/null
+sleep 3
+for one in $all; do kill -s KILL -- "$one"; done 2>/dev/null
+[ -z "$1" ] || rm -rf "$1""#;
 
 /// How to boot a relay.
 #[derive(Clone, Debug, Default)]
@@ -57,7 +62,7 @@ pub struct Relay {
     pub base: String,
     process: Option<Process>,
     /// The folder of its state, unless it is to stay.
-    _state: Option<StateDir>,
+    state: Option<StateDir>,
 }
 
 struct Process {
@@ -77,7 +82,7 @@ impl Relay {
         Self {
             base: base.to_owned(),
             process: None,
-            _state: None,
+            state: None,
         }
     }
 
@@ -90,7 +95,7 @@ impl Relay {
         let fresh = boot.state.is_none().then(StateDir::new).transpose()?;
         let state = fresh.as_ref().map(|dir| dir.0.as_path());
         let mut script = spawn_script(boot, port, boot.state.as_deref().or(state))?;
-        let watchdog = spawn_watchdog(&script)?;
+        let watchdog = spawn_watchdog(&script, state)?;
         let output = Output::of(&mut script);
         let mut process = Process {
             script: Mutex::new(script),
@@ -110,7 +115,7 @@ impl Relay {
         Ok(Self {
             base: base.trim().trim_end_matches('/').to_owned(),
             process: Some(process),
-            _state: fresh,
+            state: fresh,
         })
     }
 
@@ -183,6 +188,9 @@ impl Relay {
     pub fn stop(&self) {
         if let Some(process) = &self.process {
             process.stop();
+        }
+        if let Some(state) = &self.state {
+            state.remove();
         }
     }
 
@@ -363,9 +371,10 @@ fn spawn_script(boot: &Boot, port: u16, state: Option<&Path>) -> Result<Child> {
         .with_context(|| format!("starting {}", script.display()))
 }
 
-fn spawn_watchdog(script: &Child) -> Result<Child> {
+fn spawn_watchdog(script: &Child, state: Option<&Path>) -> Result<Child> {
     let mut watchdog = Command::new("sh")
-        .args(["-c", WATCHDOG])
+        .args(["-c", WATCHDOG, "watchdog"])
+        .arg(state.unwrap_or(Path::new("")))
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -395,10 +404,16 @@ impl StateDir {
     }
 }
 
-impl Drop for StateDir {
-    fn drop(&mut self) {
+impl StateDir {
+    fn remove(&self) {
         // What stays is in the folder for temporary files.
         let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+impl Drop for StateDir {
+    fn drop(&mut self) {
+        self.remove();
     }
 }
 

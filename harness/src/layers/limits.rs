@@ -88,6 +88,7 @@ pub fn scenarios() -> Vec<Scenario> {
             "10,000 calls in a row: no error, no growth of memory",
             run!(many_calls),
         )
+        .own()
         .alone()
         .within(600),
     ]

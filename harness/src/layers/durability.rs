@@ -89,6 +89,12 @@ pub fn scenarios() -> Vec<Scenario> {
         )
         .debug()
         .within(180),
+        Scenario::new(
+            65,
+            "upgrades past the rate limit are 429, where one is bound",
+            run!(rate_limit),
+        )
+        .alone(),
     ]
 }
 
@@ -561,4 +567,27 @@ async fn long_gap(cx: Context) -> Result<()> {
     kept.resumes(&cx).await?;
     let mut fresh = cx.socket("").await?;
     fresh.register(&registration(&Value::Null)).await.map(drop)
+}
+
+async fn rate_limit(cx: Context) -> Result<()> {
+    // More than 100 in 10 s from one address. Limits are permissive by their
+    // nature (and bare workerd binds none), so what counts is how it refuses.
+    let mut refused = 0;
+    for _ in 0..200 {
+        match App::try_open(&cx.dial("")?).await? {
+            Ok(app) => drop(app),
+            Err(refusal) => {
+                refusal.fails(HttpCode::RateLimited)?;
+                refused += 1;
+            }
+        }
+    }
+    cx.log
+        .log("app  ", &format!("{refused} of 200 upgrades were refused"));
+    // A socket that is tried again gets in, and agents are not limited by it.
+    let (_app, agent) = cx.pair().await?;
+    for _ in 0..200 {
+        agent.get("/tools.json").await?.is(200)?;
+    }
+    Ok(())
 }

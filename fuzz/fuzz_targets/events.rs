@@ -4,8 +4,11 @@
 //!
 //! ```sh
 //! cargo install cargo-fuzz
-//! cd fuzz && cargo +nightly fuzz run events -- -max_total_time=60 -max_len=1024
+//! cd fuzz && cargo +nightly fuzz run -s none events -- -max_total_time=60 -max_len=1024 -len_control=0
 //! ```
+//! `-s none`: the crates forbid unsafe code, so an address sanitizer has nothing
+//! to find in them and only slows this down.
+//!
 //! A finding lands in `fuzz/artifacts/events/`; run it again by giving its path
 //! in place of the options, and keep it as a test in `crates/session/tests`.
 

@@ -3,7 +3,7 @@
 //!
 //! ```sh
 //! cargo install cargo-fuzz
-//! cd fuzz && cargo +nightly fuzz run frames -- -max_total_time=60 -max_len=4096 -dict=frames.dict
+//! cd fuzz && cargo +nightly fuzz run -s none frames -- -max_total_time=60 -max_len=4096 -dict=frames.dict
 //! ```
 //! A finding lands in `fuzz/artifacts/frames/`; run it again by giving its path
 //! in place of the options, and keep it as a test of `crates/protocol`.

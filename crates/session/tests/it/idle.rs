@@ -38,3 +38,18 @@ fn an_idle_day_wakes_thirty_times_at_most() {
     assert_eq!(asleep, awake);
     assert!(asleep <= 30);
 }
+
+#[test]
+fn an_attachment_is_brought_up_to_date_now_and_then_only() {
+    let mut world = World::new();
+    let app = world.register();
+    let mut saves = 0;
+    for _ in 0..120 {
+        let before = world.machine.sockets[&app.socket].attachment.clone();
+        world.advance(1000);
+        world.frame(app.socket, &json!({"type": "ping"}));
+        saves += usize::from(before != world.machine.sockets[&app.socket].attachment);
+    }
+    // Every 12.5 s, and at the liveness check after 50 s.
+    assert!((9..=11).contains(&saves), "{saves}");
+}

@@ -85,6 +85,24 @@ impl Context {
         Raw::connect(self.relay.authority(), self.log.clone()).await
     }
 
+    /// Asks for a WebSocket by hand, and reads the whole response: 101, or a
+    /// refusal with its body.
+    ///
+    /// # Errors
+    /// If there is no response.
+    pub async fn upgrade(&self, target: &str) -> Result<Response> {
+        let mut raw = self.raw().await?;
+        let headers = [
+            ("Host", self.relay.authority()),
+            ("Connection", "Upgrade"),
+            ("Upgrade", "websocket"),
+            ("Sec-WebSocket-Version", "13"),
+            ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ];
+        raw.head(&format!("GET {target}"), &headers).await?;
+        raw.response().await
+    }
+
     /// How to reach the app surface; `query` is empty or starts with `?`.
     ///
     /// # Errors

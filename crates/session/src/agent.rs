@@ -107,12 +107,18 @@ impl Session {
             return cx.answer(request, head.fit(message::no_session()));
         };
         let token = head.token.verifier.hash();
-        match live.tokens.standing(&token, cx.now) {
-            Standing::Live => {}
-            Standing::Unknown => return cx.answer(request, head.fit(message::token_invalid())),
-            Standing::UsedUp => return cx.answer(request, head.fit(message::token_expired())),
+        let path = agent_path(head.path);
+        match (live.tokens.standing(&token, cx.now), path) {
+            // The last call may have started a task, whose result is its answer.
+            (Standing::Live, _) | (Standing::Spent, AgentPath::Task(_)) => {}
+            (Standing::Unknown, _) => {
+                return cx.answer(request, head.fit(message::token_invalid()));
+            }
+            (Standing::Spent | Standing::Expired, _) => {
+                return cx.answer(request, head.fit(message::token_expired()));
+            }
         }
-        match agent_path(head.path) {
+        match path {
             AgentPath::Briefing => self.on_briefing(cx, request, head),
             AgentPath::Tools => self.on_tools(cx, request, head, &token),
             AgentPath::Task(id) => self.on_task_request(cx, request, head, &token, id),

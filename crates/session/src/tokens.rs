@@ -28,10 +28,15 @@ pub(crate) struct Token {
 
 impl Token {
     pub(crate) fn is_live(&self, now: Millis) -> bool {
-        // What was forgotten stays so, even if the clock goes back.
-        self.sealed.is_some()
-            && self.expires_at.is_none_or(|at| now < at)
-            && self.max_calls.is_none_or(|max| self.calls < max)
+        !self.is_expired(now) && !self.is_spent()
+    }
+
+    fn is_expired(&self, now: Millis) -> bool {
+        self.expires_at.is_some_and(|at| at <= now)
+    }
+
+    fn is_spent(&self) -> bool {
+        self.max_calls.is_some_and(|max| self.calls >= max)
     }
 }
 
@@ -44,7 +49,10 @@ pub(crate) struct Tokens(BTreeMap<VerifierHash, Token>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
     Live,
-    UsedUp,
+    /// Its calls are used up; what they started can still be fetched.
+    Spent,
+    /// Its time is over.
+    Expired,
     Unknown,
 }
 
@@ -70,10 +78,12 @@ impl Tokens {
     pub(crate) fn standing(&self, hash: &VerifierHash, now: Millis) -> Standing {
         match self.0.get_key_value(hash) {
             Some((found, token)) if found.matches(hash) => {
-                if token.is_live(now) {
-                    Standing::Live
+                if token.is_expired(now) {
+                    Standing::Expired
+                } else if token.is_spent() {
+                    Standing::Spent
                 } else {
-                    Standing::UsedUp
+                    Standing::Live
                 }
             }
             _ => Standing::Unknown,

@@ -64,6 +64,20 @@ fn a_task_is_pending_then_has_its_result() {
 }
 
 #[test]
+fn a_token_whose_last_call_started_a_task_still_fetches_it() {
+    let mut world = World::new();
+    let app = world.register();
+    let token = world.mint_with(&app, json!({"maxCalls": 1, "expiresInMs": HOUR}));
+    world.start_task(&app, &token, "t");
+    assert_eq!(code(&world.get(&token, "/tools.json")), "token_expired");
+    assert_eq!(poll(&mut world, &token).0, 202);
+    world.complete(&app, "t", json!({"status": 201, "body": {"n": 1}}));
+    assert_eq!(poll(&mut world, &token), (201, json!({"n": 1})));
+    world.advance(HOUR);
+    assert_eq!(poll(&mut world, &token).0, 401, "its time is over");
+}
+
+#[test]
 fn the_first_completion_wins() {
     let (mut world, app, token) = with_task();
     world.complete(&app, "t", json!({"body": 1}));

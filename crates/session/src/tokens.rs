@@ -32,7 +32,9 @@ impl Token {
     }
 
     fn is_expired(&self, now: Millis) -> bool {
-        self.expires_at.is_some_and(|at| at <= now)
+        // What was forgotten stays so, even if the clock goes back.
+        let is_forgotten = self.sealed.is_none() && !self.is_spent();
+        is_forgotten || self.expires_at.is_some_and(|at| at <= now)
     }
 
     fn is_spent(&self) -> bool {

@@ -409,8 +409,9 @@ export class Shell {
 
 
   /** The state as JSON, completed by what only the runtime knows. */
-  async debugState(json) {
+  async debugState(json, wasmBytes) {
     const state = JSON.parse(json);
+    state.wasmBytes = wasmBytes;
     state.storageKeys = JSON.parse(this.keys());
     state.alarm = (await this.state.storage.getAlarm()) ?? null;
     return new Response(JSON.stringify(state), { headers: { "content-type": "application/json" } });

@@ -135,7 +135,7 @@ extern "C" {
     pub(crate) fn arm(this: &Shell, at: f64);
 
     #[wasm_bindgen(method, js_name = debugState)]
-    pub(crate) fn debug_state(this: &Shell, json: &str) -> JsValue;
+    pub(crate) fn debug_state(this: &Shell, json: &str, wasm_bytes: u32) -> JsValue;
 
     #[wasm_bindgen(method)]
     pub(crate) fn evict(this: &Shell) -> JsValue;

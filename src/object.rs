@@ -458,7 +458,7 @@ impl Inner {
                     .map(|session| session.debug_state(&mut ShellHost(&self.shell)).to_string());
                 Ok(self
                     .shell
-                    .debug_state(&state.unwrap_or_else(|| "{}".to_owned())))
+                    .debug_state(&state.unwrap_or_else(|| "{}".to_owned()), wasm_bytes()))
             }
             "evict" => Ok(self.shell.evict()),
             _ => {
@@ -476,6 +476,14 @@ impl Inner {
             }
         }
     }
+}
+
+/// How much memory all of the isolate's sessions have together. It never shrinks.
+fn wasm_bytes() -> u32 {
+    wasm_bindgen::memory()
+        .dyn_ref::<js_sys::WebAssembly::Memory>()
+        .and_then(|memory| memory.buffer().dyn_into::<js_sys::ArrayBuffer>().ok())
+        .map_or(0, |buffer| buffer.byte_length())
 }
 
 /// What an event left to do for its own request.

@@ -91,6 +91,10 @@ pub const TASK_READ_MS: u64 = 10 * 60 * 1000;
 /// Longest `?wait=` of a poll, in seconds.
 pub const MAX_POLL_WAIT_S: u64 = 25;
 
+/// Polls of a session that may wait at once. One more is answered without
+/// waiting.
+pub const MAX_WAITING_POLLS: usize = 100;
+
 /// Longest pause between two liveness checks of a connected app, in ms.
 pub const MAX_LIVENESS_PAUSE_MS: u64 = 60 * 60 * 1000;
 

@@ -207,6 +207,21 @@ impl Session {
             self.save_registration(cx);
         }
         cx.send(socket, reply::registered(self.id, &secret, true));
+        if carries {
+            self.cancel_lost(cx, socket, &pending);
+        }
+    }
+
+    /// Tells a resumed app which of the calls that it still works on ended
+    /// while it was away: their agents gave up, timed out or were revoked.
+    fn cancel_lost(&self, cx: &mut Cx<'_>, socket: SocketId, pending: &BTreeSet<String>) {
+        let Some(live) = &self.live else { return };
+        for id in pending
+            .iter()
+            .filter(|id| live.calls.by_wire_id(id).is_none())
+        {
+            cx.send(socket, reply::tool_cancel(id, CancelReason::Disconnected));
+        }
     }
 
     fn on_end(&mut self, cx: &mut Cx<'_>, socket: SocketId, fields: &Fields<'_>) {

@@ -8,7 +8,7 @@ use agent_socket_protocol::frame::Fields;
 use agent_socket_protocol::id::is_task_id;
 use agent_socket_protocol::limits::{
     MAX_FINISHED_TASKS, MAX_PENDING_TASKS, MAX_POLL_WAIT_S, MAX_PROGRESS_MESSAGE_CHARS,
-    MAX_TASK_BODY_BYTES, TASK_PENDING_MS, TASK_READ_MS, TASK_UNREAD_MS,
+    MAX_TASK_BODY_BYTES, MAX_WAITING_POLLS, TASK_PENDING_MS, TASK_READ_MS, TASK_UNREAD_MS,
 };
 use agent_socket_protocol::reply;
 use agent_socket_protocol::route::query_value;
@@ -262,7 +262,7 @@ impl Session {
         let wait = query_value(head.query, "wait")
             .and_then(|text| text.parse::<u64>().ok())
             .unwrap_or(0);
-        if wait == 0 {
+        if wait == 0 || live.waiters.len() >= MAX_WAITING_POLLS {
             return cx.answer(request, pending(id, task));
         }
         let until = now.saturating_add(wait.min(MAX_POLL_WAIT_S).saturating_mul(1000));

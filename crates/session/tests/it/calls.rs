@@ -360,6 +360,18 @@ fn carried_calls_end_without_the_app() {
         let answer = world.answer(request);
         assert_eq!((code(answer).as_str(), answer.status), (expected, status));
     }
+    // An app that still works on a call whose agent is gone learns of it.
+    let mut world = World::new();
+    let app = carrying(&mut world);
+    let token = world.mint(&app);
+    let (request, id) = world.call(&app, &token);
+    world.drop_socket(app.socket, 1006);
+    world.gone(request);
+    let app = world.resume_with(&app, json!({"features": [CARRY], "pendingCalls": [id]}));
+    assert_eq!(
+        world.last(app.socket),
+        json!({"type": "tool_cancel", "id": id, "reason": "disconnected"})
+    );
     // A hold that is over by now does not answer an agent that just went away.
     let mut world = World::new();
     let app = carrying(&mut world);

@@ -1,6 +1,8 @@
 //! Tasks: what an async call leaves, and who may read it for how long.
 
-use agent_socket_protocol::limits::{MAX_FINISHED_TASKS, MAX_PENDING_TASKS, MAX_TASK_BODY_BYTES};
+use agent_socket_protocol::limits::{
+    MAX_FINISHED_TASKS, MAX_PENDING_TASKS, MAX_TASK_BODY_BYTES, MAX_WAITING_POLLS,
+};
 use serde_json::{Value, json};
 
 use crate::common::world::{App, World, code};
@@ -75,6 +77,21 @@ fn a_token_whose_last_call_started_a_task_still_fetches_it() {
     assert_eq!(poll(&mut world, &token), (201, json!({"n": 1})));
     world.advance(HOUR);
     assert_eq!(poll(&mut world, &token).0, 401, "its time is over");
+}
+
+#[test]
+fn no_more_polls_wait_than_may() {
+    let (mut world, app, token) = with_task();
+    let waiting: Vec<_> = (0..MAX_WAITING_POLLS)
+        .map(|_| world.request("GET", &token, "/_as_tasks/t?wait=25"))
+        .collect();
+    assert!(waiting.iter().all(|request| world.is_open(*request)));
+    let answer = world.ask_relay("GET", &token, "/_as_tasks/t?wait=25");
+    assert_eq!(answer.status, 202);
+    world.complete(&app, "t", json!({"status": 200, "body": 1}));
+    for request in waiting {
+        assert_eq!(world.answer(request).body, b"1");
+    }
 }
 
 #[test]

@@ -257,7 +257,10 @@ case $command in
     load_env
     need_credentials
     need_tools
-    wrangler tail --format pretty ${args[@]+"${args[@]}"} | hide_tokens
+    # wrangler keeps a log file of what it prints, with the tokens.
+    scratch=$(mktemp -d)
+    trap 'rm -rf "$scratch"' EXIT
+    WRANGLER_LOG_PATH=$scratch/wrangler.log wrangler tail --format pretty ${args[@]+"${args[@]}"} | hide_tokens
     ;;
   rollback)
     load_env

@@ -7,14 +7,18 @@
 //! |---|---|---|
 //! | `HARNESS_SEED` | 24301 | what the randomness starts from |
 //! | `HARNESS_KILLS` | 200 | how often scenario 70 kills the runtime |
+//! | `HARNESS_SOAK_S` | 60 | how long scenario 71 runs once warm, in seconds |
 
 mod belief;
 mod dump;
 mod kills;
+mod ledger;
 mod model;
 mod recovery;
 mod rng;
 mod runtime;
+mod soak;
+mod soak_app;
 mod workload;
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -33,7 +37,15 @@ pub fn scenarios() -> Vec<Scenario> {
         )
         .own()
         .alone()
-        .within(120 + 2 * setting("HARNESS_KILLS", kills::DEFAULT_KILLS)),
+        .within(120 + 4 * setting("HARNESS_KILLS", kills::DEFAULT_KILLS)),
+        Scenario::new(
+            71,
+            "200 sessions with drops: no answer lost or doubled, memory flat",
+            run!(soak::run),
+        )
+        .own()
+        .alone()
+        .within(480 + setting("HARNESS_SOAK_S", soak::DEFAULT_SECONDS)),
     ]
 }
 

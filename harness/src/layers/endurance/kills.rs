@@ -20,7 +20,7 @@ pub const DEFAULT_KILLS: u64 = 200;
 /// Sessions at once.
 const SESSIONS: u64 = 8;
 /// A life has at most this many steps before the kill.
-const MAX_STEPS: u64 = 160;
+const MAX_STEPS: u64 = 100;
 /// The kill comes up to so many µs after the step that calls for it began.
 const MAX_DELAY_US: u64 = 4000;
 /// Storage is searched after so many kills, and after the last.

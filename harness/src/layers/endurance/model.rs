@@ -167,7 +167,7 @@ impl Token {
     }
 
     /// Whether it is spent at this time, for certain.
-    fn is_spent(&self, at: u64) -> bool {
+    pub fn is_spent(&self, at: u64) -> bool {
         let is_over = self
             .expires_at
             .is_some_and(|end| at >= end + CLOCK_SLACK_MS);

@@ -4,6 +4,7 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 use super::model::{Session, Slot, TaskState, Token};
+use super::now_ms;
 use super::rng::Rng;
 use super::workload::{
     Life, complete, list, look_at_ended, look_at_task, look_at_token, resume, uninterrupted,
@@ -11,10 +12,10 @@ use super::workload::{
 };
 
 /// Ended sessions that are looked at again after each restart.
-const LOOKED_AT_ENDED: usize = 3;
-/// Revoked tokens and freed tasks that are looked at again, beside those that
+const LOOKED_AT_ENDED: usize = 2;
+/// Tokens and tasks that are gone and are looked at again, beside those that
 /// are in doubt.
-const LOOKED_AT_GONE: usize = 8;
+const LOOKED_AT_GONE: usize = 3;
 
 /// Looks at everything that was acknowledged, and settles what was not.
 pub async fn recover(life: &Life, slot: &mut Slot, rng: &mut Rng) -> Result<()> {
@@ -41,8 +42,9 @@ async fn look(life: &Life, slot: &mut Slot, rng: &mut Rng) -> Result<()> {
     }
     look_at_all(life, slot, rng).await?;
     if !is_first && rng.chance(70) {
+        // The list of tokens that it asks for says the most.
         back(life, slot, rng).await?;
-        look_at_all(life, slot, rng)
+        look_at_state(life, slot)
             .await
             .context("after the resume")?;
     }
@@ -88,11 +90,16 @@ async fn back(life: &Life, slot: &mut Slot, rng: &mut Rng) -> Result<()> {
 }
 
 async fn look_at_all(life: &Life, slot: &mut Slot, rng: &mut Rng) -> Result<()> {
-    let is_attached = slot.app.is_some();
     let session = slot.session()?;
     look_at_tokens(life, session, rng).await?;
     look_at_registration(life, session).await?;
     look_at_tasks(life, session, rng).await?;
+    look_at_state(life, slot).await
+}
+
+async fn look_at_state(life: &Life, slot: &mut Slot) -> Result<()> {
+    let is_attached = slot.app.is_some();
+    let session = slot.session()?;
     let state: Value = life.cx.state(&session.credentials.session).await?;
     session
         .judge_presence(&state, is_attached)
@@ -109,7 +116,11 @@ fn sample(all: Vec<(usize, bool)>, rng: &mut Rng) -> Vec<usize> {
 }
 
 async fn look_at_tokens(life: &Life, session: &mut Session, rng: &mut Rng) -> Result<()> {
-    let matters = |token: &Token| token.revoked.certain() != Some(&true);
+    let now = now_ms()?;
+    let matters = |token: &Token| match token.revoked.certain() {
+        Some(is_revoked) => !is_revoked && !token.is_spent(now),
+        None => true,
+    };
     let all = session.tokens.iter().map(matters).enumerate().collect();
     for at in sample(all, rng) {
         let token = &mut session.tokens[at];

@@ -25,11 +25,11 @@ use crate::context::{Context, resume_frame};
 use crate::relay::Relay;
 
 /// Tokens that a session has at most, so that no limit is met.
-const MAX_TOKENS: usize = 12;
+const MAX_TOKENS: usize = 8;
 /// Spent tokens of a session at most: the relay forgets the oldest past 50.
 const MAX_SPENDABLE: usize = 30;
 /// Tasks of a session at most.
-const MAX_TASKS: usize = 12;
+const MAX_TASKS: usize = 8;
 
 /// One life of the runtime, from its start to the kill.
 pub struct Life {
@@ -174,7 +174,7 @@ const MOVES: [(u64, Move); 11] = [
     (4, Move::Free),
     (3, Move::List),
     (7, Move::Drop),
-    (1, Move::End),
+    (2, Move::End),
 ];
 
 async fn step(life: &Life, slot: &mut Slot, rng: &mut Rng) -> Step {

@@ -51,7 +51,7 @@ pub async fn run(cx: Context) -> Result<()> {
     for kill in 1..=kills {
         slots = life(&cx, &mut bench, &http, slots, &mut figures, (seed, kill))
             .await
-            .with_context(|| failure(seed, kill, &bench))?;
+            .with_context(|| failure(&cx, &bench, seed, kill))?;
         if kill % SEARCH_EVERY == 0 || kill == kills {
             search(&bench, &slots, &mut figures)
                 .with_context(|| format!("HARNESS_SEED={seed}, after kill {kill}"))?;
@@ -59,17 +59,17 @@ pub async fn run(cx: Context) -> Result<()> {
     }
     last_look(&cx, &mut bench, &http, &mut slots, (seed, kills + 1))
         .await
-        .with_context(|| failure(seed, kills + 1, &bench))?;
+        .with_context(|| failure(&cx, &bench, seed, kills + 1))?;
     say(&slots, &figures, (seed, kills), started.elapsed());
     Ok(())
 }
 
-fn failure(seed: u64, kill: u64, bench: &Bench) -> String {
-    format!(
-        "HARNESS_SEED={seed}, life {kill} (after kill {}); the runtime's last words:\n{}\n",
-        kill - 1,
-        bench.log().tail()
-    )
+/// Where it failed; the transcript gets what the runtime said last.
+fn failure(cx: &Context, bench: &Bench, seed: u64, kill: u64) -> String {
+    for line in bench.log().tail() {
+        cx.log.log("relay", &line);
+    }
+    format!("HARNESS_SEED={seed}, life {kill} (after kill {})", kill - 1)
 }
 
 /// One life of the runtime: recover, work, be killed.

@@ -50,9 +50,9 @@ impl Log {
     }
 
     /// The last few lines.
-    pub fn tail(&self) -> String {
+    pub fn tail(&self) -> Vec<String> {
         let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        lines[lines.len().saturating_sub(20)..].join("\n")
+        lines[lines.len().saturating_sub(20)..].to_vec()
     }
 }
 
@@ -121,9 +121,12 @@ impl Bench {
 
     async fn first(&self, mut ports: UnboundedReceiver<u64>) -> Result<u64> {
         let port = tokio::time::timeout(START_PATIENCE, ports.recv()).await;
-        port.ok()
-            .flatten()
-            .with_context(|| format!("the runtime does not listen:\n{}", self.log.tail()))
+        port.ok().flatten().with_context(|| {
+            format!(
+                "the runtime does not listen:\n{}",
+                self.log.tail().join("\n")
+            )
+        })
     }
 
     /// Kills a runtime as a crash would: SIGKILL, with all that it was doing.

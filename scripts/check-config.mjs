@@ -36,7 +36,7 @@ export function problemsOf(wrangler, folder, today = new Date().toISOString().sl
   // TOML has dates of its own, which wrangler doesn't take.
   const date = wrangler.compatibility_date
   if (typeof date !== "string" || !/^\d{4}-\d\d-\d\d$/.test(date)) bad("compatibility_date", "a date in quotes, like \"2026-11-01\"", String(date))
-  else if (date < FIRST_DATE) bad("compatibility_date", `${FIRST_DATE} or later, when the runtime began to answer Close frames`, date)
+  else if (date < FIRST_DATE) bad("compatibility_date", `${FIRST_DATE} or later, the oldest that the relay was tested with`, date)
   else if (date > today) bad("compatibility_date", `no later than today, ${today}`, date)
   if (!wrangler.compatibility_flags?.includes("enable_request_signal")) {
     bad("compatibility_flags", "it has to hold \"enable_request_signal\": without it a call goes on when its agent is gone", wrangler.compatibility_flags ?? [])

@@ -248,8 +248,8 @@ else
   if $debug; then vars+=(DEBUG=1); fi
   for var in ${vars[@]+"${vars[@]}"}; do args+=(--var "${var%%=*}:${var#*=}"); done
   quiet_wrangler
-  # No fetch from outside, no question, and none of what .env holds becomes a var.
-  export CLOUDFLARE_CF_FETCH_ENABLED=false CLOUDFLARE_LOAD_DEV_VARS_FROM_DOT_ENV=false CI=1
+  # No fetch from outside, and none of what .env holds becomes a var.
+  export CLOUDFLARE_CF_FETCH_ENABLED=false CLOUDFLARE_LOAD_DEV_VARS_FROM_DOT_ENV=false
   export WRANGLER_LOG_PATH="$scratch/wrangler.log"
   if ! $build; then export SKIP_BUILD=1; fi
   start_group wrangler dev "${args[@]}"

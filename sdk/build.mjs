@@ -33,7 +33,7 @@ async function bundle(entry, served) {
   await build({ ...base, entryPoints, outfile: join(DIST, `${entry}.js`), define: { RELAY_URL: "undefined" } })
   // A file that the relay serves knows where the relay is, also on a page from elsewhere.
   const define = { RELAY_URL: "relayUrl" }
-  const banner = { js: `/* agent-socket SDK, Apache-2.0 */${entry === "index" ? "const relayUrl=new URL(import.meta.url).origin;" : ""}` }
+  const banner = { js: `/* agent-socket, Apache-2.0 */${entry === "index" ? "const relayUrl=new URL(import.meta.url).origin;" : ""}` }
   const { outputFiles } = await build({ ...base, entryPoints, minify: true, define, banner, outfile: join(PUBLIC, `${served}.js`), write: false })
   await build({ ...base, entryPoints, minify: true, define, banner, outfile: join(PUBLIC, `${served}.js`) })
   const size = gzipSync(outputFiles[0].contents, { level: 9 }).length

@@ -32,7 +32,7 @@ export function defaultAgentsMd(options: AgentsMdOptions): string {
     MARKER,
     `# ${name}`,
     description,
-    `A person has ${name} open and shared this link, so that an AI can work in it with them. What the tools do happens in their window at once. This page is reference for the AI and need not be recited; the person cares about the work in the app.`,
+    `A person has ${name} open and shared this link so that an AI can work in it with them; what its tools do happens there at once. This page is reference for the AI (do not recite it).`,
     section("What it can do", capabilities),
     section("Limits", limits),
     section("Conventions", conventions),
@@ -45,15 +45,7 @@ const CONTRACT = `## How to call it
 
 - \`$BASE\` is this page's address without \`/agents.md\`.
 - \`GET $BASE/tools.json\` lists the tools: \`method\`, \`path\`, \`description\` and often \`input_schema\`, a JSON Schema of the body.
-- A tool is called with its method at \`$BASE\` + its path, a POST with \`Content-Type: application/json\` and a JSON body. The HTTP response is the app's answer.
-- An answer \`202 {"taskId"}\` means that the work goes on: \`GET $BASE/_as_tasks/<taskId>\` says \`202\` until the result is there; \`?wait=25\` waits for it up to 25 s.
-- The link is private: whoever has it can use the tools.
-
-Errors are JSON, \`{"error":{"code","message"}}\`:
-
-- 400: the input does not fit; the message says where and why.
-- 401: the link was revoked or is used up; the person can make a new one in the app.
-- 403, 404: not for this link, or no such tool; \`$BASE/tools.json\` has the current list.
-- 413: the body is over 1 MiB. 429: too many calls at once; some time later it works again.
-- 500, 502: the app made a mistake; the message says which.
-- 503: the app is away; it may be back in seconds, else the person can open it again. 504: it did not answer in time, and the call may have had its effect.`
+- A tool is called with its method at \`$BASE\` + its path, a POST with a JSON body. The response is the app's answer.
+- \`202 {"taskId"}\` means that the work goes on: \`GET $BASE/_as_tasks/<taskId>?wait=25\` answers 202 until the result is there.
+- Errors are \`{"error":{"code","message"}}\`; the message says what is wrong. 401: the person can make a new link in the app; 503: the app is away, perhaps for seconds only; 504: no answer in time, the call may have had its effect.
+- The link is private: whoever has it can use the tools.`

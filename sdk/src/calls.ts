@@ -13,14 +13,16 @@ export class Calls {
     return [...this.#running.keys()]
   }
 
-  /** Runs a call; `done` is called unless somebody cancelled it before. */
-  async run(tools: readonly Tool[], frame: CallFrame, canBinary: boolean, done: (reply: WireReply) => void): Promise<void> {
+  /**
+   * Runs a call; `asJson` is told when bytes have to go as JSON, as the relay takes no others; `done` is called unless somebody cancelled it before.
+   */
+  async run(tools: readonly Tool[], frame: CallFrame, asJson: (() => void) | undefined, done: (reply: WireReply) => void): Promise<void> {
     if (this.#running.has(frame.id)) return
     const abort = new AbortController()
     this.#running.set(frame.id, abort)
     const timer = setTimeout(() => this.cancel(frame.id, "timeout"), MAX_CALL_MS)
     ;(timer as { unref?: () => void }).unref?.() // in Node, no reason to stay alive
-    const reply = await runCall(tools, frame, abort.signal, canBinary)
+    const reply = await runCall(tools, frame, abort.signal, asJson)
     clearTimeout(timer)
     if (this.#running.get(frame.id) !== abort) return
     this.#running.delete(frame.id)

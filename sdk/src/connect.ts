@@ -1,4 +1,3 @@
-import { AgentSocketError } from "./errors.js"
 import { readOptions } from "./options.js"
 import type { InputSchema } from "./schema.js"
 import { Session } from "./session.js"
@@ -17,16 +16,7 @@ export async function connect<const Schemas extends readonly (InputSchema | unde
   options: Omit<ConnectOptions, "tools"> & { tools: readonly [...{ [I in keyof Schemas]: Tool<Schemas[I]> }] | readonly Tool[] },
 ): Promise<Session> {
   const settings = readOptions(options as ConnectOptions)
-  const { signal } = settings
-  const stopped = () => new AgentSocketError("aborted", "The signal stopped connect() before the session was open.")
-  if (signal?.aborted) throw stopped()
   const session = new Session(settings, await settings.store.load())
-  const stop = () => session.abort(stopped())
-  signal?.addEventListener("abort", stop)
-  try {
-    await session.open()
-  } finally {
-    signal?.removeEventListener("abort", stop)
-  }
+  await session.open()
   return session
 }

@@ -1,8 +1,7 @@
 import { AgentSocketError } from "./errors.js"
-import { relayError } from "./line.js"
+import { Line, relayError, socketUrl } from "./line.js"
 import { readBaseUrl, webSocketClass } from "./options.js"
 import type { WebSocketClass } from "./types.js"
-import { socketUrl } from "./line.js"
 
 /** What {@link endSession} takes. */
 export interface EndOptions {
@@ -27,23 +26,15 @@ const TIMEOUT_MS = 15_000
  */
 export function endSession({ sessionId, resumeSecret, baseUrl, WebSocket }: EndOptions): Promise<boolean> {
   return new Promise((resolve, reject) => {
-    const ws = new (webSocketClass(WebSocket))(socketUrl(readBaseUrl(baseUrl), sessionId))
-    const done = (settle: () => void) => {
-      clearTimeout(timer)
-      ws.onmessage = ws.onclose = null
-      ws.close()
-      settle()
-    }
-    const unreachable = () => reject(new AgentSocketError("unreachable", "The relay can't be reached, so the session was not ended."))
-    const timer = setTimeout(() => done(unreachable), TIMEOUT_MS)
-    ws.onerror = () => {} // a close follows
-    ws.onclose = () => done(unreachable)
-    ws.onopen = () => ws.send(JSON.stringify({ type: "end", sessionId, secret: resumeSecret }))
-    ws.onmessage = ({ data }: { data: unknown }) => {
-      const reply = JSON.parse(String(data))
-      if (reply.type !== "end_reply") return
-      if (reply.ok || reply.error?.code === "resume_failed") done(() => resolve(Boolean(reply.ok)))
-      else done(() => reject(relayError(reply)))
-    }
+    const settings = { WebSocket: webSocketClass(WebSocket), heartbeatIntervalMs: TIMEOUT_MS, heartbeatTimeoutMs: TIMEOUT_MS }
+    const line = new Line(socketUrl(readBaseUrl(baseUrl), sessionId), settings, {
+      onOpen: () => line.send(JSON.stringify({ type: "end", sessionId, secret: resumeSecret })),
+      onFrame(frame) {
+        if (frame.ok || frame.error?.code === "resume_failed") resolve(frame.ok === true)
+        else reject(relayError(frame))
+        line.drop()
+      },
+      onClose: () => reject(new AgentSocketError("unreachable", "The relay can't be reached, so the session was not ended.")),
+    })
   })
 }

@@ -1,6 +1,6 @@
 /**
  * JSON Schema, as much of it as tool inputs use: types, bounds, enums, patterns, objects, arrays,
- * combinations and local `$ref`s. An unknown keyword is passed on to the agent and not checked.
+ * combinations and local `$ref`s. Any other keyword is passed on to the agent and not checked.
  */
 
 /** A JSON Schema, as an object. */
@@ -26,31 +26,30 @@ function typeOf(value: unknown): string {
 
 const isObject = (value: unknown): value is Json => typeOf(value) === "object"
 const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b)
-const list = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : [value])
+const array = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : [])
 const text = (value: unknown): string => JSON.stringify(value)
 
 /** Checks a value against a schema; an empty list means that it fits. */
 export function checkJson(schema: unknown, value: unknown, path = "", root: unknown = schema): Issue[] {
-  const issues: Issue[] = []
   if (schema === false) return [{ path, message: "is not allowed" }]
-  if (!isObject(schema)) return issues
+  if (!isObject(schema)) return []
+  const issues: Issue[] = []
   const fail: Check = (message, at = path) => void issues.push({ path: at, message })
-  const fits = (other: unknown) => checkJson(other, value, path, root).length === 0
+  const check = (other: unknown) => checkJson(other, value, path, root)
+  const fits = (other: unknown) => !check(other).length
+  const { type, enum: values, anyOf, oneOf } = schema
 
-  if (typeof schema.$ref === "string") issues.push(...checkJson(resolve(root, schema.$ref), value, path, root))
-  const type = typeOf(value)
-  const types = list(schema.type)
-  if (schema.type && !types.includes(type) && !(type === "integer" && types.includes("number"))) {
-    fail(`has to be of type ${types.join(" or ")}, not ${type}`)
-    return issues
+  const actual = typeOf(value)
+  const types = [type ?? actual].flat()
+  if (!types.includes(actual) && !(actual === "integer" && types.includes("number"))) {
+    return [{ path, message: `has to be of type ${types.join(" or ")}, not ${actual}` }]
   }
-  if (Array.isArray(schema.enum) && !schema.enum.some((entry) => same(entry, value))) fail(`has to be one of ${schema.enum.map(text).join(", ")}`)
+  if (Array.isArray(values) && !values.some((entry) => same(entry, value))) fail(`has to be one of ${values.map(text).join(", ")}`)
   if ("const" in schema && !same(schema.const, value)) fail(`has to be ${text(schema.const)}`)
-
-  for (const part of Array.isArray(schema.allOf) ? schema.allOf : []) issues.push(...checkJson(part, value, path, root))
-  if (Array.isArray(schema.anyOf) && !schema.anyOf.some(fits)) fail("fits none of the allowed forms")
-  if (Array.isArray(schema.oneOf) && schema.oneOf.filter(fits).length !== 1) fail("has to fit exactly one of the allowed forms")
-  if (schema.not !== undefined && fits(schema.not)) fail("has a form that is not allowed")
+  if (typeof schema.$ref === "string") issues.push(...check(resolve(root, schema.$ref)))
+  issues.push(...array(schema.allOf).flatMap(check))
+  if (Array.isArray(anyOf) && !anyOf.some(fits)) fail("fits none of the allowed forms")
+  if (Array.isArray(oneOf) && oneOf.filter(fits).length !== 1) fail("has to fit exactly one of the allowed forms")
 
   if (typeof value === "number") checkNumber(schema, value, fail)
   if (typeof value === "string") checkString(schema, value, fail)
@@ -61,28 +60,28 @@ export function checkJson(schema: unknown, value: unknown, path = "", root: unkn
 
 /** A `$ref` within the same schema: `#`, `#/$defs/name`. */
 function resolve(root: unknown, ref: string): unknown {
-  let at = root
-  for (const part of ref.split("/").slice(1)) {
-    at = isObject(at) || Array.isArray(at) ? (at as Json)[decodeURIComponent(part).replace(/~1/g, "/").replace(/~0/g, "~")] : undefined
-  }
-  return ref[0] === "#" ? at : undefined
+  return ref.split("/").slice(1).reduce<unknown>((at, part) => (at as Json | undefined)?.[part], root)
 }
 
-function checkNumber(schema: Json, value: number, fail: Check): void {
-  const { minimum, maximum, exclusiveMinimum, exclusiveMaximum, multipleOf } = schema as Record<string, number | undefined>
-  if (minimum !== undefined && value < minimum) fail(`has to be at least ${minimum}`)
-  if (maximum !== undefined && value > maximum) fail(`has to be at most ${maximum}`)
-  if (exclusiveMinimum !== undefined && value <= exclusiveMinimum) fail(`has to be over ${exclusiveMinimum}`)
-  if (exclusiveMaximum !== undefined && value >= exclusiveMaximum) fail(`has to be under ${exclusiveMaximum}`)
+const BOUNDS: [keyword: string, fits: (value: number, bound: number) => boolean, text: string][] = [
+  ["minimum", (value, bound) => value >= bound, "at least"],
+  ["maximum", (value, bound) => value <= bound, "at most"],
+  ["exclusiveMinimum", (value, bound) => value > bound, "over"],
+  ["exclusiveMaximum", (value, bound) => value < bound, "under"],
   // Divisions of decimals are off by a little.
-  const times = value / (multipleOf ?? value)
-  if (multipleOf && Math.abs(times - Math.round(times)) > 1e-9) fail(`has to be a multiple of ${multipleOf}`)
+  ["multipleOf", (value, bound) => Math.abs(value / bound - Math.round(value / bound)) < 1e-9, "a multiple of"],
+]
+
+function checkNumber(schema: Json, value: number, fail: Check): void {
+  for (const [keyword, fits, words] of BOUNDS) {
+    const bound = schema[keyword]
+    if (typeof bound === "number" && !fits(value, bound)) fail(`has to be ${words} ${bound}`)
+  }
 }
 
 function checkSize(schema: Json, size: number, what: string, unit: string, fail: Check): void {
-  const { [`min${what}`]: min, [`max${what}`]: max } = schema as Record<string, number | undefined>
-  if (min !== undefined && size < min) fail(`has ${size} ${unit}; at least ${min} are needed`)
-  if (max !== undefined && size > max) fail(`has ${size} ${unit}; at most ${max} are allowed`)
+  if (size < (schema[`min${what}`] as number)) fail(`has ${size} ${unit}; at least ${schema[`min${what}`]} are needed`)
+  if (size > (schema[`max${what}`] as number)) fail(`has ${size} ${unit}; at most ${schema[`max${what}`]} are allowed`)
 }
 
 function checkString(schema: Json, value: string, fail: Check): void {
@@ -92,23 +91,18 @@ function checkString(schema: Json, value: string, fail: Check): void {
 
 function checkArray(schema: Json, value: unknown[], path: string, root: unknown, fail: Check): Issue[] {
   checkSize(schema, value.length, "Items", "entries", fail)
-  if (schema.uniqueItems === true && new Set(value.map(text)).size < value.length) fail("has an entry twice")
-  const prefix = Array.isArray(schema.prefixItems) ? schema.prefixItems : []
+  const prefix = array(schema.prefixItems)
   return value.flatMap((entry, i) => checkJson(i < prefix.length ? prefix[i] : schema.items, entry, `${path}[${i}]`, root))
 }
 
 function checkObject(schema: Json, value: Json, path: string, root: unknown, fail: Check): Issue[] {
-  const at = (key: string) => (/^[\w$-]+$/.test(key) ? (path ? `${path}.${key}` : key) : `${path}[${text(key)}]`)
+  const at = (key: string) => (path ? `${path}.${key}` : key)
   const properties = isObject(schema.properties) ? schema.properties : {}
-  const patterns = isObject(schema.patternProperties) ? Object.entries(schema.patternProperties) : []
-  for (const key of Array.isArray(schema.required) ? schema.required : []) if (!Object.hasOwn(value, key)) fail("is missing", at(key))
-  checkSize(schema, Object.keys(value).length, "Properties", "fields", fail)
+  for (const key of array(schema.required)) if (!Object.hasOwn(value, key as string)) fail("is missing", at(key as string))
   return Object.entries(value).flatMap(([key, entry]) => {
-    const rules = patterns.filter(([pattern]) => new RegExp(pattern, "u").test(key)).map(([, rule]) => rule)
-    if (Object.hasOwn(properties, key)) rules.push(properties[key])
-    else if (!rules.length && schema.additionalProperties === false) fail(`is unknown; the fields are ${Object.keys(properties).join(", ") || "none"}`, at(key))
-    else if (!rules.length) rules.push(schema.additionalProperties)
-    return rules.flatMap((rule) => checkJson(rule, entry, at(key), root))
+    if (Object.hasOwn(properties, key)) return checkJson(properties[key], entry, at(key), root)
+    if (schema.additionalProperties !== false) return checkJson(schema.additionalProperties, entry, at(key), root)
+    return { path: at(key), message: `is unknown; the fields are ${Object.keys(properties).join(", ") || "none"}` }
   })
 }
 

@@ -27,16 +27,18 @@ interface Handlers {
   onOpen(): void
   onFrame(frame: Frame): void
   /** The heartbeat was answered. */
-  onPong(): void
+  onPong?(): void
   /** The code is 1006 when the line went dead. */
   onClose(code: number): void
 }
 
+/** The settings that a line needs. */
+type LineSettings = Pick<Settings, "WebSocket" | "heartbeatIntervalMs" | "heartbeatTimeoutMs">
 type Answer = { resolve(frame: Frame): void; reject(error: Error): void }
 
 export class Line {
   readonly #ws: WebSocketLike
-  readonly #settings: Settings
+  readonly #settings: LineSettings
   readonly #handlers: Handlers
   readonly #requests = new Map<string, Answer>()
   #serial = 0
@@ -44,7 +46,7 @@ export class Line {
   #heardAt = 0
   #closed = false
 
-  constructor(url: string, settings: Settings, handlers: Handlers) {
+  constructor(url: string, settings: LineSettings, handlers: Handlers) {
     this.#settings = settings
     this.#handlers = handlers
     const ws = (this.#ws = new settings.WebSocket(url))
@@ -83,14 +85,18 @@ export class Line {
     })
   }
 
-  /** Ends the line. Without a code the relay holds the session; 1000 ends it. */
-  close(code?: number): void {
-    this.#ws.close(code)
+  /** Ends the session with its line; resolves when the relay knows. */
+  end(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#after(PROBE_MS, resolve)
+      this.#ws.onclose = () => { this.#end(1000); resolve() }
+      this.#ws.close(1000)
+    })
   }
 
-  /** Ends the line here and now, without waiting for the other side. */
-  drop(code = 1006): void {
-    this.#end(code)
+  /** Ends the line here and now. The relay holds the session. */
+  drop(): void {
+    this.#end(1006)
     this.#ws.close()
   }
 
@@ -100,7 +106,7 @@ export class Line {
     if (!frame) return
     if (frame.type === "pong" && frame.id === "as_hb") {
       this.startBeat()
-      return this.#handlers.onPong()
+      return this.#handlers.onPong?.()
     }
     const request = typeof frame.id === "string" ? this.#requests.get(frame.id) : undefined
     if (!request || frame.type === "tool_call" || frame.type === "tool_cancel") return this.#handlers.onFrame(frame)

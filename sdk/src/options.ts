@@ -2,19 +2,13 @@
 
 import { exponentialBackoff, type ReconnectPolicy } from "./backoff.js"
 import { AgentSocketError, invalid } from "./errors.js"
-import { methodOf } from "./tools.js"
-import type { ConnectOptions, SavedSession, SessionStore, Tool, WebSocketClass } from "./types.js"
+import { isTaskId, methodOf } from "./tools.js"
+import type { ConnectOptions, SessionStore, Tool, WebSocketClass } from "./types.js"
 
-/** Set when this is the file that a relay serves: the relay is then known. */
+/** Where the SDK itself comes from, if a relay serves it. */
 declare const RELAY_URL: string | undefined
 
-const KNOWN = [
-  "appId", "appDescription", "appKey", "agentsMd", "tools", "baseUrl", "resume", "autoReconnect", "features",
-  "onDisconnect", "onReconnect", "onSessionChanged", "heartbeatIntervalMs", "heartbeatTimeoutMs", "WebSocket", "signal",
-]
-const TOOL_FIELDS = ["method", "path", "description", "input_schema", "input", "timeout_ms", "handler"]
-const RESERVED = /^\/(?:_as_|(?:agents\.md|tools\.json)(?:\/|$))/i
-/** Longest delay that timers take. */
+/** Longest delay that timers take, in ms. */
 const MAX_TIMER_MS = 2 ** 31 - 1
 
 /** Options with their defaults in place. */
@@ -29,129 +23,126 @@ export interface Settings extends Omit<ConnectOptions, "baseUrl" | "resume" | "a
   WebSocket: WebSocketClass
 }
 
-type Anything = Record<string, unknown>
-const isObject = (value: unknown): value is Anything => typeof value === "object" && value !== null && !Array.isArray(value)
+/** What a field may be, and how an error says so. */
+type Rule = [fits: (value: any) => unknown, expected: string]
+type Rules = Record<string, Rule>
 
-function text(options: Anything, name: string, expected: string, fits: (value: string) => boolean = () => true): void {
-  const value = options[name]
-  if (typeof value !== "string" || !fits(value)) throw invalid(name, value, expected)
+const is = (type: string, expected = `a ${type}`): Rule => [(value) => typeof value === type, expected]
+const optional = ([fits, expected]: Rule): Rule => [(value) => value === undefined || fits(value), expected]
+const matching = (pattern: RegExp, expected: string): Rule => [(value) => typeof value === "string" && pattern.test(value), expected]
+const whole = (min: number, max: number): Rule =>
+  optional([(value) => Number.isSafeInteger(value) && value >= min && value <= max, `a whole number from ${min} to ${max}`])
+const strings: Rule = [(value) => Array.isArray(value) && value.every((entry) => typeof entry === "string"), "an array of strings"]
+const isObject = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null && !Array.isArray(value)
+
+const CALLBACK = optional(is("function"))
+const TEXT = optional(is("string"))
+const TIME: Rule = optional([(value) => value > 0 && value <= MAX_TIMER_MS, `a number of ms from 1 to ${MAX_TIMER_MS}`])
+const AGENTS_MD: Rule = [(value) => typeof value === "string" && value.length <= 65_536, "a string of at most 65536 characters"]
+const TASK_ID: Rule = [isTaskId, "1 to 64 characters of A-Z a-z 0-9 _ -"]
+
+const OPTIONS: Rules = {
+  appId: matching(/^[\w.-]{1,64}$/, "1 to 64 characters of A-Z a-z 0-9 _ . -"),
+  appDescription: TEXT,
+  appKey: TEXT,
+  agentsMd: AGENTS_MD,
+  tools: [Array.isArray, "an array of tools"],
+  baseUrl: TEXT,
+  resume: [(value) => value == null || isObject(value), "a saved session or a store"],
+  autoReconnect: [(value) => value === undefined || /^(boolean|function)$/.test(typeof value), "true, false or a policy such as exponentialBackoff()"],
+  features: optional(strings),
+  onDisconnect: CALLBACK,
+  onReconnect: CALLBACK,
+  onSessionChanged: CALLBACK,
+  heartbeatIntervalMs: TIME,
+  heartbeatTimeoutMs: TIME,
+  WebSocket: optional(is("function", "a class")),
 }
 
-function optional(options: Anything, name: string, check: () => void): void {
-  if (options[name] !== undefined) check()
+const TOOL: Rules = {
+  method: optional(matching(/^[\w!#$%&'*+.^`|~-]+$/, "an HTTP method, such as GET or POST")),
+  path: matching(/^\/(?!_as_|(?:agents\.md|tools\.json)(?:\/|$))[\w\-/.]+$/i,
+    "a string like /set_pixel, of A-Z a-z 0-9 _ - / . (and none of /agents.md, /tools.json and /_as_…, which the relay serves)"),
+  description: is("string", "a string that tells an AI what the tool does"),
+  input_schema: optional([isObject, "a JSON Schema, as an object"]),
+  input: optional([(value) => isObject(value) || value?.["~standard"], "a JSON Schema or a schema of a library that follows Standard Schema"]),
+  timeout_ms: whole(1000, 300_000),
+  handler: is("function"),
 }
 
-function unknownField(value: Anything, known: string[], at = ""): void {
+const SAVED: Rules = {
+  sessionId: matching(/^[0-9A-Z]{8}$/, "a session's id"),
+  resumeSecret: is("string"),
+  links: optional([Array.isArray, "an array"]),
+  revoke: optional(strings),
+}
+
+const MINT: Rules = {
+  label: TEXT,
+  expiresInMs: whole(1, 365 * 86_400_000),
+  tools: optional([(value) => strings[0](value) && value.length, 'an array of strings, each "/path" or "METHOD /path"']),
+  maxCalls: whole(1, 1e9),
+}
+
+function check(value: unknown, rules: Rules, at = ""): void {
+  if (!isObject(value)) throw invalid(at || "options", value, `an object with ${Object.keys(rules).join(", ")}`)
+  const prefix = at && `${at}.`
   for (const name of Object.keys(value)) {
-    if (!known.includes(name)) throw new AgentSocketError("invalid_option", `\`${at}${name}\` is no option; there are ${known.join(", ")}.`)
+    if (!Object.hasOwn(rules, name)) throw new AgentSocketError("invalid_option", `\`${prefix}${name}\` is unknown; there are ${Object.keys(rules).join(", ")}.`)
   }
+  for (const [name, [fits, expected]] of Object.entries(rules)) if (!fits(value[name])) throw invalid(prefix + name, value[name], expected)
 }
 
 export function readOptions(options: ConnectOptions): Settings {
-  if (!isObject(options)) throw invalid("options", options, "an object with `appId`, `agentsMd` and `tools`")
-  const given: Anything = options
-  unknownField(given, KNOWN)
-  text(given, "appId", "a string of 1 to 64 characters of A-Z a-z 0-9 _ . -", (id) => /^[\w.-]{1,64}$/.test(id))
-  text(given, "agentsMd", "a string of at most 65536 characters", (md) => md.length <= 65_536)
-  for (const name of ["appDescription", "appKey"]) optional(given, name, () => text(given, name, "a string"))
-  for (const name of ["onDisconnect", "onReconnect", "onSessionChanged"]) {
-    optional(given, name, () => { if (typeof given[name] !== "function") throw invalid(name, given[name], "a function") })
-  }
-  for (const name of ["heartbeatIntervalMs", "heartbeatTimeoutMs"]) {
-    optional(given, name, () => {
-      const ms = given[name]
-      if (typeof ms !== "number" || !(ms > 0 && ms <= MAX_TIMER_MS)) throw invalid(name, ms, `a number of milliseconds over 0, at most ${MAX_TIMER_MS}`)
-    })
-  }
-  optional(given, "signal", () => { if (!(given.signal instanceof AbortSignal)) throw invalid("signal", given.signal, "an AbortSignal") })
+  check(options, OPTIONS)
   checkTools(options.tools)
-  const { resume, autoReconnect, features = ["carry_calls"], baseUrl, WebSocket, ...rest } = options
+  const { resume, autoReconnect = true, features = ["carry_calls"], baseUrl, WebSocket, tools, ...rest } = options
+  const never = () => null
   return {
-    heartbeatIntervalMs: 20_000, heartbeatTimeoutMs: 15_000, ...rest,
-    tools: [...options.tools],
-    baseUrl: readBaseUrl(baseUrl), store: readStore(resume), policy: readPolicy(autoReconnect),
-    features: readFeatures(features), WebSocket: webSocketClass(WebSocket),
+    heartbeatIntervalMs: 20_000, heartbeatTimeoutMs: 15_000, ...rest, features, tools: [...tools],
+    baseUrl: readBaseUrl(baseUrl), store: readStore(resume), WebSocket: webSocketClass(WebSocket),
+    policy: typeof autoReconnect === "function" ? autoReconnect : autoReconnect ? exponentialBackoff() : never,
   }
 }
 
-export function checkTools(tools: unknown): asserts tools is Tool[] {
+export function checkTools(tools: readonly unknown[]): void {
   if (!Array.isArray(tools)) throw invalid("tools", tools, "an array of tools")
   const seen = new Set<string>()
-  tools.forEach((tool: unknown, i) => {
-    const at = `tools[${i}]`
-    if (!isObject(tool)) throw invalid(at, tool, "an object with `path`, `description` and `handler`")
-    checkTool(tool, at)
-    const key = `${methodOf(tool as unknown as Tool)} ${tool.path as string}`
-    if (seen.has(key)) throw new AgentSocketError("invalid_option", `\`${at}\` is ${key} again; a method and path can be there once.`)
+  tools.forEach((tool: Tool, i) => {
+    check(tool, TOOL, `tools[${i}]`)
+    const key = `${methodOf(tool)} ${tool.path}`
+    if (seen.has(key)) throw new AgentSocketError("invalid_option", `\`tools[${i}]\` is ${key} again; a method and path can be there once.`)
     seen.add(key)
   })
 }
 
-function checkTool(tool: Anything, at: string): void {
-  unknownField(tool, TOOL_FIELDS, `${at}.`)
-  const fail = (name: string, expected: string) => { throw invalid(`${at}.${name}`, tool[name], expected) }
-  const { method = "POST", path, description, input_schema, input, timeout_ms, handler } = tool
-  if (typeof method !== "string" || !/^[\w!#$%&'*+.^`|~-]+$/.test(method)) fail("method", "an HTTP method, such as GET or POST")
-  if (typeof path !== "string" || !/^\/[\w\-/.]+$/.test(path)) fail("path", "a string like /set_pixel, of A-Z a-z 0-9 _ - / .")
-  if (RESERVED.test(path as string)) fail("path", "none of /agents.md, /tools.json and /_as_…, which the relay serves itself")
-  if (typeof description !== "string") fail("description", "a string that tells an AI what the tool does")
-  if (input_schema !== undefined && !isObject(input_schema)) fail("input_schema", "a JSON Schema, as an object")
-  if (input !== undefined && !isObject(input) && !(typeof input === "function" && "~standard" in input)) {
-    fail("input", "a JSON Schema or a schema of a library that follows Standard Schema")
-  }
-  if (timeout_ms !== undefined && !(Number.isInteger(timeout_ms) && (timeout_ms as number) >= 1000 && (timeout_ms as number) <= 300_000)) {
-    fail("timeout_ms", "a whole number of milliseconds from 1000 to 300000")
-  }
-  if (typeof handler !== "function") fail("handler", "a function")
-}
+export const checkMint = (options: unknown): void => check(options, MINT)
+export const checkAgentsMd = (value: unknown): void => check({ agentsMd: value }, { agentsMd: AGENTS_MD })
+export const checkTaskId = (value: unknown): void => check({ taskId: value }, { taskId: TASK_ID })
+export const checkSaved = (saved: unknown): void => check(saved, SAVED, "resume")
 
 /** The relay's address without a slash at its end. */
-export function readBaseUrl(given: unknown): string {
+export function readBaseUrl(given: string | undefined): string {
   const page = globalThis.location?.origin
   const value = given ?? (typeof RELAY_URL === "string" ? RELAY_URL : page?.startsWith("http") ? page : undefined)
-  const expected = "the relay's address, like https://relay.example"
-  if (typeof value !== "string") throw invalid("baseUrl", value, `${expected}, as there is no page that could tell it`)
-  let url: URL
   try {
-    url = new URL(value.replace(/^ws/, "http"))
-  } catch {
-    throw invalid("baseUrl", value, expected)
-  }
-  if (!/^https?:$/.test(url.protocol) || url.search || url.hash || url.username || url.password) throw invalid("baseUrl", value, `${expected}, and nothing after it`)
-  return url.href.replace(/\/+$/, "")
+    const { protocol, host, pathname, href } = new URL(String(value).replace(/^ws/, "http"))
+    const plain = `${protocol}//${host}${pathname}`
+    if (/^https?:$/.test(protocol) && href === plain) return plain.replace(/\/+$/, "")
+  } catch { /* no address */ }
+  throw invalid("baseUrl", value, "the relay's address, like https://relay.example")
 }
 
-function readStore(resume: unknown): SessionStore {
-  if (isObject(resume) && typeof resume.load === "function" && typeof resume.save === "function") return resume as unknown as SessionStore
-  const saved = resume === undefined || resume === null ? null : checkSaved(resume, "resume")
-  return { load: () => saved, save() {} }
-}
-
-/** What a store gave, if it is a saved session. */
-export function checkSaved(saved: unknown, name: string): SavedSession {
-  const { sessionId, resumeSecret, links = [], revoke = [] } = isObject(saved) ? saved : {}
-  const fits = typeof sessionId === "string" && /^[0-9A-Z]{8}$/.test(sessionId) && typeof resumeSecret === "string"
-  if (!fits) throw invalid(name, saved, "a saved session, { sessionId, resumeSecret }, or a store with load() and save()")
-  if (!Array.isArray(links) || !Array.isArray(revoke)) throw invalid(`${name}.${Array.isArray(links) ? "revoke" : "links"}`, saved, "an array")
-  return { sessionId, resumeSecret: resumeSecret as string, links, revoke }
-}
-
-function readPolicy(autoReconnect: unknown = true): ReconnectPolicy {
-  if (typeof autoReconnect === "function") return autoReconnect as ReconnectPolicy
-  if (typeof autoReconnect !== "boolean") throw invalid("autoReconnect", autoReconnect, "true, false or a policy such as exponentialBackoff()")
-  return autoReconnect ? exponentialBackoff() : () => null
-}
-
-function readFeatures(features: unknown): readonly string[] {
-  if (!Array.isArray(features) || features.some((name) => typeof name !== "string")) throw invalid("features", features, "an array of strings")
-  return features as string[]
+function readStore(resume: ConnectOptions["resume"]): SessionStore {
+  if (resume && "load" in resume) return resume
+  if (resume) checkSaved(resume)
+  return { load: () => resume ?? null, save() {} }
 }
 
 /** The class to open sockets with. */
-export function webSocketClass(given: unknown): WebSocketClass {
-  if (given !== undefined && typeof given !== "function") throw invalid("WebSocket", given, "a class")
+export function webSocketClass(given: WebSocketClass | undefined): WebSocketClass {
   const found = given ?? globalThis.WebSocket
   if (found) return found as WebSocketClass
   throw new AgentSocketError("no_websocket",
-    'This runtime has no WebSocket of its own (Node has one since 22). Install the package "ws" and pass it: import WebSocket from "ws"; connect({ WebSocket, … })')
+    'This runtime has no WebSocket (Node has one since 22): pass that of the package "ws" as the option WebSocket')
 }

@@ -58,13 +58,11 @@ export class Outbox {
     item.sent = this.#send(item.text)
   }
 
+  /** Of what is sent, the newest is kept. */
   #trim(): void {
-    const sent = [...this.#items.values()].filter((item) => item.sent)
-    let size = sent.reduce((sum, { text }) => sum + text.length, 0)
-    for (const { key, text } of sent) {
-      if (size <= MAX_SENT_CHARS) return
-      this.#items.delete(key)
-      size -= text.length
+    let size = 0
+    for (const { key, text, sent } of [...this.#items.values()].reverse()) {
+      if (sent && (size += text.length) > MAX_SENT_CHARS) this.#items.delete(key)
     }
   }
 }

@@ -5,14 +5,15 @@
  * - calls run on while the connection is gone, and their answers go out after the resume.
  */
 
+import { utf8Length } from "./bytes.js"
 import { Calls } from "./calls.js"
 import { endSession } from "./end.js"
 import { AgentSocketError, invalid } from "./errors.js"
 import { type Frame, Line, disconnected, relayError, socketUrl } from "./line.js"
-import { type LinkRecord, type OldLink, checkMint, publicLink, readLink, remaining } from "./links.js"
-import { type Settings, checkSaved, checkTools } from "./options.js"
+import { type LinkRecord, type OldLink, publicLink, readLink, remaining } from "./links.js"
+import { type Settings, checkAgentsMd, checkMint, checkSaved, checkTaskId, checkTools } from "./options.js"
 import { Outbox } from "./outbox.js"
-import { type CallFrame, isTaskId, runCall, wireReply, wireTools } from "./tools.js"
+import { type CallFrame, runCall, wireReply, wireTools } from "./tools.js"
 import type {
   DisconnectEvent, Link, MintOptions, SavedSession, SessionChangedEvent, SessionEvents, SessionState, Tool, ToolReply,
 } from "./types.js"
@@ -67,7 +68,7 @@ export class Session {
     this.#settings = settings
     this.#tools = settings.tools
     this.#agentsMd = settings.agentsMd
-    if (saved) this.#take(checkSaved(saved, "resume"))
+    if (saved) this.#take(saved)
     this.#unwatch = onWake(() => this.#wake())
   }
 
@@ -149,7 +150,7 @@ export class Session {
    */
   async updateTools(tools: readonly Tool[], { agentsMd = this.#agentsMd }: { agentsMd?: string } = {}): Promise<void> {
     checkTools(tools)
-    if (typeof agentsMd !== "string" || agentsMd.length > 65_536) throw invalid("agentsMd", agentsMd, "a string of at most 65536 characters")
+    checkAgentsMd(agentsMd)
     const before = [this.#tools, this.#agentsMd] as const
     this.#setTools([...tools], agentsMd)
     try {
@@ -168,10 +169,10 @@ export class Session {
    * @throws AgentSocketError `invalid_option` for what can't be sent.
    */
   async completeTask(taskId: string, result?: unknown): Promise<void> {
-    if (!isTaskId(taskId)) throw invalid("taskId", taskId, "1 to 64 characters of A-Z a-z 0-9 _ -")
-    const { taskId: _, ...reply } = await wireReply(result === undefined ? { status: 200 } : result, this.#modern !== false)
-    const size = new TextEncoder().encode(JSON.stringify(reply.body) ?? "").length
-    if (size > MAX_TASK_BYTES) throw new AgentSocketError("invalid_option", `The task's result takes ${size} bytes as JSON; at most ${MAX_TASK_BYTES} can be sent.`)
+    checkTaskId(taskId)
+    const { taskId: _, ...reply } = await wireReply(result === undefined ? { status: 200 } : result)
+    const size = utf8Length(JSON.stringify(reply.body) ?? "")
+    if (size > MAX_TASK_BYTES) throw new AgentSocketError("invalid_option", `The task's result takes ${size} bytes; at most ${MAX_TASK_BYTES} can be sent.`)
     this.#outbox.delete(`progress ${taskId}`)
     this.#outbox.post(`task ${taskId}`, { type: "task_complete", taskId, ...reply })
   }
@@ -183,8 +184,8 @@ export class Session {
    * @param message what is going on; at most 1024 characters get there.
    */
   progressTask(taskId: string, progress?: number, message?: string): void {
-    if (!isTaskId(taskId)) throw invalid("taskId", taskId, "1 to 64 characters of A-Z a-z 0-9 _ -")
-    if (this.#modern === false) this.#degrade("task progress", "polls only show that a task is not completed yet")
+    checkTaskId(taskId)
+    if (this.#modern === false) this.#degrade("task progress", "polls do not show it")
     this.#outbox.post(`progress ${taskId}`, { type: "task_progress", taskId, progress, message })
   }
 
@@ -219,17 +220,10 @@ export class Session {
     if (this.#state === "closed") return
     const { sessionId, resumeSecret, connected } = this
     const line = this.#line
-    if (!keep && connected) line?.close(ENDED)
     this.#finish({ code: ENDED, reason: "ended", willReconnect: false }, keep)
-    line?.drop()
+    if (keep || !connected) line?.drop()
+    else await line?.end()
     if (!keep && !connected && sessionId) await endSession({ ...this.#settings, sessionId, resumeSecret })
-  }
-
-  /** @internal Gives up before the first connection. */
-  abort(error: AgentSocketError): void {
-    if (this.#opened || this.#state === "closed") return
-    this.#closing = error
-    void this.close({ keep: true })
   }
 
   // ---- connecting ----
@@ -293,8 +287,7 @@ export class Session {
     if (line !== this.#line) return
     this.#line = undefined
     this.#outbox.detach()
-    if (code === ENDED) return this.#finish({ code, reason: "ended", willReconnect: false })
-    if (code === REPLACED) return this.#finish({ code, reason: "replaced", willReconnect: false, message: "The session goes on elsewhere, in another tab perhaps." })
+    if (code === ENDED || code === REPLACED) return this.#finish({ code, reason: code === ENDED ? "ended" : "replaced", willReconnect: false })
     if (code === RESUME_FAILED && this.#id) return this.#startAnew()
     if (REFUSED.includes(code)) return this.#refused(code)
     if (!this.#opened && !this.#id) return this.#giveUp(code) // nothing to get back to
@@ -361,10 +354,8 @@ export class Session {
   #called(frame: CallFrame): void {
     if (this.#modern === undefined) this.#learn(Boolean(frame.agent))
     const startedAt = performance.now()
-    void this.#calls.run(this.#tools, frame, this.#modern !== false, (reply) => {
-      if (reply.bodyEncoding === undefined && (reply.body as { encoding?: unknown } | undefined)?.encoding === "base64" && !this.#modern) {
-        this.#degrade("binary answers", "bytes are sent as JSON with base64 in it")
-      }
+    const asJson = this.#modern ? undefined : () => this.#degrade("binary answers", "bytes are sent as base64 within JSON")
+    void this.#calls.run(this.#tools, frame, asJson, (reply) => {
       if (this.#state !== "closed") this.#outbox.post(`call ${frame.id}`, { type: "tool_reply", id: frame.id, ...reply })
       this.#told(frame, reply.status, startedAt)
     })
@@ -374,10 +365,9 @@ export class Session {
     this.#emit("call", { method, path, agent, status, ms: performance.now() - startedAt })
   }
 
-  #taskError({ taskId, code, message = "" }: Frame): void {
-    // One that was sent again may have arrived the first time.
-    if (code !== "unknown_task") console.error(`agent-socket: the relay refused task ${String(taskId)}: ${String(code)} ${String(message)}`)
-    else this.#warnOnce(`task ${String(taskId)}`, `the relay has no pending task ${String(taskId)}; it may be completed already`)
+  /** `unknown_task` may also come of a completion that was sent twice. */
+  #taskError({ taskId, code }: Frame): void {
+    console.warn(`agent-socket: the relay did not take task ${String(taskId)}: ${String(code)}`)
   }
 
   // ---- what an older relay does not know ----
@@ -386,17 +376,13 @@ export class Session {
     this.#modern = modern
     if (modern) return
     if (this.#tools.some((tool) => tool.timeout_ms !== undefined)) this.#degrade("timeout_ms", "its own time limit holds for every tool")
-    if (this.#settings.features.length) this.#degrade("features", "calls in flight fail when the connection drops, and nobody tells who calls")
+    if (this.#settings.features.length) this.#degrade("features", "calls fail when the connection drops")
   }
 
   #degrade(what: string, instead: string): void {
-    this.#warnOnce(what, `this relay ignores ${what}: ${instead}`)
-  }
-
-  #warnOnce(key: string, message: string): void {
-    if (this.#warned.has(key)) return
-    this.#warned.add(key)
-    console.warn(`agent-socket: ${message}.`)
+    if (this.#warned.has(what)) return
+    this.#warned.add(what)
+    console.warn(`agent-socket: this relay ignores ${what}: ${instead}.`)
   }
 
   // ---- links ----
@@ -404,16 +390,15 @@ export class Session {
   async #mint(line: Line, options: MintOptions): Promise<LinkRecord> {
     const { label = "", expiresInMs, tools, maxCalls } = options
     const link = readLink(this.baseUrl, await line.request("mint_agent_token", { label, expiresInMs, tools, maxCalls }))
-    const limited = expiresInMs !== undefined || tools !== undefined || maxCalls !== undefined
-    if (limited && link.expiresAt === null) await this.#checkLimits(line, options)
-    return { ...link, ...(tools && { tools }), ...(maxCalls !== undefined && { maxCalls }), ...(expiresInMs !== undefined && { expiresInMs }) }
+    if ((expiresInMs ?? tools ?? maxCalls) !== undefined && link.expiresAt === null) await this.#checkLimits(line, options)
+    return { ...link, expiresInMs, tools, maxCalls } as LinkRecord
   }
 
   /** Only a relay that limits links tells in its list when they expire. */
   async #checkLimits(line: Line, { expiresInMs }: MintOptions): Promise<void> {
     const { tokens } = await line.request("list_agent_tokens")
     const honours = expiresInMs === undefined && (tokens as object[]).some((token) => "expiresAt" in token)
-    if (!honours) this.#degrade("the limits of links", "a link works for every tool, without end, until it is revoked")
+    if (!honours) this.#degrade("the limits of links", "links work for every tool until they are revoked")
   }
 
   #forgetRevoked(tokens: string[]): void {
@@ -423,7 +408,9 @@ export class Session {
 
   // ---- state ----
 
-  #take({ sessionId, resumeSecret, links = [], revoke = [] }: SavedSession): void {
+  #take(saved: SavedSession): void {
+    checkSaved(saved)
+    const { sessionId, resumeSecret, links = [], revoke = [] } = saved
     this.#id = sessionId
     this.#secret = resumeSecret
     this.#links = links.map((link) => ({ ...link }))
@@ -437,8 +424,7 @@ export class Session {
   }
 
   #giveUp(code: number): void {
-    const hint = "Is the relay running, and does the page's Content-Security-Policy let it connect there?"
-    this.#closing ??= new AgentSocketError("unreachable", `The relay at ${this.baseUrl} can't be reached (close code ${code}). ${hint}`)
+    this.#closing ??= new AgentSocketError("unreachable", `The relay at ${this.baseUrl} can't be reached (close code ${code}).`)
     this.#finish({ code, reason: "gave_up", willReconnect: false, message: this.#closing.message }, true)
   }
 

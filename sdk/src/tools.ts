@@ -41,12 +41,12 @@ export function wireTools(tools: readonly Tool[]): unknown[] {
 }
 
 /** Runs a call to its end; never throws. */
-export async function runCall(tools: readonly Tool[], frame: CallFrame, signal: AbortSignal, canBinary = true): Promise<WireReply> {
+export async function runCall(tools: readonly Tool[], frame: CallFrame, signal: AbortSignal, asJson?: () => void): Promise<WireReply> {
   const tool = tools.find((tool) => methodOf(tool) === frame.method && tool.path === frame.path)
   if (!tool) return problem(404, "not_found", `This app has no tool ${frame.method} ${frame.path}. GET $BASE/tools.json lists those it has.`)
   try {
     const result = await tool.handler(await readCall(tool, frame, signal))
-    return fitting(await wireReply(result, canBinary))
+    return fitting(await wireReply(result, asJson))
   } catch (error) {
     if (error instanceof InputError) return problem(400, error.code, error.message, error.issues)
     return problem(500, "handler_error", error instanceof Error ? error.message : String(error))
@@ -75,8 +75,8 @@ async function readCall(tool: Tool, frame: CallFrame, signal: AbortSignal): Prom
   return { method, path, query, body, headers, agent, signal, input, json: checked ? () => input : parse, bytes } as ToolCall
 }
 
-/** What a handler returned, as the wire takes it. */
-export async function wireReply(result: unknown, canBinary = true): Promise<WireReply> {
+/** What a handler returned, as the wire takes it; with `asJson`, which is then called, bytes become JSON. */
+export async function wireReply(result: unknown, asJson?: () => void): Promise<WireReply> {
   const { status, body, headers, taskId } = isReply(result) ? result : result === undefined ? { status: 204 } : { body: result }
   if (status !== undefined && !(Number.isInteger(status) && status >= 200 && status <= 599)) {
     throw new Error(`The handler's status is ${String(status)}; it has to be a whole number from 200 to 599.`)
@@ -89,7 +89,10 @@ export async function wireReply(result: unknown, canBinary = true): Promise<Wire
   if (!bytes) return body === undefined ? reply : { ...reply, body }
   const type = reply.headers?.["content-type"] || (body as Partial<Blob>).type || "application/octet-stream"
   const data = toBase64(bytes)
-  if (!canBinary) return { status: reply.status, body: { encoding: "base64", contentType: type, data } }
+  if (asJson) {
+    asJson()
+    return { status: reply.status, body: { encoding: "base64", contentType: type, data } }
+  }
   return { ...reply, headers: { ...reply.headers, "content-type": type }, body: data, bodyEncoding: "base64" }
 }
 

@@ -189,8 +189,6 @@ export interface ConnectOptions<Tools extends readonly Tool[] = readonly Tool[]>
   heartbeatTimeoutMs?: number
   /** A `WebSocket` class, for runtimes without one of their own: Node before 22 takes that of the package `ws`. */
   WebSocket?: WebSocketClass
-  /** Stops {@link connect} while it waits. */
-  signal?: AbortSignal
 }
 
 /** As much of a `WebSocket` as the SDK uses. */

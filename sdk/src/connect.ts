@@ -13,7 +13,7 @@ import type { ConnectOptions, Tool } from "./types.js"
  * relay's reason to refuse the app, such as `unknown_app_id` and `origin_denied`.
  */
 export async function connect<const Schemas extends readonly (InputSchema | undefined)[]>(
-  options: Omit<ConnectOptions, "tools"> & { tools: readonly [...{ [I in keyof Schemas]: Tool<Schemas[I]> }] | readonly Tool[] },
+  options: Omit<ConnectOptions, "tools"> & { tools: { readonly [I in keyof Schemas]: Tool<Schemas[I]> } },
 ): Promise<Session> {
   const settings = readOptions(options as ConnectOptions)
   const session = new Session(settings, await settings.store.load())

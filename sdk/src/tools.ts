@@ -98,7 +98,7 @@ export async function wireReply(result: unknown, asJson?: () => void): Promise<W
 
 /** A reply is known by its fields: any other object is the answer itself. */
 function isReply(value: unknown): value is ToolReply {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return false
+  if (typeof value !== "object" || value === null || Array.isArray(value) || ArrayBuffer.isView(value)) return false
   const known: Record<string, string> = { status: "number", body: "", headers: "object", taskId: "string" }
   const entries = Object.entries(value)
   return entries.length > 0 && entries.every(([key, entry]) => {

@@ -1,7 +1,7 @@
 /**
  * Builds the SDK and the examples:
  * - sdk/dist/: ES modules' bundle and types, as the package has them;
- * - public/sdk.js and public/sdk-button.js: what the relay serves, minified;
+ * - public/sdk.js and public/sdk-page.js: what the relay serves, minified;
  * - public/examples/: the pages of examples/, with what they need bundled.
  *
  *   node sdk/build.mjs [--no-types]
@@ -25,7 +25,7 @@ const DIST = join(SDK, "dist")
 /** What the SDK may weigh, minified and gzipped, in bytes. */
 const MAX_GZIPPED = 10_000
 
-const ENTRIES = existsSync(join(SDK, "src/button.ts")) ? { index: "sdk", button: "sdk-button" } : { index: "sdk" }
+const ENTRIES = { index: "sdk", page: "sdk-page" }
 const base = { bundle: true, format: "esm", target: "es2022", logLevel: "warning", absWorkingDir: ROOT }
 
 async function bundle(entry, served) {

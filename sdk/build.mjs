@@ -60,7 +60,7 @@ async function examples() {
     const app = join(from, name, "app.jsx")
     if (!existsSync(app)) continue
     const define = { "process.env.NODE_ENV": '"production"' }
-    await build({ ...base, entryPoints: [app], minify: true, jsx: "automatic", define, external: ["/*"], outfile: join(to, name, "app.js") })
+    await build({ ...base, entryPoints: [app], minify: true, jsx: "automatic", define, external: ["/sdk.js", "/sdk-page.js", "/examples/examples.js"], outfile: join(to, name, "app.js") })
   }
 }
 

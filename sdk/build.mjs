@@ -54,7 +54,7 @@ async function examples() {
   if (!existsSync(from)) return
   mkdirSync(to, { recursive: true })
   // What is for Node, and sources that are bundled, stay behind.
-  const served = (path) => !/\.(?:node\.mjs|jsx|md)$/.test(path)
+  const served = (path) => !/(?:\.node\.mjs|\.jsx|\.md|package\.json)$/.test(path)
   cpSync(from, to, { recursive: true, filter: served })
   for (const name of readdirSync(from)) {
     const app = join(from, name, "app.jsx")

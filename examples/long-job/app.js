@@ -7,12 +7,14 @@ import { countPrimes } from "./primes.js"
 
 const $ = (id) => document.getElementById(id)
 const jobs = new Map()
+/** The largest number that a job takes. */
+const MAX = 5_000_000_000
 
 const tools = [
   {
     path: "/count_primes",
     description: "Starts counting the primes below a number. Answers 202 with a taskId; the task's result is {below, primes, ms}.",
-    input: { type: "object", properties: { below: { type: "integer", minimum: 10, maximum: 50_000_000 } }, required: ["below"], additionalProperties: false },
+    input: { type: "object", properties: { below: { type: "integer", minimum: 10, maximum: MAX } }, required: ["below"], additionalProperties: false },
     handler: ({ input, agent }) => ({ taskId: start(input.below, agent?.label ?? "AI") }),
   },
   {
@@ -78,7 +80,7 @@ const description = "Counts primes in an open browser tab, as an example of work
 session = await connect({
   appId: "as_app_anon",
   appDescription: description,
-  agentsMd: defaultAgentsMd({ name: "Long job", description, capabilities: ["count the primes below a number", "tell how far a job is", "stop a job"], limits: ["numbers up to 50,000,000"], tools }),
+  agentsMd: defaultAgentsMd({ name: "Long job", description, capabilities: ["count the primes below a number", "tell how far a job is", "stop a job"], limits: [`numbers up to ${MAX.toLocaleString("en")}`], tools }),
   tools,
   resume: tabStore("long-job"),
   ...sayChanges($("notice")),

@@ -19,9 +19,9 @@ function scene(x, y) {
   if (y >= hill) return "#157a55"
   if (y >= far) return "#54329a"
   if ((x - 9) ** 2 + (y - 15) ** 2 <= 14) return "#ffdf6b"
-  const sky = ["#2b2157", "#54329a", "#a83279", "#ff5d5d", "#ff9e4a"]
-  const band = y / 4 + ((x + y) % 2) * 0.3 // bands that fade into each other
-  return (x * 7 + y * 13) % 61 === 0 && y < 7 ? "#fff6dc" : sky[Math.min(sky.length - 1, Math.floor(band))]
+  const star = y < 8 && (x * 73 + y * y * 151) % 37 === 0
+  const sky = ["#2b2157", "#2b2157", "#54329a", "#a83279", "#ff5d5d", "#ff9e4a"]
+  return star ? "#fff6dc" : sky[Math.min(sky.length - 1, Math.floor(y / 3))]
 }
 
 export class Picture {

@@ -16,7 +16,7 @@ h2, h3, p, ul { margin: 0; padding: 0; }
 h2 { font-size: 1.25rem; } h3 { font-size: 0.9rem; margin-top: 1rem; }
 #state { font-size: 0.9rem; font-weight: 600; color: var(--warn); }
 #state[data-state=connected] { color: var(--good); }
-#with-link { display: grid; gap: 0.6rem; margin-top: 0.5rem; justify-items: start; }
+#with-link { display: grid; grid-template-columns: minmax(0, 1fr); gap: 0.6rem; margin-top: 0.5rem; justify-items: start; }
 .row { display: flex; gap: 0.5rem; width: 100%; }
 .end { justify-content: flex-end; margin-top: 1rem; }
 input { flex: 1; min-width: 0; box-sizing: border-box; padding: 0.5em 0.7em; border: 1px solid light-dark(#0004, #fff5); border-radius: 0.5em; background: light-dark(#f6f5fa, #12101d); color: inherit; font: 0.9rem ui-monospace, Menlo, Consolas, monospace; text-overflow: ellipsis; }

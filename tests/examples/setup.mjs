@@ -71,11 +71,11 @@ export async function startRelay(...vars) {
   }
 }
 
-export const startBrowser = () => chromium.launch({
-  executablePath: process.env.CHROMIUM_BIN ?? "/usr/bin/chromium",
-  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync"],
-})
+export const BROWSER_BIN = process.env.CHROMIUM_BIN ?? "/usr/bin/chromium"
+export const BROWSER_ARGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+  "--disable-component-update", "--disable-sync"]
+
+export const startBrowser = () => chromium.launch({ executablePath: BROWSER_BIN, args: BROWSER_ARGS })
 
 /**
  * A page in a context of its own; when the test ends it must have logged no error.

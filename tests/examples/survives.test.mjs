@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict"
 import { after, before, test } from "node:test"
+import { openHidden } from "./hidden-tab.mjs"
 import { agent, connect, mint, newPage, startBrowser, startRelay, state } from "./setup.mjs"
 
 /** Past the relay's patience, which is 2 s here. */
@@ -53,43 +54,35 @@ test("a relay that lost everything: new links, and the person is told", async (t
   assert.equal((await agent(fresh).get("/get_grid")).status, 200)
 })
 
-const PAGE = `
-import { connect } from "/sdk.js"
-globalThis.states = []
-const session = await connect({
-  appId: "as_app_anon", agentsMd: "", tools: [{ path: "/echo", description: "", handler: ({ body }) => body }],
-  heartbeatIntervalMs: 500, heartbeatTimeoutMs: 1000,
-})
-session.on("state", (state) => states.push(state))
-globalThis.session = session
-globalThis.link = (await session.mintAgentToken()).url
-`
+/** An app with a quick heartbeat, on a page that has none; runs in the browser. */
+async function startApp() {
+  const { connect } = await import("/sdk.js")
+  globalThis.states = []
+  globalThis.session = await connect({
+    appId: "as_app_anon", agentsMd: "", tools: [{ path: "/echo", description: "", handler: ({ body }) => body }],
+    heartbeatIntervalMs: 500, heartbeatTimeoutMs: 1000,
+  })
+  session.on("state", (state) => states.push(state))
+  return (await session.mintAgentToken()).url
+}
 
 test("the tab is frozen, and recovers", async (t) => {
   const relay = await freshRelay(t, "HEARTBEAT_TIMEOUT_MS=2000")
-  const page = await newPage(t, browser)
-  await page.route("**/frozen/", (route) => route.fulfill({ contentType: "text/html", body: '<!doctype html><link rel="icon" href="data:,"><script type="module" src="/frozen/app.js"></script>' }))
-  await page.route("**/frozen/app.js", (route) => route.fulfill({ contentType: "text/javascript", body: PAGE }))
-  await page.goto(`${relay.url}/frozen/`)
-  const link = await (await page.waitForFunction(() => globalThis.link)).jsonValue()
+  const tab = await openHidden(`${relay.url}/examples/`)
+  t.after(() => tab.close())
+  const link = await tab.evaluate(`(${startApp})()`)
   const ai = agent(link)
   assert.equal((await ai.post("/echo", "before")).json, "before")
 
-  const cdp = await page.context().newCDPSession(page)
   const thawAt = Date.now() + FREEZE_MS
-  await cdp.send("Page.setWebLifecycleState", { state: "frozen" })
-  for (;;) { // each asks the relay to look; the last sees that the app is gone
-    const answer = await ai.post("/echo", "during")
-    if (answer.status === 503) break
-    assert.ok(Date.now() < thawAt, `the frozen tab still answers: ${answer.status}`)
-    await new Promise((resolve) => setTimeout(resolve, 250))
-  }
+  await tab.freeze()
   await new Promise((resolve) => setTimeout(resolve, thawAt - Date.now())) // the time frozen is what is tested
+  assert.equal((await ai.post("/echo", "during")).status, 503)
   assert.equal((await relay.session(link)).appConnected, false)
-  await cdp.send("Page.setWebLifecycleState", { state: "active" })
-  await page.waitForFunction(() => states.includes("reconnecting") && session.connected)
+  await tab.thaw()
+  await tab.evaluate("new Promise((resolve) => { const look = () => { if (states.includes('reconnecting') && session.connected) resolve() }; session.on('state', look); look() })")
   assert.equal((await ai.post("/echo", "after")).json, "after")
-  assert.deepEqual(await page.evaluate(() => states), ["reconnecting", "connected"])
+  assert.deepEqual(await tab.evaluate("states"), ["reconnecting", "connected"])
 })
 
 test("a duplicated tab gets a session of its own", async (t) => {

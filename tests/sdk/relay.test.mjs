@@ -157,7 +157,7 @@ test("links hold their limits", async (t) => {
   const link = await session.mintAgentToken()
   await session.revokeAgentToken(link)
   assert.equal((await agent(link.url).post("/a")).json.error.code, "token_invalid")
-  assert.equal((await session.listAgentTokens()).length, session.links.length)
+  assert.ok(!(await session.listAgentTokens()).some(({ token }) => token === link.token))
 })
 
 test("a link revoked while away is dead after the resume", async (t) => {

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict"
 import { once } from "node:events"
+import { request } from "node:http"
 import { after, before, test } from "node:test"
 import * as ws from "ws"
 import { connect, endSession, tool } from "../../sdk/dist/index.js"
@@ -89,11 +90,9 @@ test("an agent that goes away aborts its call", async (t) => {
     return new Promise(() => signal.addEventListener("abort", () => cancelled(signal.reason.message)))
   } }] })
   const base = (await session.mintAgentToken()).url.replace("/agents.md", "")
-  const abort = new AbortController()
-  const call = fetch(`${base}/never`, { method: "POST", signal: abort.signal })
+  const call = request(`${base}/never`, { method: "POST", agent: false }).on("error", () => {}).end("{}")
   await running
-  abort.abort()
-  await assert.rejects(call)
+  call.socket.resetAndDestroy() // a runtime on one machine takes a mere FIN for "still reading"
   assert.match(await reason, /disconnected/)
 })
 

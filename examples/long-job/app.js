@@ -30,11 +30,30 @@ const tools = [
 ]
 
 let session
+
+/** A reload stops the jobs that ran; whoever waits for one is told. */
+const running = {
+  load() {
+    try {
+      return JSON.parse(sessionStorage.getItem("long-job.running")) ?? []
+    } catch {
+      return []
+    }
+  },
+  save() {
+    try {
+      sessionStorage.setItem("long-job.running", JSON.stringify([...jobs.keys()]))
+    } catch { /* storage is off or full: those tasks expire */ }
+  },
+}
+const lost = running.load()
+
 /** Starts a job and returns its id at once. */
 function start(below, who) {
   const taskId = crypto.randomUUID?.() ?? `job-${Date.now()}-${jobs.size}`
   const job = { below, done: 0, abort: new AbortController(), ...row(below, who) }
   jobs.set(taskId, job)
+  running.save()
   const startedAt = performance.now()
   const progress = (done) => {
     job.done = job.bar.value = done
@@ -49,6 +68,7 @@ function start(below, who) {
 
   function finish(id, result, text) {
     jobs.delete(id)
+    running.save()
     job.state.textContent = text
     job.state.className = "done"
     job.stop.remove()
@@ -88,4 +108,5 @@ session = await connect({
 if (session) {
   $("connect").append(connectButton(session))
   showCalls(session, $("calls"))
+  for (const id of lost) void session.completeTask(id, { status: 410, body: { error: { code: "lost", message: "The page was reloaded, so the job is gone. Start it again." } } })
 }

@@ -1,0 +1,32 @@
+/** What a failed call of the SDK is about. The relay's own codes (`origin_denied`, `too_many_tokens`, …) come as they are. */
+export type ErrorCode =
+  | "invalid_option"
+  | "unreachable"
+  | "disconnected"
+  | "session_closed"
+  | "no_websocket"
+  | (string & {})
+
+/** Every error that the SDK throws or rejects with. Its message never holds a token or a secret. */
+export class AgentSocketError extends Error {
+  override readonly name = "AgentSocketError"
+  /** What it is about, for code to look at. */
+  readonly code: ErrorCode
+
+  constructor(code: ErrorCode, message: string) {
+    super(message)
+    this.code = code
+  }
+}
+
+/** An option that is not what it has to be. */
+export const invalid = (name: string, value: unknown, expected: string): AgentSocketError =>
+  new AgentSocketError("invalid_option", `\`${name}\` is ${show(value)}; it has to be ${expected}.`)
+
+/** A value as an error may show it: short, and nothing of what is inside. */
+function show(value: unknown): string {
+  if (value === undefined) return "missing"
+  if (value === null || typeof value === "number" || typeof value === "boolean") return String(value)
+  if (typeof value === "string") return value.length > 40 ? `a string of ${value.length} characters` : JSON.stringify(value)
+  return Array.isArray(value) ? "an array" : `${typeof value === "object" ? "an" : "a"} ${typeof value}`
+}

@@ -1,0 +1,122 @@
+/** Runs the handler of a call and makes of what it returns the frame that answers it. */
+
+import { bytesOf, fromBase64, toBase64, utf8Length } from "./bytes.js"
+import { InputError, jsonSchemaOf, readInput } from "./schema.js"
+import type { Agent, Tool, ToolCall, ToolReply } from "./types.js"
+
+/** Largest frame that the relay takes, in bytes. */
+const MAX_FRAME_BYTES = 4 * 1024 * 1024
+const TASK_ID = /^[\w-]{1,64}$/
+
+/** What an agent asks for, as it came over the wire. */
+export interface CallFrame {
+  id: string
+  method: string
+  path: string
+  query?: string
+  body?: string
+  bodyEncoding?: string
+  headers?: Record<string, string>
+  agent?: Agent
+}
+
+/** The members of a `tool_reply` or `task_complete`, less the ids. */
+export interface WireReply {
+  status: number
+  body?: unknown
+  bodyEncoding?: "base64"
+  headers?: Record<string, string>
+  taskId?: string
+}
+
+export const methodOf = (tool: Pick<Tool, "method">): string => (tool.method ?? "POST").toUpperCase()
+export const isTaskId = (id: unknown): id is string => typeof id === "string" && TASK_ID.test(id)
+
+/** The tools as the relay gets them: without what only the app needs. */
+export function wireTools(tools: readonly Tool[]): unknown[] {
+  return tools.map(({ path, description, input, input_schema, timeout_ms, ...tool }) => ({
+    method: methodOf(tool), path, description, timeout_ms,
+    input_schema: input_schema ?? (input && jsonSchemaOf(input)),
+  }))
+}
+
+/** Runs a call to its end; never throws. */
+export async function runCall(tools: readonly Tool[], frame: CallFrame, signal: AbortSignal, asJson?: () => void): Promise<WireReply> {
+  const tool = tools.find((tool) => methodOf(tool) === frame.method && tool.path === frame.path)
+  if (!tool) return problem(404, "not_found", `This app has no tool ${frame.method} ${frame.path}. GET $BASE/tools.json lists those it has.`)
+  try {
+    const result = await tool.handler(await readCall(tool, frame, signal))
+    return fitting(await wireReply(result, asJson))
+  } catch (error) {
+    if (error instanceof InputError) return problem(400, error.code, error.message, error.issues)
+    return problem(500, "handler_error", error instanceof Error ? error.message : String(error))
+  }
+}
+
+function problem(status: number, code: string, message: string, issues?: unknown): WireReply {
+  return { status, body: { error: { code, message, issues } } }
+}
+
+async function readCall(tool: Tool, frame: CallFrame, signal: AbortSignal): Promise<ToolCall> {
+  const { method, path, query = "", headers = {}, agent } = frame
+  const raw = frame.body ?? ""
+  const binary = frame.bodyEncoding === "base64"
+  const body = binary ? "" : raw
+  const parse = (): unknown => {
+    try {
+      return JSON.parse(body)
+    } catch {
+      throw new InputError("invalid_json", `The body ${body ? "is not valid JSON" : "is empty"}; this tool takes JSON.`)
+    }
+  }
+  const bytes = () => (binary ? fromBase64(raw) : new TextEncoder().encode(raw))
+  const checked = tool.input !== undefined
+  const input = checked ? await readInput(tool.input, body || binary ? parse() : {}) : undefined
+  return { method, path, query, body, headers, agent, signal, input, json: checked ? () => input : parse, bytes } as ToolCall
+}
+
+/** What a handler returned, as the wire takes it; with `asJson`, which is then called, bytes become JSON. */
+export async function wireReply(result: unknown, asJson?: () => void): Promise<WireReply> {
+  const { status, body, headers, taskId } = isReply(result) ? result : result === undefined ? { status: 204 } : { body: result }
+  if (status !== undefined && !(Number.isInteger(status) && status >= 200 && status <= 599)) {
+    throw new Error(`The handler's status is ${String(status)}; it has to be a whole number from 200 to 599.`)
+  }
+  if (taskId !== undefined && !isTaskId(taskId)) throw new Error("The handler's taskId has to be 1 to 64 characters of A-Z a-z 0-9 _ -")
+  const reply: WireReply = { status: status ?? (taskId === undefined ? 200 : 202) }
+  if (taskId !== undefined) reply.taskId = taskId
+  if (headers) reply.headers = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), String(value)]))
+  const bytes = await bytesOf(body)
+  if (!bytes) return body === undefined ? reply : { ...reply, body }
+  const type = reply.headers?.["content-type"] || (body as Partial<Blob>).type || "application/octet-stream"
+  const data = toBase64(bytes)
+  if (asJson) {
+    asJson()
+    return { status: reply.status, body: { encoding: "base64", contentType: type, data } }
+  }
+  return { ...reply, headers: { ...reply.headers, "content-type": type }, body: data, bodyEncoding: "base64" }
+}
+
+/** A reply is known by its fields: any other object is the answer itself. */
+function isReply(value: unknown): value is ToolReply {
+  if (typeof value !== "object" || value === null || Array.isArray(value) || ArrayBuffer.isView(value)) return false
+  const known: Record<string, string> = { status: "number", body: "", headers: "object", taskId: "string" }
+  const entries = Object.entries(value)
+  return entries.length > 0 && entries.every(([key, entry]) => {
+    const type = Object.hasOwn(known, key) ? known[key] : undefined
+    return type === "" || (type !== undefined && (entry === undefined || typeof entry === type))
+  })
+}
+
+/** The reply, or an error that says why it can't be sent. */
+function fitting(reply: WireReply): WireReply {
+  let text: string
+  try {
+    text = JSON.stringify(reply)
+  } catch (error) {
+    throw new Error(`The handler's result can't be written as JSON: ${(error as Error).message.split("\n")[0]}`)
+  }
+  // Characters take up to three bytes, so most texts need no counting. 512 leaves room for the frame's other members.
+  const size = text.length * 3 < MAX_FRAME_BYTES ? 0 : utf8Length(text) + 512
+  if (size > MAX_FRAME_BYTES) throw new Error(`The handler's result takes ${(size / 1048576).toFixed(1)} MiB; at most 4 MiB can be sent. Ask for a smaller part.`)
+  return reply
+}

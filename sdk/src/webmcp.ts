@@ -1,0 +1,98 @@
+/**
+ * WebMCP: a page's tools for the browser's own agent. The proposal still moves, so both of its homes
+ * (`document.modelContext`, `navigator.modelContext`) and both of its calls (`registerTool`, `provideContext`) are taken.
+ */
+
+import type { JsonSchema } from "./json-schema.js"
+import type { Session } from "./session.js"
+import { methodOf, wireTools } from "./tools.js"
+import type { Tool } from "./types.js"
+
+/** A tool as WebMCP has it. */
+export interface WebMCPTool {
+  /** Its name, of `A-Z a-z 0-9 _ -`. */
+  name: string
+  /** What it does. */
+  description: string
+  /** JSON Schema of the input. */
+  inputSchema?: JsonSchema
+  /** Does the work. */
+  execute(input: any, ...rest: any[]): unknown
+}
+
+interface ModelContext {
+  registerTool?(tool: WebMCPTool, options?: { signal?: AbortSignal }): unknown
+  unregisterTool?(name: string): void
+  provideContext?(context: { tools: WebMCPTool[] }): void
+}
+
+const modelContext = (): ModelContext | undefined =>
+  (globalThis.document as { modelContext?: ModelContext } | undefined)?.modelContext ??
+  (globalThis.navigator as { modelContext?: ModelContext } | undefined)?.modelContext
+
+/** `POST /set_pixel` as `set_pixel`; other methods go first: `get_grid` stays, `DELETE /item` is `delete_item`. */
+function nameOf(tool: Tool): string {
+  const path = tool.path.slice(1).replace(/[^\w-]/g, "_")
+  const method = methodOf(tool).toLowerCase()
+  return method === "post" || path.startsWith(method) ? path : `${method}_${path}`
+}
+
+/** A session's tools as WebMCP has them. */
+export function toWebMCP(session: Pick<Session, "tools" | "call">): WebMCPTool[] {
+  const schemas = wireTools(session.tools) as { input_schema?: JsonSchema }[]
+  return session.tools.map((tool, i) => ({
+    name: nameOf(tool),
+    description: tool.description,
+    inputSchema: schemas[i]?.input_schema ?? { type: "object" },
+    async execute(input) {
+      const { status, body } = await session.call(methodOf(tool), tool.path, JSON.stringify(input ?? {}))
+      const text = typeof body === "string" ? body : JSON.stringify(body ?? { status })
+      return { content: [{ type: "text", text }], ...(status >= 400 && { isError: true }) }
+    },
+  }))
+}
+
+/**
+ * Offers a session's tools to the browser's own agent too, where the browser has WebMCP, and keeps them up to date.
+ * Elsewhere it does nothing.
+ *
+ * @returns takes the tools back.
+ */
+export function exposeWebMCP(session: Session): () => void {
+  const context = modelContext()
+  if (!context) return () => {}
+  let withdraw = () => {}
+  const offer = () => {
+    withdraw()
+    const tools = toWebMCP(session)
+    const abort = new AbortController()
+    if (context.registerTool) for (const tool of tools) void context.registerTool(tool, { signal: abort.signal })
+    else context.provideContext?.({ tools })
+    withdraw = () => {
+      abort.abort() // newer browsers
+      if (context.unregisterTool) for (const { name } of tools) context.unregisterTool(name)
+      else if (!context.registerTool) context.provideContext?.({ tools: [] })
+    }
+  }
+  offer()
+  const offTools = session.on("tools", offer)
+  const stop = () => { offTools(); offState(); withdraw() }
+  const offState = session.on("state", (state) => { if (state === "closed") stop() })
+  return stop
+}
+
+/** And back: tools written for WebMCP as tools of a session, each at `POST /<name>`. */
+export function fromWebMCP(tools: readonly WebMCPTool[]): Tool[] {
+  return tools.map(({ name, description, inputSchema, execute }) => ({
+    path: `/${name}`,
+    description,
+    ...(inputSchema && { input: inputSchema }),
+    async handler({ input, body }) {
+      const result = await execute(inputSchema ? input : body ? JSON.parse(body) : {})
+      const { content, isError } = (result ?? {}) as { content?: { type: string; text?: string }[]; isError?: boolean }
+      if (!Array.isArray(content)) return result ?? null
+      const text = content.map((part) => part.text ?? "").join("\n")
+      return { status: isError ? 400 : 200, body: text, headers: { "content-type": "text/plain; charset=utf-8" } }
+    },
+  }))
+}

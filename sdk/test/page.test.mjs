@@ -1,0 +1,105 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import decodeQr from "qr/decode.js"
+import { connect } from "../dist/index.js"
+import { exposeWebMCP, fromWebMCP, qrCode, tabStore, toWebMCP } from "../dist/page.js"
+import { WebSocket, startRelay } from "./relay.mjs"
+
+/** The text that a reader sees in the code. */
+function read(grid) {
+  const scale = 4
+  const size = (grid.length + 8) * scale
+  const data = new Uint8Array(size * size * 4).fill(255)
+  for (let y = 0; y < size; y++) for (let x = 0; x < size; x++) {
+    if (grid[Math.floor(y / scale) - 4]?.[Math.floor(x / scale) - 4]) data.fill(0, (y * size + x) * 4, (y * size + x) * 4 + 3)
+  }
+  return decodeQr({ width: size, height: size, data })
+}
+
+test("QR codes of every length can be read", () => {
+  for (let length = 1; length <= 180; length += length < 20 ? 1 : 8) {
+    const text = `https://relay.example/v1/t/as_0123ABCD_${"aZ9-_".repeat(40)}`.slice(0, length)
+    assert.equal(read(qrCode(text)), text)
+  }
+  assert.equal(read(qrCode("x".repeat(180))), "x".repeat(180))
+  assert.equal(qrCode("x".repeat(181)), null)
+})
+
+async function session(t, tools) {
+  const relay = await startRelay()
+  t.after(() => relay.stop())
+  const session = await connect({ appId: "test", agentsMd: "", tools, baseUrl: relay.baseUrl, WebSocket })
+  t.after(() => session.close({ keep: true }))
+  return session
+}
+const tools = [
+  { path: "/add", description: "Adds.", input: { type: "object", properties: { n: { type: "integer" } }, required: ["n"] }, handler: ({ input }) => ({ sum: input.n + 1 }) },
+  { method: "GET", path: "/get_grid", description: "", handler: () => "grid" },
+  { method: "DELETE", path: "/a/b.c", description: "", handler() {} },
+]
+
+test("WebMCP gets the same tools, and they are taken back", async (t) => {
+  const app = await session(t, tools)
+  const offered = new Map()
+  const home = (globalThis.document ??= {})
+  t.after(() => { delete globalThis.document })
+  assert.doesNotThrow(exposeWebMCP(app), "nothing to do without WebMCP")
+  home.modelContext = { registerTool: (tool) => offered.set(tool.name, tool), unregisterTool: (name) => offered.delete(name) }
+  const stop = exposeWebMCP(app)
+  assert.deepEqual([...offered.keys()], ["add", "get_grid", "delete_a_b_c"])
+  assert.deepEqual(offered.get("add").inputSchema.required, ["n"])
+  assert.deepEqual(await offered.get("add").execute({ n: 1 }), { content: [{ type: "text", text: '{"sum":2}' }] })
+  const bad = await offered.get("add").execute({ n: "1" })
+  assert.equal(bad.isError, true)
+  assert.match(bad.content[0].text, /n: has to be of type integer/)
+  await app.updateTools(tools.slice(0, 1))
+  assert.deepEqual([...offered.keys()], ["add"])
+  stop()
+  assert.equal(offered.size, 0)
+})
+
+test("the older provideContext is taken too", async (t) => {
+  const app = await session(t, tools)
+  let context
+  Object.defineProperty(globalThis, "document", { configurable: true, value: { modelContext: { provideContext: (given) => { context = given } } } })
+  t.after(() => { delete globalThis.document })
+  exposeWebMCP(app)
+  assert.equal(context.tools.length, 3)
+  await app.close()
+  assert.equal(context.tools.length, 0)
+})
+
+test("tools made for WebMCP work over a link", async (t) => {
+  const app = await session(t, fromWebMCP([
+    { name: "add", description: "", inputSchema: tools[0].input, execute: ({ n }) => ({ content: [{ type: "text", text: String(n + 1) }] }) },
+    { name: "plain", description: "", execute: (input) => ({ input }) },
+    { name: "fails", description: "", execute: () => ({ isError: true, content: [{ type: "text", text: "no" }] }) },
+  ]))
+  assert.equal((await app.call("POST", "/add", '{"n":1}')).body, "2")
+  assert.equal((await app.call("POST", "/add", '{"n":"x"}')).status, 400)
+  assert.deepEqual((await app.call("POST", "/plain", '{"a":1}')).body, { input: { a: 1 } })
+  assert.deepEqual((await app.call("POST", "/fails")).status, 400)
+  assert.equal(toWebMCP(app)[0].name, "add")
+})
+
+test("a tab store keeps a session, and works without storage", async (t) => {
+  const kept = new Map()
+  const storage = { getItem: (key) => kept.get(key) ?? null, setItem: (key, value) => kept.set(key, value), removeItem: (key) => kept.delete(key) }
+  Object.defineProperty(globalThis, "sessionStorage", { configurable: true, writable: true, value: storage })
+  t.after(() => { delete globalThis.sessionStorage })
+  const saved = { sessionId: "SESS0001", resumeSecret: "s" }
+  const store = tabStore("a")
+  assert.equal(await store.load(), null)
+  store.save(saved)
+  assert.deepEqual(await store.load(), saved)
+  assert.equal(await tabStore("b").load(), null)
+  store.save(null)
+  assert.equal(kept.size, 0)
+  for (const junk of ["{", "7", '{"sessionId":1}']) {
+    kept.set("agent-socket.a", junk)
+    assert.equal(await store.load(), null)
+  }
+  globalThis.sessionStorage = undefined
+  store.save(saved)
+  assert.equal(await store.load(), null)
+})

@@ -10,26 +10,31 @@
 set -euo pipefail
 cd "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
-nodes=(node)
-# The project's own, where the machine's is another.
-[ "$(node -v)" = "$(node_modules/.bin/node -v)" ] || nodes+=(node_modules/.bin/node)
+# The project's own Node, and the machine's where that is another version.
+nodes=(node_modules/.bin/node)
+while read -r node; do
+  if [ "$("$node" -v)" != "$(node_modules/.bin/node -v)" ]; then
+    nodes+=("$node")
+    break
+  fi
+done < <(type -ap node)
+for node in "${nodes[@]}"; do echo "Node $("$node" -v)" >&2; done
 
-node sdk/build.mjs
-for part in "${@:-unit relay browser}"; do
-  for part in $part; do
-    case $part in
-      unit)
-        node sdk/api-docs.mjs --check
-        node_modules/.bin/tsc -p sdk/test
-        for node in "${nodes[@]}"; do "$node" --test sdk/test/*.test.mjs; done
-        ;;
-      relay) for node in "${nodes[@]}"; do "$node" --test tests/sdk/*.test.mjs; done ;;
-      # One at a time: pages in the background are slow.
-      browser) for file in tests/examples/*.test.mjs; do node --test "$file"; done ;;
-      *)
-        echo "error: unknown part '$part'; there are unit, relay and browser" >&2
-        exit 2
-        ;;
-    esac
-  done
+node_modules/.bin/node sdk/build.mjs
+[ $# -gt 0 ] || set -- unit relay browser
+for part in "$@"; do
+  case $part in
+    unit)
+      node_modules/.bin/node sdk/api-docs.mjs --check
+      node_modules/.bin/tsc -p sdk/test
+      for node in "${nodes[@]}"; do "$node" --test sdk/test/*.test.mjs; done
+      ;;
+    relay) for node in "${nodes[@]}"; do "$node" --test tests/sdk/*.test.mjs; done ;;
+    # One at a time: pages in the background are slow.
+    browser) for file in tests/examples/*.test.mjs; do node_modules/.bin/node --test "$file"; done ;;
+    *)
+      echo "error: unknown part '$part'; there are unit, relay and browser" >&2
+      exit 2
+      ;;
+  esac
 done

@@ -325,6 +325,12 @@ async fn carried_calls(cx: Context) -> Result<()> {
     let mut more = carry.clone();
     more["pendingCalls"] = json!([call("kept")?["id"], call("short")?["id"], "unknown"]);
     let mut app = cx.resume(&credentials, &more).await?;
+    // In the order of their ids: letters come after digits.
+    for ended in [&call("short")?["id"], &json!("unknown")] {
+        let cancel = app.expect("tool_cancel").await?;
+        equal("the call that ended meanwhile", &cancel["id"], ended)?;
+        equal("the reason", &cancel["reason"], &json!("disconnected"))?;
+    }
     lost.answer().await?.fails(HttpCode::AppOffline)?;
     for (name, body) in [("short", "late"), ("lost", "late"), ("kept", "survived")] {
         app.answer(call(name)?, json!(body));

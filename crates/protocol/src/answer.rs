@@ -43,6 +43,9 @@ pub struct Answer {
     pub retry_after: Option<u32>,
     /// `Allow`.
     pub allow: Option<String>,
+    /// Further headers, by lower-case name; each takes the place of one of
+    /// [`AGENT_HEADERS`] of the same name.
+    pub headers: Vec<(&'static str, String)>,
     /// The body.
     pub body: Vec<u8>,
 }
@@ -60,6 +63,7 @@ impl Answer {
             content_type: Some(content_type.into()),
             retry_after: None,
             allow: None,
+            headers: Vec::new(),
             body: body.into(),
         }
     }
@@ -72,6 +76,7 @@ impl Answer {
             content_type: None,
             retry_after: None,
             allow: None,
+            headers: Vec::new(),
             body: Vec::new(),
         }
     }

@@ -51,6 +51,22 @@ pub fn forwarded_json<'a>(headers: impl IntoIterator<Item = (&'a str, &'a str)>)
     out
 }
 
+/// The same headers, of which `content-type` is now `application/json`: a door
+/// made a JSON body of something else.
+#[must_use]
+pub fn with_json_type(headers_json: &str) -> String {
+    let rest = crate::input::members(headers_json).unwrap_or_default();
+    let mut out = String::from(r#"{"content-type":"application/json""#);
+    for (name, value) in rest.iter().filter(|(name, _)| name != "content-type") {
+        out.push(',');
+        push_json_str(&mut out, name);
+        out.push(':');
+        out.push_str(value.get());
+    }
+    out.push('}');
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -36,6 +36,7 @@ pub mod error;
 pub mod frame;
 pub mod headers;
 pub mod id;
+pub mod input;
 pub mod limits;
 pub mod register;
 pub mod reply;

@@ -89,14 +89,34 @@ pub fn route<'a>(url: &'a str, prefix: &str) -> Route<'a> {
 /// What an agent's path below `$BASE` is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AgentPath<'a> {
-    /// `/agents.md`, or `$BASE` itself.
+    /// `$BASE` itself: the briefing, or a page for a person's browser.
+    Base,
+    /// `/agents.md`.
     Briefing,
     /// `/tools.json`.
     Tools,
     /// `/_as_tasks/<taskId>`.
     Task(&'a str),
+    /// `/_as_mcp`: the MCP door.
+    Mcp,
+    /// `/_as_openapi.json`: the tools as an OpenAPI document.
+    OpenApi,
+    /// `/_as_get/…`, with what follows: a call by a plain GET.
+    Get(&'a str),
+    /// `/_as_page` or `/_as_page/…`, with what follows: the page for people.
+    Page(&'a str),
     /// The path of a tool, perhaps.
     Tool(&'a str),
+}
+
+/// The door at a path that an app may register a tool at, if none is.
+#[must_use]
+pub fn door_unless_tool(path: &str) -> Option<AgentPath<'static>> {
+    match path {
+        "/mcp" => Some(AgentPath::Mcp),
+        "/openapi.json" => Some(AgentPath::OpenApi),
+        _ => None,
+    }
 }
 
 /// The path below `$BASE` of a path that [`route`] took for an agent's.
@@ -108,11 +128,30 @@ pub fn agent_path(path: &str) -> AgentPath<'_> {
         .and_then(|at| rest.get(at..))
         .unwrap_or_default();
     match below {
-        "" | "/" | "/agents.md" => AgentPath::Briefing,
+        "" | "/" => AgentPath::Base,
+        "/agents.md" => AgentPath::Briefing,
         "/tools.json" => AgentPath::Tools,
         _ => below
-            .strip_prefix("/_as_tasks/")
-            .map_or(AgentPath::Tool(below), AgentPath::Task),
+            .strip_prefix("/_as_")
+            .and_then(own_path)
+            .unwrap_or(AgentPath::Tool(below)),
+    }
+}
+
+/// The paths under `/_as_`, which no app can take.
+fn own_path(name: &str) -> Option<AgentPath<'_>> {
+    match name {
+        "mcp" => return Some(AgentPath::Mcp),
+        "openapi.json" => return Some(AgentPath::OpenApi),
+        "page" => return Some(AgentPath::Page("")),
+        _ => {}
+    }
+    let (door, rest) = name.split_once('/')?;
+    match door {
+        "tasks" => Some(AgentPath::Task(rest)),
+        "get" => Some(AgentPath::Get(rest)),
+        "page" => Some(AgentPath::Page(rest)),
+        _ => None,
     }
 }
 
@@ -183,17 +222,27 @@ mod tests {
     #[test]
     fn paths_below_the_base() {
         for (path, expected) in [
-            ("/v1/t/x", AgentPath::Briefing),
-            ("/v1/t/x/", AgentPath::Briefing),
+            ("/v1/t/x", AgentPath::Base),
+            ("/v1/t/x/", AgentPath::Base),
             ("/v1/t/x/agents.md", AgentPath::Briefing),
             ("/v1/t/x/tools.json", AgentPath::Tools),
             ("/v1/t/x/_as_tasks/t1", AgentPath::Task("t1")),
             ("/v1/t/x/_as_tasks/", AgentPath::Task("")),
+            ("/v1/t/x/_as_mcp", AgentPath::Mcp),
+            ("/v1/t/x/_as_openapi.json", AgentPath::OpenApi),
+            ("/v1/t/x/_as_get/a/b/1", AgentPath::Get("a/b/1")),
+            ("/v1/t/x/_as_page", AgentPath::Page("")),
+            ("/v1/t/x/_as_page/POST/a", AgentPath::Page("POST/a")),
+            ("/v1/t/x/_as_else", AgentPath::Tool("/_as_else")),
+            ("/v1/t/x/mcp", AgentPath::Tool("/mcp")),
             ("/v1/t/x/AGENTS.md", AgentPath::Tool("/AGENTS.md")),
             ("/v1/t/x/a%2fb/", AgentPath::Tool("/a%2fb/")),
         ] {
             assert_eq!(agent_path(path), expected, "{path}");
         }
+        assert_eq!(door_unless_tool("/mcp"), Some(AgentPath::Mcp));
+        assert_eq!(door_unless_tool("/openapi.json"), Some(AgentPath::OpenApi));
+        assert_eq!(door_unless_tool("/mcp/"), None);
         assert_eq!(origin("https://h:8/a"), "https://h:8");
         assert_eq!(origin("https://h"), "https://h");
         assert_eq!(path_and_query("https://h/a?b?c#d"), ("/a", Some("b?c")));

@@ -28,18 +28,36 @@ pub struct Tool {
     /// How long a call may take, in ms, if the tool asks for its own time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
+    /// Whether it only reads: calling it changes nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub read_only: bool,
+    /// Whether it may be called through the GET door although it does not only read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_get: bool,
+}
+
+impl Tool {
+    /// Whether the GET door is open to it.
+    #[must_use]
+    pub const fn takes_get(&self) -> bool {
+        self.read_only || self.allow_get
+    }
+
+    /// Whether its arguments go in the query, since a request of its method has
+    /// no body with a meaning (RFC 9110, 9.3.1, 9.3.2 and 9.3.5).
+    #[must_use]
+    pub fn takes_query(&self) -> bool {
+        matches!(self.method.as_str(), "GET" | "HEAD" | "DELETE")
+    }
 }
 
 impl PartialEq for Tool {
     fn eq(&self, other: &Self) -> bool {
         let schema = |tool: &Self| tool.input_schema.as_ref().map(|raw| raw.get().to_owned());
-        (&self.method, &self.path, &self.description, self.timeout_ms)
-            == (
-                &other.method,
-                &other.path,
-                &other.description,
-                other.timeout_ms,
-            )
+        let rest = |tool: &Self| (tool.timeout_ms, tool.read_only, tool.allow_get);
+        (&self.method, &self.path, &self.description)
+            == (&other.method, &other.path, &other.description)
+            && rest(self) == rest(other)
             && schema(self) == schema(other)
     }
 }
@@ -101,7 +119,17 @@ pub fn parse_tools(tools: Option<&RawValue>) -> Result<Vec<Tool>, AppError> {
 }
 
 fn parse_tool(index: usize, entry: &RawValue) -> Result<Tool, AppError> {
-    let Some([method, path, description, input_schema, timeout_ms]) = fields(
+    let Some(
+        [
+            method,
+            path,
+            description,
+            input_schema,
+            timeout_ms,
+            read_only,
+            allow_get,
+        ],
+    ) = fields(
         entry.get(),
         [
             "method",
@@ -109,8 +137,11 @@ fn parse_tool(index: usize, entry: &RawValue) -> Result<Tool, AppError> {
             "description",
             "input_schema",
             "timeout_ms",
+            "read_only",
+            "allow_get",
         ],
-    ) else {
+    )
+    else {
         return Err(AppError::shape(format!(
             "`tools[{index}]` is to be an object"
         )));
@@ -153,6 +184,15 @@ fn parse_tool(index: usize, entry: &RawValue) -> Result<Tool, AppError> {
                 })?,
         ),
     };
+    let flag = |name: &str, raw: Option<&RawValue>| match raw.map(RawValue::get) {
+        None | Some("false" | "null") => Ok(false),
+        Some("true") => Ok(true),
+        Some(_) => Err(AppError::shape(format!(
+            "`tools[{index}].{name}` is to be true or false"
+        ))),
+    };
+    let read_only = flag("read_only", read_only)?;
+    let allow_get = flag("allow_get", allow_get)?;
     Ok(Tool {
         method: method.to_ascii_uppercase(),
         path,
@@ -162,6 +202,8 @@ fn parse_tool(index: usize, entry: &RawValue) -> Result<Tool, AppError> {
             .filter(|raw| raw.get() != "null")
             .map(ToOwned::to_owned),
         timeout_ms,
+        read_only,
+        allow_get,
     })
 }
 
@@ -258,6 +300,12 @@ pub fn tools_json(app: AppView<'_>, tools: &[Tool], scope: &Scope) -> String {
         if let Some(schema) = &tool.input_schema {
             out.push_str(r#","input_schema":"#);
             out.push_str(schema.get());
+        }
+        if tool.read_only {
+            out.push_str(r#","read_only":true"#);
+        }
+        if tool.allow_get {
+            out.push_str(r#","allow_get":true"#);
         }
         out.push('}');
     }

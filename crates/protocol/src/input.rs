@@ -1,0 +1,364 @@
+//! What a tool takes, read from its `input_schema`, for the doors that build a
+//! call from something other than a JSON body: links, forms, MCP arguments.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserializer as _, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::text::json_str;
+use crate::tool::Tool;
+
+/// The members of a JSON object in the order they are written; `None` if the
+/// text is no object. Of a name that stands twice the last value counts, at the
+/// first one's place, as in JavaScript.
+#[must_use]
+pub fn members(json: &str) -> Option<Vec<(Cow<'_, str>, &RawValue)>> {
+    let mut reader = serde_json::Deserializer::from_str(json);
+    let found = reader.deserialize_map(MembersVisitor).ok()?;
+    reader.end().ok()?;
+    Some(found)
+}
+
+struct MembersVisitor;
+
+impl<'de> Visitor<'de> for MembersVisitor {
+    type Value = Vec<(Cow<'de, str>, &'de RawValue)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+        let mut found: Self::Value = Vec::new();
+        while let Some(name) = map.next_key::<&RawValue>()? {
+            let name = json_str(name).unwrap_or_default();
+            let value = map.next_value()?;
+            match found.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, known)) => *known = value,
+                None => found.push((name, value)),
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The value of a member.
+#[must_use]
+pub fn member<'a>(members: &[(Cow<'_, str>, &'a RawValue)], name: &str) -> Option<&'a RawValue> {
+    members
+        .iter()
+        .find(|(known, _)| known == name)
+        .map(|(_, value)| *value)
+}
+
+/// What kind of value a schema asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A text, or anything that may be one.
+    Text,
+    /// A whole number.
+    Integer,
+    /// A number.
+    Number,
+    /// `true` or `false`.
+    Boolean,
+    /// An array, an object or something that no single word says.
+    Json,
+}
+
+impl Kind {
+    fn of(schema: &[(Cow<'_, str>, &RawValue)]) -> Self {
+        let Some(types) = member(schema, "type") else {
+            return if member(schema, "enum").is_some_and(is_all_text) {
+                Self::Text
+            } else {
+                Self::Json
+            };
+        };
+        // `["string", "null"]` is as good as a string: `null` is to leave it out.
+        let names: Vec<Cow<'_, str>> = match json_str(types) {
+            Some(name) => vec![name],
+            None => serde_json::from_str::<Vec<&RawValue>>(types.get())
+                .unwrap_or_default()
+                .into_iter()
+                .filter_map(json_str)
+                .filter(|name| name != "null")
+                .collect(),
+        };
+        match names.as_slice() {
+            [name] => match name.as_ref() {
+                "string" => Self::Text,
+                "integer" => Self::Integer,
+                "number" => Self::Number,
+                "boolean" => Self::Boolean,
+                _ => Self::Json,
+            },
+            _ => Self::Json,
+        }
+    }
+
+    /// The JSON of a value that came as a text: from a link or a form.
+    ///
+    /// # Errors
+    /// What was expected, as the end of a sentence.
+    pub fn json(self, text: &str) -> Result<String, &'static str> {
+        match self {
+            Self::Text => {
+                let mut out = String::with_capacity(text.len().saturating_add(2));
+                crate::text::push_json_str(&mut out, text);
+                Ok(out)
+            }
+            Self::Integer if is_integer(text) => Ok(text.to_owned()),
+            Self::Integer => Err("a whole number"),
+            Self::Number => match serde_json::from_str::<serde_json::Number>(text) {
+                Ok(_) => Ok(text.to_owned()),
+                Err(_) => Err("a number"),
+            },
+            Self::Boolean if matches!(text, "true" | "false") => Ok(text.to_owned()),
+            Self::Boolean => Err("true or false"),
+            Self::Json => match serde_json::from_str::<&RawValue>(text) {
+                Ok(raw) => Ok(raw.get().to_owned()),
+                Err(_) => Err("JSON, such as [1,2] or {\"a\":1} or \"text\""),
+            },
+        }
+    }
+}
+
+fn is_integer(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    !digits.is_empty()
+        && digits.bytes().all(|b| b.is_ascii_digit())
+        && (digits == "0" || !digits.starts_with('0'))
+}
+
+fn is_all_text(values: &RawValue) -> bool {
+    serde_json::from_str::<Vec<&RawValue>>(values.get()).is_ok_and(|values| {
+        !values.is_empty() && values.iter().all(|one| one.get().starts_with('"'))
+    })
+}
+
+/// The arguments of a call as a query, for a tool that [takes them
+/// there](Tool::takes_query): texts as they are, everything else as JSON, coded
+/// as `application/x-www-form-urlencoded` (URL Standard, section 5.2). `None` if
+/// there are none.
+#[must_use]
+pub fn query_of(arguments: &str) -> Option<String> {
+    let mut out = String::new();
+    for (name, value) in members(arguments)? {
+        if !out.is_empty() {
+            out.push('&');
+        }
+        push_form_coded(&mut out, &name);
+        out.push('=');
+        push_form_coded(
+            &mut out,
+            &json_str(value).unwrap_or(Cow::Borrowed(value.get())),
+        );
+    }
+    (!out.is_empty()).then_some(out)
+}
+
+fn push_form_coded(out: &mut String, text: &str) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    let digit = |value: u8| HEX.get(usize::from(value)).copied().map_or('0', char::from);
+    for byte in text.bytes() {
+        match byte {
+            b' ' => out.push('+'),
+            b'*' | b'-' | b'.' | b'_' => out.push(char::from(byte)),
+            _ if byte.is_ascii_alphanumeric() => out.push(char::from(byte)),
+            _ => out.extend(['%', digit(byte >> 4), digit(byte & 15)]),
+        }
+    }
+}
+
+/// A property of a tool's input.
+#[derive(Clone, Debug)]
+pub struct Property<'a> {
+    /// Its name.
+    pub name: Cow<'a, str>,
+    /// What kind of value it takes.
+    pub kind: Kind,
+    /// Whether a call has to have it.
+    pub required: bool,
+    /// Its whole schema, as members; empty if it is `true` or no object.
+    pub schema: Vec<(Cow<'a, str>, &'a RawValue)>,
+}
+
+impl Property<'_> {
+    /// A text of its schema, such as its `description`.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<Cow<'_, str>> {
+        member(&self.schema, name).and_then(json_str)
+    }
+}
+
+/// What a tool takes.
+#[derive(Clone, Debug)]
+pub enum Input<'a> {
+    /// Nothing is known: the tool has no schema.
+    Unknown,
+    /// An object with these properties, in the order of the schema.
+    Object(Vec<Property<'a>>),
+    /// Something that is no object: the schema as it is.
+    Other(&'a RawValue),
+}
+
+impl<'a> Input<'a> {
+    /// Reads a tool's schema.
+    #[must_use]
+    pub fn of(tool: &'a Tool) -> Self {
+        let Some(schema) = tool.input_schema.as_deref() else {
+            return Self::Unknown;
+        };
+        let Some(schema_members) = members(schema.get()) else {
+            // `true` is a schema that takes anything.
+            return if schema.get() == "true" {
+                Self::Unknown
+            } else {
+                Self::Other(schema)
+            };
+        };
+        match member(&schema_members, "type").map(RawValue::get) {
+            None | Some("\"object\"") => Self::Object(properties(&schema_members)),
+            Some(_) => Self::Other(schema),
+        }
+    }
+
+    /// Whether a call can be made without any argument.
+    #[must_use]
+    pub fn needs_none(&self) -> bool {
+        match self {
+            Self::Unknown => true,
+            Self::Object(properties) => properties.iter().all(|property| !property.required),
+            Self::Other(_) => false,
+        }
+    }
+}
+
+fn properties<'a>(schema: &[(Cow<'a, str>, &'a RawValue)]) -> Vec<Property<'a>> {
+    let required: Vec<Cow<'_, str>> = member(schema, "required")
+        .and_then(|raw| serde_json::from_str::<Vec<&RawValue>>(raw.get()).ok())
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(json_str)
+        .collect();
+    member(schema, "properties")
+        .and_then(|raw| members(raw.get()))
+        .unwrap_or_default()
+        .into_iter()
+        .map(|(name, raw)| {
+            let schema = members(raw.get()).unwrap_or_default();
+            Property {
+                kind: Kind::of(&schema),
+                required: required.contains(&name),
+                name,
+                schema,
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn tool(schema: &str) -> Tool {
+        let list = format!(r#"[{{"path":"/a","input_schema":{schema}}}]"#);
+        let raw: Box<RawValue> = serde_json::from_str(&list).unwrap();
+        crate::tool::parse_tools(Some(&raw)).unwrap().remove(0)
+    }
+
+    #[test]
+    fn properties_come_in_the_order_of_the_schema() {
+        let tool = tool(
+            r#"{"type":"object","properties":{"y":{"type":"integer","description":"Row"},"x":{"type":["number","null"]},"on":{"type":"boolean"},"c":{"enum":["a","b"]},"any":true,"l":{"type":"array"},"y":{"type":"string"}},"required":["x","y","gone",7]}"#,
+        );
+        let Input::Object(found) = Input::of(&tool) else {
+            panic!("no object")
+        };
+        let facts: Vec<_> = found
+            .iter()
+            .map(|one| (one.name.as_ref(), one.kind, one.required))
+            .collect();
+        assert_eq!(
+            facts,
+            [
+                ("y", Kind::Text, true),
+                ("x", Kind::Number, true),
+                ("on", Kind::Boolean, false),
+                ("c", Kind::Text, false),
+                ("any", Kind::Json, false),
+                ("l", Kind::Json, false),
+            ]
+        );
+        assert!(!Input::of(&tool).needs_none());
+    }
+
+    #[test]
+    fn schemas_that_are_no_object() {
+        assert!(matches!(Input::of(&tool("null")), Input::Unknown));
+        assert!(matches!(Input::of(&tool("true")), Input::Unknown));
+        assert!(matches!(Input::of(&tool("false")), Input::Other(_)));
+        assert!(matches!(
+            Input::of(&tool(r#"{"type":"string"}"#)),
+            Input::Other(_)
+        ));
+        assert!(matches!(Input::of(&tool("{}")), Input::Object(list) if list.is_empty()));
+        assert!(
+            matches!(Input::of(&tool(r#"{"properties":7,"required":"x"}"#)), Input::Object(list) if list.is_empty())
+        );
+    }
+
+    #[test]
+    fn texts_become_json_of_their_kind() {
+        for (kind, text, json) in [
+            (Kind::Text, "a\"b", Some(r#""a\"b""#)),
+            (Kind::Integer, "-12", Some("-12")),
+            (Kind::Integer, "0", Some("0")),
+            (Kind::Integer, "01", None),
+            (Kind::Integer, "1.5", None),
+            (Kind::Integer, "-", None),
+            (Kind::Number, "1.5e3", Some("1.5e3")),
+            (Kind::Number, "one", None),
+            (Kind::Number, "NaN", None),
+            (Kind::Boolean, "true", Some("true")),
+            (Kind::Boolean, "yes", None),
+            (Kind::Json, "[1, 2]", Some("[1, 2]")),
+            (Kind::Json, "[1", None),
+        ] {
+            assert_eq!(kind.json(text).ok().as_deref(), json, "{kind:?} {text}");
+        }
+    }
+
+    #[test]
+    fn arguments_become_a_query() {
+        assert_eq!(
+            query_of(r#"{"q":"a b&c=ä","n":1.5,"l":[1,"x"],"s":null}"#).as_deref(),
+            Some("q=a+b%26c%3D%C3%A4&n=1.5&l=%5B1%2C%22x%22%5D&s=null")
+        );
+        assert_eq!(query_of("{}"), None);
+        assert_eq!(query_of("7"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_becomes_json_or_is_refused(text: String) {
+            for kind in [Kind::Text, Kind::Integer, Kind::Number, Kind::Boolean, Kind::Json] {
+                if let Ok(json) = kind.json(&text) {
+                    prop_assert!(serde_json::from_str::<&RawValue>(&json).is_ok());
+                }
+            }
+        }
+
+        #[test]
+        fn any_json_is_a_schema(text in r#"[\{\}\[\]":,a-z0-9 ]{0,60}"#) {
+            if serde_json::from_str::<&RawValue>(&text).is_ok() {
+                let _ = Input::of(&tool(&text)).needs_none();
+            }
+            let _ = members(&text);
+        }
+    }
+}

@@ -208,7 +208,7 @@ export function tools(picture) {
       return { ok: true, painted: SIZE * SIZE }
     }),
     {
-      method: "GET", path: "/get_grid",
+      method: "GET", path: "/get_grid", read_only: true,
       description: 'Reads the whole grid: {"width", "height", "grid"}; grid[y][x] is a colour as "#rrggbb".',
       input_schema: object({}),
       handler: () => ({ body: { width: SIZE, height: SIZE, grid: picture.rows() } }),

@@ -28,7 +28,7 @@ const START = { values: EMPTY, byAi: {}, touched: {}, tried: false, sent: false 
 function toolsFor(form) {
   const state = (values) => ({ values, problems: check(values), complete: Object.keys(check(values)).length === 0 })
   return [
-    { method: "GET", path: "/form", description: "Reads the form: {values, problems, complete}; problems has a text for each field that is not right yet.", handler: () => state(form.current.values) },
+    { method: "GET", path: "/form", read_only: true, description: "Reads the form: {values, problems, complete}; problems has a text for each field that is not right yet.", handler: () => state(form.current.values) },
     {
       path: "/fill", description: "Fills any number of fields; the others stay. Answers like GET /form. The person still has to press Send.", input: FILL_SCHEMA,
       handler({ input }) {

@@ -26,7 +26,7 @@ const tools = [
       return jobs.has(input.taskId) ? { stopped: true } : { status: 404, body: { error: { code: "no_job", message: "No job of this taskId is running." }, stopped } }
     },
   },
-  { method: "GET", path: "/jobs", description: "Lists the jobs that are running.", handler: () => ({ jobs: [...jobs].map(([taskId, { below, done }]) => ({ taskId, below, done })) }) },
+  { method: "GET", path: "/jobs", read_only: true, description: "Lists the jobs that are running.", handler: () => ({ jobs: [...jobs].map(([taskId, { below, done }]) => ({ taskId, below, done })) }) },
 ]
 
 let session

@@ -6,7 +6,7 @@ export const app = (show) => ({
   appDescription: "A shopping list.",
   agentsMd: "# Shopping list\n\nA person has it open and sees each change at once.",
   tools: [
-    { method: "GET", path: "/items", description: "Reads the list.", handler: () => ({ items }) },
+    { method: "GET", path: "/items", read_only: true, description: "Reads the list.", handler: () => ({ items }) },
     {
       path: "/add",
       description: "Adds an item.",

@@ -16,7 +16,7 @@ export function tools(picture, changed) {
   }
   return [
     {
-      path: "/set_pixel", description: "Paints one pixel.", input: PIXEL,
+      path: "/set_pixel", allow_get: true, description: "Paints one pixel.", input: PIXEL,
       handler({ input: { x, y, color } }) {
         picture.set(x, y, color)
         return painted(1)
@@ -47,9 +47,9 @@ export function tools(picture, changed) {
       },
     },
     {
-      method: "GET", path: "/get_grid", description: 'Reads the picture: {"width", "height", "grid"}; grid[y][x] is a colour as "#rrggbb".',
+      method: "GET", path: "/get_grid", read_only: true, description: 'Reads the picture: {"width", "height", "grid"}; grid[y][x] is a colour as "#rrggbb".',
       handler: () => ({ width: SIZE, height: SIZE, grid: picture.rows() }),
     },
-    { method: "GET", path: "/screenshot", description: "The picture as a PNG, ten times as large.", handler: () => picture.png() },
+    { method: "GET", path: "/screenshot", read_only: true, description: "The picture as a PNG, ten times as large.", handler: () => picture.png() },
   ]
 }

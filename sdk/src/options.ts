@@ -67,6 +67,8 @@ const TOOL: Rules = {
   input_schema: optional([isObject, "a JSON Schema, as an object"]),
   input: optional([(value) => isObject(value) || value?.["~standard"], "a JSON Schema or a schema of a library that follows Standard Schema"]),
   timeout_ms: whole(1000, 300_000),
+  read_only: optional(is("boolean")),
+  allow_get: optional(is("boolean")),
   handler: is("function"),
 }
 

@@ -34,9 +34,10 @@ export const isTaskId = (id: unknown): id is string => typeof id === "string" &&
 
 /** The tools as the relay gets them: without what only the app needs. */
 export function wireTools(tools: readonly Tool[]): unknown[] {
-  return tools.map(({ path, description, input, input_schema, timeout_ms, ...tool }) => ({
-    method: methodOf(tool), path, description, timeout_ms,
-    input_schema: input_schema ?? (input && jsonSchemaOf(input)),
+  return tools.map(({ input, handler, ...tool }) => ({
+    ...tool,
+    method: methodOf(tool),
+    input_schema: tool.input_schema ?? (input && jsonSchemaOf(input)),
   }))
 }
 

@@ -67,6 +67,10 @@ export interface Tool<S extends InputSchema | undefined = any> {
   input?: S
   /** How long a call may take, in ms, 1,000 to 300,000. Default: the relay's, mostly 30,000. */
   timeout_ms?: number
+  /** Whether it only reads: AIs may then call it without asking, and those that can only fetch links can call it, too. */
+  read_only?: boolean
+  /** Whether AIs that can only fetch links may call it although it does more than read. */
+  allow_get?: boolean
   /**
    * Does the work. What it returns is the answer: a {@link ToolReply}, bytes (`Uint8Array`, `Blob`), or any other
    * value as JSON; nothing makes a 204. What it throws makes a 500 with the error's message.

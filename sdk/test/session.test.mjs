@@ -26,12 +26,12 @@ async function setUp(t, options = {}, answers = {}) {
 const call = (id, path = "/x", more = {}) => ({ type: "tool_call", id, method: "POST", path, body: "", headers: {}, agent: { id: "0badcafe", label: "me" }, ...more })
 
 test("registers with what the app says, less its handlers", async (t) => {
-  const tools = [{ method: "get", path: "/a", description: "A", timeout_ms: 2000, handler() {} }, { path: "/b", description: "B", input: { type: "object" }, handler() {} }]
+  const tools = [{ method: "get", path: "/a", description: "A", timeout_ms: 2000, read_only: true, allow_get: false, handler() {} }, { path: "/b", description: "B", input: { type: "object" }, handler() {} }]
   const { relay, session } = await setUp(t, { appDescription: "d", appKey: "k", tools })
   const { text } = await relay.next("register")
   assert.deepEqual(JSON.parse(text), {
     type: "register", appId: "test", appDescription: "d", appKey: "k", agentsMd: "# Test", features: ["carry_calls"],
-    tools: [{ method: "GET", path: "/a", description: "A", timeout_ms: 2000 }, { method: "POST", path: "/b", description: "B", input_schema: { type: "object" } }],
+    tools: [{ method: "GET", path: "/a", description: "A", timeout_ms: 2000, read_only: true, allow_get: false }, { method: "POST", path: "/b", description: "B", input_schema: { type: "object" } }],
   })
   assert.equal(session.sessionId, "SESS0001")
   assert.equal(session.resumeSecret, "secret-1")

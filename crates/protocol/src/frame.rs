@@ -81,35 +81,52 @@ impl Visitor<'_> for SlotSeed<'_> {
     }
 }
 
-/// The members that any frame may have, as they came.
-#[derive(Clone, Copy, Debug, Default)]
-#[expect(
-    missing_docs,
-    reason = "each is the frame member of the same name; see the frames' own docs"
-)]
-pub struct Fields<'a> {
-    pub id: Option<&'a RawValue>,
-    pub status: Option<&'a RawValue>,
-    pub body: Option<&'a RawValue>,
-    pub body_encoding: Option<&'a RawValue>,
-    pub headers: Option<&'a RawValue>,
-    pub task_id: Option<&'a RawValue>,
-    pub progress: Option<&'a RawValue>,
-    pub message: Option<&'a RawValue>,
-    pub token: Option<&'a RawValue>,
-    pub label: Option<&'a RawValue>,
-    pub expires_in_ms: Option<&'a RawValue>,
-    pub max_calls: Option<&'a RawValue>,
-    pub tools: Option<&'a RawValue>,
-    pub agents_md: Option<&'a RawValue>,
-    pub app_id: Option<&'a RawValue>,
-    pub app_key: Option<&'a RawValue>,
-    pub app_description: Option<&'a RawValue>,
-    pub features: Option<&'a RawValue>,
-    pub session_id: Option<&'a RawValue>,
-    pub secret: Option<&'a RawValue>,
-    pub revoke_tokens: Option<&'a RawValue>,
-    pub pending_calls: Option<&'a RawValue>,
+/// Makes [`Fields`] of one table: its own names and those on the wire.
+macro_rules! fields {
+    ($($field:ident: $name:literal,)*) => {
+        /// The members that any frame may have, as they came.
+        #[derive(Clone, Copy, Debug, Default)]
+        #[expect(
+            missing_docs,
+            reason = "each is the frame member of the same name; see the frames' own docs"
+        )]
+        pub struct Fields<'a> {
+            $(pub $field: Option<&'a RawValue>,)*
+        }
+
+        impl<'a> Fields<'a> {
+            /// The `type` of a frame and its other members; `None` if it is no object.
+            fn read(text: &'a str) -> Option<(Option<&'a RawValue>, Self)> {
+                let [frame_type, $($field),*] = fields(text, ["type", $($name),*])?;
+                Some((frame_type, Self { $($field),* }))
+            }
+        }
+    };
+}
+
+fields! {
+    id: "id",
+    status: "status",
+    body: "body",
+    body_encoding: "bodyEncoding",
+    headers: "headers",
+    task_id: "taskId",
+    progress: "progress",
+    message: "message",
+    token: "token",
+    label: "label",
+    expires_in_ms: "expiresInMs",
+    max_calls: "maxCalls",
+    tools: "tools",
+    agents_md: "agentsMd",
+    app_id: "appId",
+    app_key: "appKey",
+    app_description: "appDescription",
+    features: "features",
+    session_id: "sessionId",
+    secret: "secret",
+    revoke_tokens: "revokeTokens",
+    pending_calls: "pendingCalls",
 }
 
 impl<'a> Fields<'a> {
@@ -186,84 +203,10 @@ impl<'a> AppFrame<'a> {
     /// Reads a text message; `None` if it is one to ignore.
     #[must_use]
     pub fn parse(text: &'a str) -> Option<Self> {
-        let [
-            frame_type,
-            id,
-            status,
-            body,
-            body_encoding,
-            headers,
-            task_id,
-            progress,
-            message,
-            token,
-            label,
-            expires_in_ms,
-            max_calls,
-            tools,
-            agents_md,
-            app_id,
-            app_key,
-            app_description,
-            features,
-            session_id,
-            secret,
-            revoke_tokens,
-            pending_calls,
-        ] = fields(
-            text,
-            [
-                "type",
-                "id",
-                "status",
-                "body",
-                "bodyEncoding",
-                "headers",
-                "taskId",
-                "progress",
-                "message",
-                "token",
-                "label",
-                "expiresInMs",
-                "maxCalls",
-                "tools",
-                "agentsMd",
-                "appId",
-                "appKey",
-                "appDescription",
-                "features",
-                "sessionId",
-                "secret",
-                "revokeTokens",
-                "pendingCalls",
-            ],
-        )?;
+        let (frame_type, fields) = Fields::read(text)?;
         Some(Self {
             frame_type: FrameType::parse(&json_str(frame_type?)?)?,
-            fields: Fields {
-                id,
-                status,
-                body,
-                body_encoding,
-                headers,
-                task_id,
-                progress,
-                message,
-                token,
-                label,
-                expires_in_ms,
-                max_calls,
-                tools,
-                agents_md,
-                app_id,
-                app_key,
-                app_description,
-                features,
-                session_id,
-                secret,
-                revoke_tokens,
-                pending_calls,
-            },
+            fields,
         })
     }
 }

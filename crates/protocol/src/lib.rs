@@ -38,6 +38,8 @@ pub mod headers;
 pub mod id;
 pub mod input;
 pub mod limits;
+pub mod mcp;
+pub mod names;
 pub mod register;
 pub mod reply;
 pub mod route;

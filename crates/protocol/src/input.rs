@@ -2,6 +2,7 @@
 //! call from something other than a JSON body: links, forms, MCP arguments.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
 
 use serde::de::{Deserializer as _, MapAccess, Visitor};
@@ -32,12 +33,18 @@ impl<'de> Visitor<'de> for MembersVisitor {
 
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
         let mut found: Self::Value = Vec::new();
+        // An agent chooses how many members its arguments have, so a name that
+        // stands twice is not looked for by going through all of them.
+        let mut places: HashMap<Cow<'de, str>, usize> = HashMap::new();
         while let Some(name) = map.next_key::<&RawValue>()? {
             let name = json_str(name).unwrap_or_default();
             let value = map.next_value()?;
-            match found.iter_mut().find(|(known, _)| *known == name) {
+            match places.get(&name).and_then(|place| found.get_mut(*place)) {
                 Some((_, known)) => *known = value,
-                None => found.push((name, value)),
+                None => {
+                    places.insert(name.clone(), found.len());
+                    found.push((name, value));
+                }
             }
         }
         Ok(found)
@@ -331,6 +338,15 @@ mod tests {
         ] {
             assert_eq!(kind.json(text).ok().as_deref(), json, "{kind:?} {text}");
         }
+    }
+
+    #[test]
+    fn many_members_are_read_quickly() {
+        let many: Vec<String> = (0..100_000).map(|n| format!("\"{n}\":{n}")).collect();
+        let json = format!("{{{},\"7\":70}}", many.join(","));
+        let found = members(&json).unwrap();
+        assert_eq!(found.len(), 100_000);
+        assert_eq!((found[7].0.as_ref(), found[7].1.get()), ("7", "70"));
     }
 
     #[test]

@@ -79,6 +79,25 @@ pub const MAX_SCOPE_ENTRIES: usize = 100;
 /// entries and tokens this bounds what one session can make the relay hold.
 pub const MAX_SCOPE_ENTRY_BYTES: usize = 256;
 
+/// Longest link that the relay hands out at the GET door, in characters. Chats
+/// that can only fetch URLs cut or refuse longer ones.
+pub const MAX_LINK_CHARS: usize = 250;
+
+/// Links that an answer at the GET door has at most: it is to be short.
+pub const MAX_NEXT_LINKS: usize = 10;
+
+/// Longest description of an operation (and of the whole) in the OpenAPI
+/// document, in characters: what custom actions take. Longer ones are cut.
+pub const MAX_OPERATION_DESCRIPTION_CHARS: usize = 300;
+
+/// Longest description of a parameter in the OpenAPI document, in characters:
+/// what custom actions take. Longer ones are cut.
+pub const MAX_PARAMETER_DESCRIPTION_CHARS: usize = 700;
+
+/// Largest `input_schema` that the OpenAPI document shows, in bytes; of a larger
+/// one it says only that it is an object. Bounds the work of making the document.
+pub const MAX_OPENAPI_SCHEMA_BYTES: usize = 64 * 1024;
+
 /// How long a pending task may take, in ms.
 pub const TASK_PENDING_MS: u64 = 24 * 60 * 60 * 1000;
 

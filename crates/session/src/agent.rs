@@ -4,6 +4,7 @@ use agent_socket_protocol::answer::{Answer, MARKDOWN, PLAIN, ToolReply};
 use agent_socket_protocol::briefing::agents_md;
 use agent_socket_protocol::error::HttpError;
 use agent_socket_protocol::frame::Fields;
+use agent_socket_protocol::get::ready_links;
 use agent_socket_protocol::limits::MAX_INFLIGHT_CALLS;
 use agent_socket_protocol::reply::{self, CancelReason, ToolCall};
 use agent_socket_protocol::route::{AgentPath, agent_path, path_and_query};
@@ -144,10 +145,16 @@ impl Session {
                 message::wrong_method("This path", "GET, HEAD".to_owned()),
             );
         }
+        let base = head.base();
+        let links = live
+            .tokens
+            .scope(&head.token.verifier.hash())
+            .map(|scope| ready_links(&base, &live.registration.tools, scope));
         let text = agents_md(
-            &head.base(),
+            &base,
             live.app_name(&self.config),
             &live.registration.agents_md,
+            &links.unwrap_or_default(),
         );
         // A browser would download markdown; as plain text it shows it.
         let content_type = if head.is_navigation() {

@@ -78,6 +78,9 @@ pub(crate) fn respond(answer: Answer) -> JsValue {
     if let Some(allow) = answer.allow {
         js::add_header(&response, "allow", &allow);
     }
+    for (name, value) in answer.headers {
+        js::add_header(&response, name, &value);
+    }
     response
 }
 

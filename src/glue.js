@@ -36,8 +36,13 @@ export function agentHead(request) {
   return `${method}\n${request.url}\n${content}\n${site}\n${dest}${forwarded}`;
 }
 
-export function origin(request) {
-  return request.headers.get("origin") ?? undefined;
+export function header(request, name) {
+  return request.headers.get(name) ?? undefined;
+}
+
+/** Names and values in turn, of the headers whose names start like this. */
+export function headersStarting(request, prefix) {
+  return [...request.headers].filter(([name]) => name.startsWith(prefix)).flat();
 }
 
 /** A var of wrangler.toml as text, if it is set. */
@@ -159,6 +164,8 @@ export function randomFill(bytes) {
   crypto.getRandomValues(bytes);
 }
 
+const encoder = new TextEncoder();
+
 /** Longest value in a row, in UTF-16 units: at three bytes each within the 2 MB of a row. */
 const PART = 600_000;
 
@@ -173,6 +180,7 @@ export class Shell {
     this.sockets = new Map();
     this.socketIds = new WeakMap();
     this.requests = new Map();
+    this.streams = new Map();
     this.timer = undefined;
     this.timerAt = Infinity;
     this.hasTable = undefined;
@@ -278,6 +286,7 @@ export class Shell {
   }
 
   gone(id) {
+    if (this.streams.delete(id)) return this.onGone(id);
     const resolve = this.requests.get(id);
     if (resolve === undefined) return;
     this.requests.delete(id);
@@ -297,6 +306,27 @@ export class Shell {
     if (resolve === undefined) return;
     this.requests.delete(id);
     resolve(response);
+  }
+
+  /** Settles a request with a response whose body is still to come. */
+  stream(id, head) {
+    if (!this.requests.has(id)) return;
+    let controller;
+    const body = new ReadableStream({
+      start: (own) => void (controller = own),
+      cancel: () => this.gone(id),
+    });
+    this.settle(id, new Response(body, head));
+    this.streams.set(id, controller);
+  }
+
+  /** More of a body; without a text, its end. */
+  chunk(id, text) {
+    const controller = this.streams.get(id);
+    if (controller === undefined) return;
+    if (text !== undefined) return controller.enqueue(encoder.encode(text));
+    this.streams.delete(id);
+    controller.close();
   }
 
   // Records

@@ -10,7 +10,10 @@ extern "C" {
     #[wasm_bindgen(js_name = agentHead)]
     pub(crate) fn agent_head(request: &JsValue) -> String;
 
-    pub(crate) fn origin(request: &JsValue) -> Option<String>;
+    pub(crate) fn header(request: &JsValue, name: &str) -> Option<String>;
+
+    #[wasm_bindgen(js_name = headersStarting)]
+    pub(crate) fn headers_starting(request: &JsValue, prefix: &str) -> Vec<String>;
 
     #[wasm_bindgen(js_name = envVar)]
     pub(crate) fn env_var(env: &JsValue, name: &str) -> Option<String>;
@@ -112,6 +115,12 @@ extern "C" {
 
     #[wasm_bindgen(method)]
     pub(crate) fn settle(this: &Shell, id: u32, response: JsValue);
+
+    #[wasm_bindgen(method)]
+    pub(crate) fn stream(this: &Shell, id: u32, head: JsValue);
+
+    #[wasm_bindgen(method)]
+    pub(crate) fn chunk(this: &Shell, id: u32, text: Option<&str>);
 
     #[wasm_bindgen(method)]
     pub(crate) fn load(this: &Shell, lazy: &str) -> Vec<String>;

@@ -11,8 +11,8 @@ use agent_socket_protocol::limits::{HEARTBEAT_PING, HEARTBEAT_PONG, MAX_FRAME_BY
 use agent_socket_protocol::route::{Route, path_and_query, query_value, route};
 use agent_socket_protocol::token::AgentToken;
 use agent_socket_session::{
-    AgentRequest, BodyError, DropMode, Effect, Host, LAZY_RECORDS, Millis, Opening, RequestId,
-    Session, SocketId,
+    AgentRequest, BodyError, DropMode, Effect, Host, LAZY_RECORDS, Millis, Opening, RequestHeaders,
+    RequestId, Session, SocketId,
 };
 use js_sys::{JsString, Uint8Array};
 use wasm_bindgen::prelude::*;
@@ -60,6 +60,26 @@ impl Host for ShellHost<'_> {
     fn read(&mut self, key: &str) -> Option<String> {
         self.0.read(key)
     }
+}
+
+/// A request's headers, asked for one by one.
+#[derive(Debug)]
+struct JsHeaders<'a>(&'a JsValue);
+
+impl RequestHeaders for JsHeaders<'_> {
+    fn get(&self, name: &str) -> Option<String> {
+        js::header(self.0, name)
+    }
+
+    fn starting_with(&self, prefix: &str) -> Vec<(String, String)> {
+        pairs(js::headers_starting(self.0, prefix))
+    }
+}
+
+/// Every two of a list.
+fn pairs(flat: Vec<String>) -> Vec<(String, String)> {
+    let mut flat = flat.into_iter();
+    std::iter::from_fn(|| Some((flat.next()?, flat.next()?))).collect()
 }
 
 #[expect(
@@ -186,9 +206,7 @@ impl Inner {
         let attachments = self.shell.adopt(first);
         self.next_id
             .set(first.wrapping_add(u32::try_from(attachments.len()).unwrap_or_default()));
-        let mut flat = self.shell.load(LAZY_RECORDS).into_iter();
-        let records: Vec<(String, String)> =
-            std::iter::from_fn(|| Some((flat.next()?, flat.next()?))).collect();
+        let records = pairs(self.shell.load(LAZY_RECORDS));
         let kept_id = || {
             let record = records
                 .iter()
@@ -222,6 +240,14 @@ impl Inner {
         Ok(true)
     }
 
+    /// Makes sure that the session is read, and carries out what that asks for.
+    fn wake(&self, id: Option<SessionId>) -> Result<(), String> {
+        let mut out = Vec::new();
+        self.load(id, &mut out)?;
+        self.carry_out(out, None);
+        Ok(())
+    }
+
     /// Runs an event and all its effects but the answer to `current`, which is
     /// given back. The borrow ends before the effects begin.
     fn try_event(
@@ -251,10 +277,14 @@ impl Inner {
             session.next_timer()
         };
         let outcome = self.carry_out(out, current);
+        self.arm(timer);
+        Ok(outcome)
+    }
+
+    fn arm(&self, timer: Option<Millis>) {
         if let Some(at) = timer {
             self.shell.arm(to_js_time(at));
         }
-        Ok(outcome)
     }
 
     fn event(
@@ -280,6 +310,9 @@ impl Inner {
                     outcome.answer = Some(answer)
                 }
                 Effect::Answer { request, answer } => shell.settle(request.0, respond(answer)),
+                Effect::Stream { request, head } => shell.stream(request.0, respond(head)),
+                Effect::Chunk { request, text } => shell.chunk(request.0, Some(&text)),
+                Effect::EndStream { request } => shell.chunk(request.0, None),
                 Effect::Put { key, value } => shell.put(&key, &value),
                 Effect::Delete { key } => shell.delete(&key),
                 Effect::DeleteAll => shell.delete_all(),
@@ -307,9 +340,11 @@ impl Inner {
                 let mut head = AgentRequest::new(method, url, &token, &headers_json);
                 head.sec_fetch_site = Some(site).filter(|site| !site.is_empty());
                 head.sec_fetch_dest = Some(dest).filter(|dest| !dest.is_empty());
+                let headers = JsHeaders(request);
+                head.headers = &headers;
                 self.on_agent(request, &head, &token, has_body)
             }
-            Route::App { .. } => self.on_upgrade(url, js::origin(request)),
+            Route::App { .. } => self.on_upgrade(url, js::header(request, "origin")),
             Route::Debug(path) if settings.debug => self.on_debug(path, url),
             _ => Err("a request came that the entrypoint should not have forwarded".to_owned()),
         }
@@ -386,19 +421,14 @@ impl Inner {
             None => self.shell.open(socket.0, HEARTBEAT_PING, HEARTBEAT_PONG),
         };
         self.carry_out(out, None);
-        let timer = self.session.borrow().as_ref().and_then(Session::next_timer);
-        if let Some(at) = timer {
-            self.shell.arm(to_js_time(at));
-        }
+        self.arm(self.session.borrow().as_ref().and_then(Session::next_timer));
         Ok(response)
     }
 
     fn on_message(&self, socket: &JsValue, message: &JsValue) {
-        let mut out = Vec::new();
-        if let Err(problem) = self.load(None, &mut out) {
+        if let Err(problem) = self.wake(None) {
             return js::error(&problem);
         }
-        self.carry_out(out, None);
         let Some(id) = self.shell.socket_id(socket).map(SocketId) else {
             return;
         };
@@ -418,11 +448,9 @@ impl Inner {
     }
 
     fn on_close(&self, socket: &JsValue, code: u16) {
-        let mut out = Vec::new();
-        if let Err(problem) = self.load(None, &mut out) {
+        if let Err(problem) = self.wake(None) {
             return js::error(&problem);
         }
-        self.carry_out(out, None);
         let id = self.shell.socket_id(socket).map(SocketId);
         self.shell.answer_close(socket, code);
         let Some(id) = id else {
@@ -449,9 +477,7 @@ impl Inner {
         };
         match what {
             "state" => {
-                let mut out = Vec::new();
-                self.load(Some(id), &mut out)?;
-                self.carry_out(out, None);
+                self.wake(Some(id))?;
                 let session = self.session.borrow();
                 let state = session
                     .as_ref()

@@ -114,6 +114,16 @@ pub const MAX_POLL_WAIT_S: u64 = 25;
 /// waiting.
 pub const MAX_WAITING_POLLS: usize = 100;
 
+/// How long a repeated GET of the same link gets the same answer, in ms: caches
+/// and link previews repeat within seconds, a person who wants it again later.
+pub const REPLAY_MS: u64 = 10_000;
+
+/// Answers of GETs that a session keeps for those who repeat them.
+pub const MAX_REPLAYS: usize = 100;
+
+/// Bytes of such answers that a session keeps: one of the largest there can be.
+pub const MAX_REPLAY_BYTES: usize = 4 * 1024 * 1024;
+
 /// Longest pause between two liveness checks of a connected app, in ms.
 pub const MAX_LIVENESS_PAUSE_MS: u64 = 60 * 60 * 1000;
 

@@ -1,19 +1,18 @@
 //! What agents ask for over HTTP.
 
 use agent_socket_protocol::answer::{Answer, MARKDOWN, PLAIN, ToolReply};
-use agent_socket_protocol::briefing::agents_md;
 use agent_socket_protocol::error::HttpError;
 use agent_socket_protocol::frame::Fields;
-use agent_socket_protocol::get::ready_links;
 use agent_socket_protocol::limits::MAX_INFLIGHT_CALLS;
 use agent_socket_protocol::reply::{self, CancelReason, ToolCall};
-use agent_socket_protocol::route::{AgentPath, agent_path, path_and_query};
+use agent_socket_protocol::route::{AgentPath, agent_path, door_unless_tool, path_and_query};
 use agent_socket_protocol::text::json_str;
 use agent_socket_protocol::token::{AgentToken, VerifierHash};
 use agent_socket_protocol::tool::Tool;
 
-use crate::calls::{Call, Unsent};
-use crate::effect::{Cx, Effect, Millis, RequestId};
+use crate::calls::{Call, Outgoing, Unsent};
+use crate::door::Door;
+use crate::effect::{Cx, Effect, Millis, NoHeaders, RequestHeaders, RequestId};
 use crate::message;
 use crate::presence::Presence;
 use crate::session::{BodyError, Live, Session};
@@ -39,6 +38,8 @@ pub struct AgentRequest<'a> {
     /// The headers that go on to the app, as a JSON object; see
     /// [`agent_socket_protocol::headers::forwarded_json`].
     pub headers_json: &'a str,
+    /// All headers, for the doors.
+    pub headers: &'a dyn RequestHeaders,
 }
 
 impl<'a> AgentRequest<'a> {
@@ -60,6 +61,7 @@ impl<'a> AgentRequest<'a> {
             sec_fetch_site: None,
             sec_fetch_dest: None,
             headers_json,
+            headers: &NoHeaders,
         }
     }
 
@@ -73,7 +75,7 @@ impl<'a> AgentRequest<'a> {
     }
 
     /// Whether a person looks at the link in a browser.
-    fn is_navigation(&self) -> bool {
+    pub(crate) fn is_navigation(&self) -> bool {
         self.sec_fetch_dest == Some("document")
     }
 
@@ -88,7 +90,7 @@ impl<'a> AgentRequest<'a> {
     }
 
     /// The link without `/agents.md`.
-    fn base(&self) -> String {
+    pub(crate) fn base(&self) -> String {
         let below = self.path.strip_prefix("/v1/t/").unwrap_or_default();
         let token = below.split('/').next().unwrap_or_default();
         format!("{}/v1/t/{token}", self.origin)
@@ -119,23 +121,26 @@ impl Session {
                 return cx.answer(request, head.fit(message::token_expired()));
             }
         }
-        match path {
-            AgentPath::Briefing => self.on_briefing(cx, request, head),
+        match live.door_at(path) {
+            AgentPath::Base | AgentPath::Briefing => self.on_briefing(cx, request, head, &token),
             AgentPath::Tools => self.on_tools(cx, request, head, &token),
+            AgentPath::OpenApi => self.on_openapi(cx, request, head, &token),
             AgentPath::Task(id) => self.on_task_request(cx, request, head, &token, id),
-            AgentPath::Tool(path) => match self.accept_call(cx, head, &token, path) {
-                Ok(call) => {
-                    if let Some(live) = &mut self.live {
-                        live.calls.insert(request, call);
-                        cx.out.push(Effect::ReadBody { request });
-                    }
-                }
-                Err(error) => cx.answer(request, head.fit(error)),
-            },
+            AgentPath::Mcp => self.on_mcp(cx, request, head, &token),
+            AgentPath::Get(rest) => self.on_get(cx, request, head, &token, rest),
+            AgentPath::Page(path) | AgentPath::Tool(path) => {
+                self.on_call(cx, request, head, &token, path)
+            }
         }
     }
 
-    fn on_briefing(&self, cx: &mut Cx<'_>, request: RequestId, head: &AgentRequest<'_>) {
+    fn on_briefing(
+        &self,
+        cx: &mut Cx<'_>,
+        request: RequestId,
+        head: &AgentRequest<'_>,
+        token: &VerifierHash,
+    ) {
         let Some(live) = &self.live else {
             return cx.answer(request, message::no_session());
         };
@@ -145,17 +150,7 @@ impl Session {
                 message::wrong_method("This path", "GET, HEAD".to_owned()),
             );
         }
-        let base = head.base();
-        let links = live
-            .tokens
-            .scope(&head.token.verifier.hash())
-            .map(|scope| ready_links(&base, &live.registration.tools, scope));
-        let text = agents_md(
-            &base,
-            live.app_name(&self.config),
-            &live.registration.agents_md,
-            &links.unwrap_or_default(),
-        );
+        let text = live.briefing(&self.config, &head.base(), token);
         // A browser would download markdown; as plain text it shows it.
         let content_type = if head.is_navigation() {
             PLAIN
@@ -185,51 +180,134 @@ impl Session {
         cx.answer(request, head.fit(answer));
     }
 
-    /// Takes a call in, and its place among the calls in flight.
-    fn accept_call(
+    fn on_call(
         &mut self,
         cx: &mut Cx<'_>,
+        request: RequestId,
         head: &AgentRequest<'_>,
         token: &VerifierHash,
         path: &str,
-    ) -> Result<Call, HttpError> {
+    ) {
         if head.is_cross_site() {
-            return Err(message::csrf_denied());
+            return cx.answer(request, head.fit(message::csrf_denied()));
         }
-        let config = &self.config;
-        let live = self.live.as_mut().ok_or_else(message::no_session)?;
+        let outgoing = Outgoing {
+            method: head.method.to_owned(),
+            path: path.to_owned(),
+            query: head.query.map(ToOwned::to_owned),
+            headers_json: head.headers_json.to_owned(),
+        };
+        match self.admit(cx, token, head.method, path) {
+            Ok(timeout) => {
+                let unsent = Unsent::Call(outgoing);
+                self.wait_for_body(cx, request, token, timeout, unsent);
+            }
+            Err(error) => cx.answer(request, head.fit(error)),
+        }
+    }
+
+    /// Whether one more request may be in flight.
+    ///
+    /// # Errors
+    /// `too_many_inflight`.
+    pub(crate) fn check_in_flight(&self) -> Result<(), HttpError> {
+        match &self.live {
+            Some(live) if live.in_flight() >= MAX_INFLIGHT_CALLS => {
+                Err(message::too_many_inflight())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes a call that came through a door, all of which is there.
+    pub(crate) fn call_through(
+        &mut self,
+        cx: &mut Cx<'_>,
+        request: RequestId,
+        token: &VerifierHash,
+        door: Door,
+        outgoing: &Outgoing,
+        body: &[u8],
+    ) {
+        match self.admit(cx, token, &outgoing.method, &outgoing.path) {
+            Ok(timeout) => {
+                let Some(live) = &mut self.live else { return };
+                if let Door::Get(door) = &door {
+                    live.replays.start(door.key.clone());
+                }
+                let call = Call {
+                    token: *token,
+                    deadline: cx.now.saturating_add(timeout),
+                    timeout,
+                    door,
+                    unsent: None,
+                };
+                live.calls.insert(request, call);
+                live.send_call(cx, request, outgoing, body);
+            }
+            Err(error) => {
+                if let Some(live) = &mut self.live {
+                    live.finish(cx, request, door, error.into());
+                }
+            }
+        }
+    }
+
+    /// Takes a call in: it counts, and may take so long.
+    ///
+    /// # Errors
+    /// Why it may not be made.
+    pub(crate) fn admit(
+        &mut self,
+        cx: &mut Cx<'_>,
+        token: &VerifierHash,
+        method: &str,
+        path: &str,
+    ) -> Result<Millis, HttpError> {
+        let live = self.live.as_ref().ok_or_else(message::no_session)?;
         if let Presence::Held(hold) = &live.presence {
             return Err(message::away(hold.since, cx.now));
         }
-        if live.calls.len() >= MAX_INFLIGHT_CALLS {
-            return Err(message::too_many_inflight());
-        }
-        let tool = live.find_tool(head.method, path)?;
+        self.check_in_flight()?;
+        let config = &self.config;
+        let live = self.live.as_mut().ok_or_else(message::no_session)?;
+        let tool = live.find_tool(method, path)?;
         if !live
             .tokens
             .scope(token)
             .is_some_and(|scope| scope.admits(tool))
         {
-            return Err(message::tool_not_allowed(head.method, path));
+            return Err(message::tool_not_allowed(method, path));
         }
         let timeout = tool
             .timeout_ms
             .map_or(config.max_sync_tool_ms, |own| own.min(config.max_tool_ms));
         live.tokens.count_call(token, cx.out);
-        Ok(Call {
+        Ok(timeout)
+    }
+
+    /// Gives a request its place among the calls in flight until its body is there.
+    pub(crate) fn wait_for_body(
+        &mut self,
+        cx: &mut Cx<'_>,
+        request: RequestId,
+        token: &VerifierHash,
+        timeout: Millis,
+        unsent: Unsent,
+    ) {
+        let Some(live) = &mut self.live else { return };
+        let call = Call {
             token: *token,
             deadline: cx.now.saturating_add(timeout),
             timeout,
-            unsent: Some(Unsent {
-                method: head.method.to_owned(),
-                path: path.to_owned(),
-                query: head.query.map(ToOwned::to_owned),
-                headers_json: head.headers_json.to_owned(),
-            }),
-        })
+            door: Door::Plain,
+            unsent: Some(unsent),
+        };
+        live.calls.insert(request, call);
+        cx.out.push(Effect::ReadBody { request });
     }
 
-    /// Sends a call to the app, now that its body is there.
+    /// Goes on with a request whose body is there.
     pub(crate) fn on_body(
         &mut self,
         cx: &mut Cx<'_>,
@@ -244,22 +322,16 @@ impl Session {
             return;
         };
         let token = call.token;
-        let problem = match (&live.presence, body) {
-            (Presence::App(app), Ok(body)) => {
-                let id = live.calls.wire_id(request, || cx.random());
-                let frame = ToolCall {
-                    id: &id,
-                    method: &unsent.method,
-                    path: &unsent.path,
-                    query: unsent.query.as_deref(),
-                    headers_json: &unsent.headers_json,
-                    agent_id: &token.agent_id(),
-                    agent_label: live.tokens.label(&token),
-                };
-                return cx.send(app.socket, reply::tool_call(frame, body));
+        let problem = match (&live.presence, body, unsent) {
+            (_, Err(BodyError::Unreadable), _) => message::body_unread(),
+            (_, Ok(body), Unsent::Knock(knock)) => {
+                live.calls.remove(request);
+                return self.on_knock(cx, request, &token, *knock, body);
             }
-            (Presence::Held(hold), _) => message::away(hold.since, cx.now),
-            (Presence::App(_), Err(BodyError::Unreadable)) => message::body_unread(),
+            (Presence::App(_), Ok(body), Unsent::Call(outgoing)) => {
+                return live.send_call(cx, request, &outgoing, body);
+            }
+            (Presence::Held(hold), Ok(_), Unsent::Call(_)) => message::away(hold.since, cx.now),
         };
         live.calls.remove(request);
         cx.answer(request, problem);
@@ -269,6 +341,16 @@ impl Session {
         let app = self.app_socket();
         let Some(live) = &mut self.live else { return };
         live.waiters.remove(&request);
+        live.replays.leave(request);
+        if let Some(Call {
+            door: Door::Get(door),
+            ..
+        }) = live.calls.get_mut(request)
+            && live.replays.goes_on(&door.key)
+        {
+            door.is_left = true;
+            return;
+        }
         let Some(call) = live.calls.remove(request) else {
             return;
         };
@@ -293,11 +375,12 @@ impl Session {
         let Some(call) = live.calls.remove(request) else {
             return;
         };
-        match ToolReply::parse(fields) {
-            Ok(ToolReply::Done(done)) => cx.answer(request, done.into_answer()),
-            Ok(ToolReply::Task(id)) => live.start_task(cx, request, &call.token, id),
-            Err(problem) => cx.answer(request, message::bad_reply(problem)),
-        }
+        let answer = match ToolReply::parse(fields) {
+            Ok(ToolReply::Done(done)) => done.into_answer(),
+            Ok(ToolReply::Task(id)) => return live.start_task(cx, request, call, id),
+            Err(problem) => message::bad_reply(problem).into(),
+        };
+        live.finish(cx, request, call.door, answer);
     }
 
     /// Answers the calls that `which` picks, and tells the app.
@@ -311,7 +394,8 @@ impl Session {
         let app = self.app_socket();
         let Some(live) = &mut self.live else { return };
         for (request, call, wire_id) in live.calls.take_where(which) {
-            cx.answer(request, error(&call));
+            let error = error(&call);
+            live.finish(cx, request, call.door, error.into());
             if let (Some(socket), Some(wire_id)) = (app, wire_id) {
                 cx.send(socket, reply::tool_cancel(&wire_id, reason));
             }
@@ -332,6 +416,7 @@ impl Session {
         self.expire_waiting(cx);
         self.expire_calls(cx);
         self.expire_waiters(cx);
+        self.send_beats(cx);
     }
 
     pub(crate) fn on_alarm(&mut self, cx: &mut Cx<'_>) {
@@ -345,6 +430,47 @@ impl Session {
 }
 
 impl Live {
+    /// What is at a path: an app's tool wins over a door of the same name.
+    fn door_at<'a>(&self, path: AgentPath<'a>) -> AgentPath<'a> {
+        let AgentPath::Tool(name) = path else {
+            return path;
+        };
+        let is_free = || !self.registration.tools.iter().any(|tool| tool.path == name);
+        door_unless_tool(name).filter(|_| is_free()).unwrap_or(path)
+    }
+
+    /// How many requests have a place among the calls in flight.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.calls.len().saturating_add(self.replays.waiting())
+    }
+
+    /// Sends a call, which is among those in flight, to the app.
+    pub(crate) fn send_call(
+        &mut self,
+        cx: &mut Cx<'_>,
+        request: RequestId,
+        outgoing: &Outgoing,
+        body: &[u8],
+    ) {
+        let Some(token) = self.calls.get_mut(request).map(|call| call.token) else {
+            return;
+        };
+        let Presence::App(app) = &self.presence else {
+            return;
+        };
+        let id = self.calls.wire_id(request, || cx.random());
+        let frame = ToolCall {
+            id: &id,
+            method: &outgoing.method,
+            path: &outgoing.path,
+            query: outgoing.query.as_deref(),
+            headers_json: &outgoing.headers_json,
+            agent_id: &token.agent_id(),
+            agent_label: self.tokens.label(&token),
+        };
+        cx.send(app.socket, reply::tool_call(frame, body));
+    }
+
     fn find_tool(&self, method: &str, path: &str) -> Result<&Tool, HttpError> {
         let mut others: Vec<&str> = Vec::new();
         for tool in self

@@ -1,6 +1,6 @@
 //! What apps ask for over their socket.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use agent_socket_protocol::close::CloseCode;
 use agent_socket_protocol::error::{AppCode, AppError};
@@ -13,14 +13,12 @@ use agent_socket_protocol::text::json_str;
 use agent_socket_protocol::token::{AgentToken, ResumeSecret, Verifier};
 use agent_socket_protocol::tool::parse_tools;
 
-use crate::calls::Calls;
 use crate::crypto::{ResumeCheck, SealKey};
 use crate::effect::{Cx, SocketId};
 use crate::message;
 use crate::presence::{Presence, Waiting};
 use crate::session::{Live, Session, refuse};
-use crate::task::Tasks;
-use crate::tokens::{Token, Tokens};
+use crate::tokens::Token;
 
 impl Session {
     pub(crate) fn on_frame(&mut self, cx: &mut Cx<'_>, socket: SocketId, frame: &AppFrame<'_>) {
@@ -91,7 +89,7 @@ impl Session {
             FrameType::ListAgentTokens => self.on_list(cx, socket, fields),
             FrameType::UpdateTools => self.on_update_tools(cx, socket, fields),
             FrameType::TaskComplete => self.on_task_complete(cx, fields),
-            FrameType::TaskProgress => self.on_task_progress(fields),
+            FrameType::TaskProgress => self.on_task_progress(cx, fields),
             FrameType::End => self.on_end(cx, socket, fields),
             FrameType::Register | FrameType::Resume => {
                 let error = AppError::shape(
@@ -122,16 +120,8 @@ impl Session {
             };
         let secret = ResumeSecret::new(cx.random());
         let presence = self.attach(cx, socket, SealKey::new(&secret, self.id));
-        self.live = Some(Live {
-            registration,
-            tools_json: None,
-            check: ResumeCheck::new(&secret, self.id),
-            presence,
-            tokens: Tokens::default(),
-            tasks: Tasks::default(),
-            calls: Calls::default(),
-            waiters: BTreeMap::new(),
-        });
+        let check = ResumeCheck::new(&secret, self.id);
+        self.live = Some(Live::new(registration, check, presence));
         self.save_session(cx);
         self.save_registration(cx);
         cx.send(socket, reply::registered(self.id, &secret, false));
@@ -193,8 +183,8 @@ impl Session {
         } else {
             live.calls.take_all()
         };
-        for request in lost {
-            cx.answer(request, message::dropped());
+        for (request, call) in lost {
+            live.finish(cx, request, call.door, message::dropped().into());
         }
         let changed = live.registration != registration;
         let was_held = live.presence.hold().is_some();

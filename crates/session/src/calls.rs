@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use agent_socket_protocol::token::VerifierHash;
 
+use crate::door::{Door, Knock};
 use crate::effect::{Millis, RequestId};
 
 /// A call: an agent waits for its answer.
@@ -12,12 +13,22 @@ pub(crate) struct Call {
     pub(crate) deadline: Millis,
     /// How long it was given.
     pub(crate) timeout: Millis,
-    /// What is to be sent once the body is there; `None` when it was sent.
+    /// How its answer goes out.
+    pub(crate) door: Door,
+    /// What is to be done once the body is there; `None` when the call was sent.
     pub(crate) unsent: Option<Unsent>,
 }
 
-/// A call whose body is still being read.
-pub(crate) struct Unsent {
+/// What a request is whose body is still being read.
+pub(crate) enum Unsent {
+    /// A call of a tool.
+    Call(Outgoing),
+    /// Something that its body tells.
+    Knock(Box<Knock>),
+}
+
+/// A call as the app gets it, less its body.
+pub(crate) struct Outgoing {
     pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) query: Option<String>,
@@ -50,8 +61,19 @@ impl Calls {
         self.by_request.remove(&request)
     }
 
+    /// The nearest time at which something is to be done about a call.
     pub(crate) fn next_deadline(&self) -> Option<Millis> {
-        self.by_request.values().map(|call| call.deadline).min()
+        let due = |call: &Call| match call.door.next_beat() {
+            Some(beat) => beat.min(call.deadline),
+            None => call.deadline,
+        };
+        self.by_request.values().map(due).min()
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (RequestId, &mut Call)> {
+        self.by_request
+            .iter_mut()
+            .map(|(request, call)| (*request, call))
     }
 
     /// The id a call has on the wire.
@@ -85,16 +107,12 @@ impl Calls {
     }
 
     /// Takes every call out.
-    pub(crate) fn take_all(&mut self) -> Vec<RequestId> {
-        std::mem::take(&mut self.by_request).into_keys().collect()
-    }
-
-    pub(crate) fn into_requests(self) -> impl Iterator<Item = RequestId> {
-        self.by_request.into_keys()
+    pub(crate) fn take_all(&mut self) -> Vec<(RequestId, Call)> {
+        std::mem::take(&mut self.by_request).into_iter().collect()
     }
 
     /// Takes out the sent calls whose wire ids are not in `kept`.
-    pub(crate) fn take_all_but(&mut self, kept: &BTreeSet<String>) -> Vec<RequestId> {
+    pub(crate) fn take_all_but(&mut self, kept: &BTreeSet<String>) -> Vec<(RequestId, Call)> {
         let lost: Vec<_> = self
             .by_request
             .iter()
@@ -103,10 +121,9 @@ impl Calls {
             })
             .map(|(request, _)| *request)
             .collect();
-        for request in &lost {
-            self.by_request.remove(request);
-        }
-        lost
+        lost.into_iter()
+            .filter_map(|request| Some((request, self.by_request.remove(&request)?)))
+            .collect()
     }
 
     /// Takes out the calls that `which` picks, with their wire ids if they were sent.

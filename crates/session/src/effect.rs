@@ -44,12 +44,33 @@ pub enum Effect {
         /// Which.
         request: RequestId,
     },
-    /// Answers a request. Each request gets exactly one answer.
+    /// Answers a request. Each request gets exactly one answer, this or a
+    /// [`Self::Stream`].
     Answer {
         /// Which.
         request: RequestId,
         /// The response.
         answer: Answer,
+    },
+    /// Answers a request with a response whose body goes on: its head, and the
+    /// first of the body.
+    Stream {
+        /// Which.
+        request: RequestId,
+        /// The response.
+        head: Answer,
+    },
+    /// More of a body.
+    Chunk {
+        /// Whose.
+        request: RequestId,
+        /// The text.
+        text: String,
+    },
+    /// The end of a body; the shell forgets the request.
+    EndStream {
+        /// Whose.
+        request: RequestId,
     },
     /// Writes a record.
     Put {
@@ -81,6 +102,29 @@ pub trait Host {
 
     /// Reads a record that was written.
     fn read(&mut self, key: &str) -> Option<String>;
+}
+
+/// The headers of a request, for the doors that look at more than a call does.
+pub trait RequestHeaders: std::fmt::Debug {
+    /// The value of a header, by its lower-case name.
+    fn get(&self, name: &str) -> Option<String>;
+
+    /// Names, in lower case, and values of the headers whose names start like this.
+    fn starting_with(&self, prefix: &str) -> Vec<(String, String)>;
+}
+
+/// The headers of a request that has none.
+#[derive(Debug)]
+pub struct NoHeaders;
+
+impl RequestHeaders for NoHeaders {
+    fn get(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn starting_with(&self, _: &str) -> Vec<(String, String)> {
+        Vec::new()
+    }
 }
 
 /// What every call of a session gets: the time, the shell, and a place for

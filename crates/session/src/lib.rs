@@ -30,6 +30,7 @@ mod app;
 mod calls;
 mod config;
 mod crypto;
+mod door;
 mod effect;
 mod message;
 mod presence;
@@ -40,6 +41,6 @@ mod tokens;
 
 pub use agent::AgentRequest;
 pub use config::{BadVar, Config};
-pub use effect::{Effect, Host, Millis, RequestId, SocketId};
+pub use effect::{Effect, Host, Millis, NoHeaders, RequestHeaders, RequestId, SocketId};
 pub use record::{LAZY_RECORDS, LoadError, SCHEMA_VERSION};
 pub use session::{BodyError, DropMode, Opening, Session};

@@ -146,7 +146,7 @@ pub(crate) fn body_unread() -> HttpError {
 }
 
 /// A span in the unit a person would use.
-fn span(ms: Millis) -> String {
+pub(crate) fn span(ms: Millis) -> String {
     let seconds = ms / 1000;
     match seconds {
         0 if ms > 0 => format!("{ms} ms"),

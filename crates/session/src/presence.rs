@@ -335,8 +335,8 @@ impl Session {
         }
         cx.close(socket, CloseCode::TooBig);
         if let Some(live) = &mut self.live {
-            for request in live.calls.take_all() {
-                cx.answer(request, message::reply_too_large());
+            for (request, call) in live.calls.take_all() {
+                live.finish(cx, request, call.door, message::reply_too_large().into());
             }
         }
         self.hold(cx, None);
@@ -364,8 +364,8 @@ impl Session {
             until: cx.now.saturating_add(span),
         });
         if !live.registration.carry_calls {
-            for request in live.calls.take_all() {
-                cx.answer(request, message::dropped());
+            for (request, call) in live.calls.take_all() {
+                live.finish(cx, request, call.door, message::dropped().into());
             }
         }
         self.save_session(cx);

@@ -1,13 +1,17 @@
 //! The state of a session, and the door for every event.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use agent_socket_protocol::answer::Answer;
+use agent_socket_protocol::briefing::agents_md;
 use agent_socket_protocol::close::CloseCode;
 use agent_socket_protocol::frame::AppFrame;
+use agent_socket_protocol::get::ready_links;
 use agent_socket_protocol::id::SessionId;
 use agent_socket_protocol::limits::MAX_FRAME_BYTES;
+use agent_socket_protocol::names::tool_names;
 use agent_socket_protocol::register::Registration;
 use agent_socket_protocol::token::VerifierHash;
 use agent_socket_protocol::tool::{AppView, Scope, tools_json};
@@ -17,6 +21,7 @@ use crate::agent::AgentRequest;
 use crate::calls::Calls;
 use crate::config::Config;
 use crate::crypto::ResumeCheck;
+use crate::door::Replays;
 use crate::effect::{Cx, Effect, Host, Millis, RequestId, SocketId};
 use crate::message;
 use crate::presence::{Presence, Waiting};
@@ -77,6 +82,9 @@ pub(crate) struct Live {
     pub(crate) tasks: Tasks,
     pub(crate) calls: Calls,
     pub(crate) waiters: BTreeMap<RequestId, Waiter>,
+    pub(crate) replays: Replays,
+    /// A name for each tool, made when a door first asks for one.
+    pub(crate) names: OnceCell<Vec<String>>,
 }
 
 impl Session {
@@ -123,17 +131,17 @@ impl Session {
             .is_some_and(|record| record.held.is_some());
         let mut session = Self::new(config, id, now);
         session.live = match (records.session, records.registration) {
-            (Some(record), Some(registration)) => Some(Live {
-                registration,
-                tools_json: None,
-                check: ResumeCheck::from_text(&record.check)
-                    .ok_or_else(|| LoadError("session: no resume check".to_owned()))?,
-                presence: Presence::loaded(record.held, now, session.config.resume_grace_ms),
-                tokens: Tokens::load(records.tokens)?,
-                tasks: Tasks::load(records.tasks),
-                calls: Calls::default(),
-                waiters: BTreeMap::new(),
-            }),
+            (Some(record), Some(registration)) => {
+                let check = ResumeCheck::from_text(&record.check)
+                    .ok_or_else(|| LoadError("session: no resume check".to_owned()))?;
+                let grace = session.config.resume_grace_ms;
+                let presence = Presence::loaded(record.held, now, grace);
+                Some(Live {
+                    tokens: Tokens::load(records.tokens)?,
+                    tasks: Tasks::load(records.tasks),
+                    ..Live::new(registration, check, presence)
+                })
+            }
             _ => None,
         };
         let mut cx = Cx { now, host, out };
@@ -290,7 +298,7 @@ impl Session {
         let waiting = self.waiting.iter().map(|waiting| waiting.deadline).min();
         let live = self.live.as_ref();
         let calls = live.and_then(|live| live.calls.next_deadline());
-        let waiters = live.and_then(|live| live.waiters.values().map(|waiter| waiter.until).min());
+        let waiters = live.and_then(|live| live.waiters.values().map(Waiter::due).min());
         [waiting, calls, waiters].into_iter().flatten().min()
     }
 
@@ -363,12 +371,16 @@ impl Session {
 
     /// Ends the session: nothing of it is kept, and what waits is answered.
     pub(crate) fn end(&mut self, cx: &mut Cx<'_>) {
-        let Some(live) = self.live.take() else { return };
+        let Some(mut live) = self.live.take() else {
+            return;
+        };
         cx.out.push(Effect::DeleteAll);
         self.alarm = None;
-        let open = live.calls.into_requests().chain(live.waiters.into_keys());
-        for request in open {
-            cx.answer(request, message::no_session());
+        for (request, call) in live.calls.take_all() {
+            live.finish(cx, request, call.door, message::no_session().into());
+        }
+        for (request, waiter) in std::mem::take(&mut live.waiters) {
+            live.finish(cx, request, waiter.door, message::no_session().into());
         }
     }
 
@@ -398,6 +410,21 @@ impl Session {
 }
 
 impl Live {
+    pub(crate) fn new(registration: Registration, check: ResumeCheck, presence: Presence) -> Self {
+        Self {
+            registration,
+            tools_json: None,
+            names: OnceCell::new(),
+            check,
+            presence,
+            tokens: Tokens::default(),
+            tasks: Tasks::default(),
+            calls: Calls::default(),
+            waiters: BTreeMap::new(),
+            replays: Replays::default(),
+        }
+    }
+
     pub(crate) fn app_name<'a>(&'a self, config: &'a Config) -> &'a str {
         config
             .apps
@@ -406,7 +433,7 @@ impl Live {
     }
 
     pub(crate) fn tools_answer(&mut self, config: &Config, token: &VerifierHash) -> Answer {
-        let scope = self.tokens.scope(token).cloned().unwrap_or_default();
+        let scope = self.scope_of(token);
         if scope.is_all() {
             if self.tools_json.is_none() {
                 self.tools_json = Some(self.render_tools(config, &scope));
@@ -417,18 +444,44 @@ impl Live {
     }
 
     fn render_tools(&self, config: &Config, scope: &Scope) -> String {
-        let app = AppView {
+        tools_json(self.view(config), &self.registration.tools, scope)
+    }
+
+    pub(crate) fn view<'a>(&'a self, config: &'a Config) -> AppView<'a> {
+        AppView {
             id: &self.registration.app_id,
             name: self.app_name(config),
             description: &self.registration.description,
-        };
-        tools_json(app, &self.registration.tools, scope)
+        }
+    }
+
+    /// The name that doors have for each tool, in the order of the tools.
+    pub(crate) fn names(&self) -> &[String] {
+        self.names
+            .get_or_init(|| tool_names(&self.registration.tools))
+    }
+
+    /// What a token may call.
+    pub(crate) fn scope_of(&self, token: &VerifierHash) -> Scope {
+        self.tokens.scope(token).cloned().unwrap_or_default()
+    }
+
+    /// The briefing as this token's agent reads it.
+    pub(crate) fn briefing(&self, config: &Config, base: &str, token: &VerifierHash) -> String {
+        let links = ready_links(base, &self.registration.tools, &self.scope_of(token));
+        agents_md(
+            base,
+            self.app_name(config),
+            &self.registration.agents_md,
+            &links,
+        )
     }
 
     /// Replaces the registration, or parts of it.
     pub(crate) fn register(&mut self, registration: Registration) {
         self.registration = registration;
         self.tools_json = None;
+        self.names = OnceCell::new();
     }
 }
 

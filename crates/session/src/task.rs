@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use agent_socket_protocol::answer::{Answer, AppReply, BadReply, JSON};
-use agent_socket_protocol::error::{AppCode, AppError};
+use agent_socket_protocol::error::{AppCode, AppError, HttpError};
 use agent_socket_protocol::frame::Fields;
 use agent_socket_protocol::id::is_task_id;
 use agent_socket_protocol::limits::{
@@ -18,6 +18,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::agent::AgentRequest;
+use crate::calls::Call;
+use crate::door::Door;
 use crate::effect::{Cx, Effect, Millis, RequestId};
 use crate::message;
 use crate::record::{RESULT_PREFIX, TASK_PREFIX, to_json};
@@ -43,10 +45,20 @@ pub(crate) struct Task {
     message: Option<String>,
 }
 
-/// An agent that waits for a task by `?wait=`.
+/// An agent that waits for a task: by `?wait=`, or through a door.
 pub(crate) struct Waiter {
     task_id: String,
-    pub(crate) until: Millis,
+    until: Millis,
+    pub(crate) door: Door,
+}
+
+impl Waiter {
+    /// The nearest time at which something is to be done about it.
+    pub(crate) fn due(&self) -> Millis {
+        self.door
+            .next_beat()
+            .map_or(self.until, |beat| beat.min(self.until))
+    }
 }
 
 /// All tasks of a session.
@@ -134,14 +146,45 @@ impl Live {
         &mut self,
         cx: &mut Cx<'_>,
         request: RequestId,
-        token: &VerifierHash,
+        call: Call,
         id: String,
     ) {
-        if self.tasks.0.contains_key(&id) {
-            return cx.answer(
-                request,
-                message::bad_reply(BadReply("its `taskId` is in use by another task")),
-            );
+        let answer = match self.add_task(cx, &call.token, &id) {
+            Ok(()) => Answer::new(202, JSON, json!({"taskId": id}).to_string()),
+            Err(error) => error.into(),
+        };
+        let mut door = call.door;
+        let waits = answer.status == 202
+            && self.waiters.len() < MAX_WAITING_POLLS
+            && door.waits_for_task(cx, request);
+        if !waits {
+            return self.finish(cx, request, door, answer);
+        }
+        // A stream stays for as long as the task may take; who takes none is
+        // told after a while that it goes on.
+        let span = if door.next_beat().is_some() {
+            TASK_PENDING_MS
+        } else {
+            MAX_POLL_WAIT_S.saturating_mul(1000)
+        };
+        let waiter = Waiter {
+            task_id: id,
+            until: cx.now.saturating_add(span),
+            door,
+        };
+        self.waiters.insert(request, waiter);
+    }
+
+    fn add_task(
+        &mut self,
+        cx: &mut Cx<'_>,
+        token: &VerifierHash,
+        id: &str,
+    ) -> Result<(), HttpError> {
+        if self.tasks.0.contains_key(id) {
+            return Err(message::bad_reply(BadReply(
+                "its `taskId` is in use by another task",
+            )));
         }
         if self.tasks.is_full() {
             if let Some(socket) = self.app_socket() {
@@ -149,9 +192,9 @@ impl Live {
                     AppCode::TooManyTasks,
                     "the session has too many tasks; the agent was told to retry",
                 );
-                cx.send(socket, reply::task_error(&id, &error));
+                cx.send(socket, reply::task_error(id, &error));
             }
-            return cx.answer(request, message::too_many_tasks());
+            return Err(message::too_many_tasks());
         }
         let task = Task {
             token: token.hex(),
@@ -161,12 +204,9 @@ impl Live {
             progress: None,
             message: None,
         };
-        cx.out.push(put(&id, &task));
-        cx.answer(
-            request,
-            Answer::new(202, JSON, json!({"taskId": id}).to_string()),
-        );
-        self.tasks.0.insert(id, task);
+        cx.out.push(put(id, &task));
+        self.tasks.0.insert(id.to_owned(), task);
+        Ok(())
     }
 
     fn app_socket(&self) -> Option<crate::effect::SocketId> {
@@ -192,8 +232,34 @@ impl Live {
             .collect();
         for request in done {
             if let Some(waiter) = self.waiters.remove(&request) {
-                cx.answer(request, answer(&waiter.task_id));
+                let answer = answer(&waiter.task_id);
+                self.finish(cx, request, waiter.door, answer);
             }
+        }
+    }
+
+    /// A task that this token may see.
+    fn task_of(&self, token: &VerifierHash, id: &str, now: Millis) -> Option<&Task> {
+        let hex = token.hex();
+        self.tasks
+            .0
+            .get(id)
+            .filter(|task| task.token == hex && task.expires_at > now)
+    }
+
+    /// How a task stands, or its result; a HEAD reads nothing.
+    pub(crate) fn task_state(
+        &mut self,
+        cx: &mut Cx<'_>,
+        head: &AgentRequest<'_>,
+        token: &VerifierHash,
+        id: &str,
+    ) -> Answer {
+        match self.task_of(token, id, cx.now) {
+            None => message::unknown_task().into(),
+            Some(task) if !task.completed => pending(id, task),
+            Some(_) if head.method == "HEAD" => stored_answer(cx, id),
+            Some(_) => self.read_result(cx, id),
         }
     }
 
@@ -229,17 +295,10 @@ impl Session {
         if is_delete && head.is_cross_site() {
             return cx.answer(request, message::csrf_denied());
         }
-        let now = cx.now;
         let Some(live) = &mut self.live else {
             return cx.answer(request, message::no_session());
         };
-        let hex = token.hex();
-        let Some(task) = live
-            .tasks
-            .0
-            .get(id)
-            .filter(|task| task.token == hex && task.expires_at > now)
-        else {
+        let Some(task) = live.task_of(token, id, cx.now) else {
             return cx.answer(request, head.fit(message::unknown_task()));
         };
         if is_delete {
@@ -247,30 +306,23 @@ impl Session {
             live.answer_waiters(cx, &[id.to_owned()], |_| message::unknown_task().into());
             return cx.answer(request, Answer::empty(204));
         }
-        if head.method == "HEAD" {
-            let answer = if task.completed {
-                stored_answer(cx, id)
-            } else {
-                pending(id, task)
-            };
-            return cx.answer(request, answer.without_body());
-        }
-        if task.completed {
-            let answer = live.read_result(cx, id);
-            return cx.answer(request, answer);
-        }
         let wait = query_value(head.query, "wait")
+            .filter(|_| !task.completed && head.method == "GET")
             .and_then(|text| text.parse::<u64>().ok())
             .unwrap_or(0);
         if wait == 0 || live.waiters.len() >= MAX_WAITING_POLLS {
-            return cx.answer(request, pending(id, task));
+            let answer = live.task_state(cx, head, token, id);
+            return cx.answer(request, head.fit(answer));
         }
-        let until = now.saturating_add(wait.min(MAX_POLL_WAIT_S).saturating_mul(1000));
+        let until = cx
+            .now
+            .saturating_add(wait.min(MAX_POLL_WAIT_S).saturating_mul(1000));
         live.waiters.insert(
             request,
             Waiter {
                 task_id: id.to_owned(),
                 until,
+                door: Door::Plain,
             },
         );
     }
@@ -339,15 +391,12 @@ impl Session {
     }
 
     /// `task_progress`: shown to whoever polls. Not worth a write.
-    pub(crate) fn on_task_progress(&mut self, fields: &Fields<'_>) {
+    pub(crate) fn on_task_progress(&mut self, cx: &mut Cx<'_>, fields: &Fields<'_>) {
         let Some(id) = fields.task_id.and_then(json_str) else {
             return;
         };
-        let Some(task) = self
-            .live
-            .as_mut()
-            .and_then(|live| live.tasks.pending_mut(&id))
-        else {
+        let Some(live) = &mut self.live else { return };
+        let Some(task) = live.tasks.pending_mut(&id) else {
             return;
         };
         if let Some(progress) = fields
@@ -358,6 +407,23 @@ impl Session {
         }
         if let Some(text) = fields.message.and_then(json_str) {
             task.message = Some(cut(&text, MAX_PROGRESS_MESSAGE_CHARS).to_owned());
+        }
+        let (progress, message) = (task.progress, task.message.as_deref());
+        for (request, waiter) in &mut live.waiters {
+            if waiter.task_id == id {
+                waiter.door.progress(cx, *request, progress, message);
+            }
+        }
+    }
+
+    /// Sends signs of life to those who wait on a stream.
+    pub(crate) fn send_beats(&mut self, cx: &mut Cx<'_>) {
+        let Some(live) = &mut self.live else { return };
+        for (request, call) in live.calls.iter_mut() {
+            call.door.beat(cx, request, false);
+        }
+        for (request, waiter) in &mut live.waiters {
+            waiter.door.beat(cx, *request, true);
         }
     }
 
@@ -374,10 +440,11 @@ impl Session {
             let Some(waiter) = live.waiters.remove(&request) else {
                 continue;
             };
-            match live.tasks.0.get(&waiter.task_id) {
-                Some(task) => cx.answer(request, pending(&waiter.task_id, task)),
-                None => cx.answer(request, message::unknown_task()),
-            }
+            let answer = match live.tasks.0.get(&waiter.task_id) {
+                Some(task) => pending(&waiter.task_id, task),
+                None => message::unknown_task().into(),
+            };
+            live.finish(cx, request, waiter.door, answer);
         }
     }
 

@@ -163,14 +163,14 @@ fn essence(content_type: &str) -> String {
 }
 
 /// What the server is for this token.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct ServerView<'a> {
     /// The app.
     pub app: AppView<'a>,
     /// The link without `/agents.md`.
     pub base: &'a str,
-    /// The briefing, as it is served.
-    pub agents_md: &'a str,
+    /// Makes the briefing, as it is served: most messages don't need it.
+    pub agents_md: &'a dyn Fn() -> String,
     /// All tools of the app, in its order.
     pub tools: &'a [Tool],
     /// Their names: [`crate::names::tool_names`] of all of them.

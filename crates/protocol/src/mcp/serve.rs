@@ -98,7 +98,7 @@ fn push_member(out: &mut String, name: &str, text: &str) {
 
 fn discover(server: &ServerView<'_>) -> String {
     let mut out = format!(r#""supportedVersions":["{MODERN}"],"capabilities":{CAPABILITIES}"#);
-    push_member(&mut out, "instructions", server.agents_md);
+    push_member(&mut out, "instructions", &(server.agents_md)());
     out
 }
 
@@ -119,7 +119,7 @@ fn initialize(message: &Message<'_>, server: &ServerView<'_>) -> Result<String, 
         r#""protocolVersion":"{version}","capabilities":{CAPABILITIES},"serverInfo":{}"#,
         server_info(server)
     );
-    push_member(&mut out, "instructions", server.agents_md);
+    push_member(&mut out, "instructions", &(server.agents_md)());
     Ok(out)
 }
 
@@ -186,7 +186,7 @@ fn read_resource(
     let mut out = String::from(r#""contents":[{"uri":"#);
     push_json_str(&mut out, &uri);
     push_member(&mut out, "mimeType", "text/markdown");
-    push_member(&mut out, "text", server.agents_md);
+    push_member(&mut out, "text", &(server.agents_md)());
     out.push_str("}]");
     Ok(out)
 }
@@ -222,7 +222,7 @@ fn prompt(message: &Message<'_>, server: &ServerView<'_>) -> Result<String, Prob
         )));
     }
     let mut out = String::from(r#""messages":[{"role":"user","content":{"type":"text","text":"#);
-    push_json_str(&mut out, server.agents_md);
+    push_json_str(&mut out, &(server.agents_md)());
     out.push_str("}}]");
     Ok(out)
 }

@@ -56,7 +56,7 @@ impl World {
         let server = ServerView {
             app,
             base: BASE,
-            agents_md: "# How\nto \"use\" it",
+            agents_md: &|| "# How\nto \"use\" it".to_owned(),
             tools: &self.tools,
             names: &self.names,
             scope: &self.scope,

@@ -37,7 +37,11 @@ impl<'a> Play<'a> {
     /// A session with two tokens, on which everything is to be tried.
     pub(crate) fn new(vars: &[(&str, &str)], raw: &'a [Vec<u8>]) -> Self {
         let mut world = World::with_vars(vars);
-        let app = world.register_with(json!({"features": ["carry_calls"]}));
+        let app = world.register_with(json!({"features": ["carry_calls"], "tools": [
+            {"path": "/a"},
+            {"path": "/b", "method": "GET", "read_only": true},
+            {"path": "/slow", "timeout_ms": 200_000},
+        ]}));
         let tokens = vec![
             world.mint(&app),
             world.mint_with(&app, json!({"maxCalls": 2, "tools": ["/a"]})),
@@ -61,7 +65,7 @@ impl<'a> Play<'a> {
     }
 
     pub(crate) fn step(&mut self, [kind, a, b, c]: Op) {
-        match kind % 32 {
+        match kind % 36 {
             0 => self.open(a),
             1 => self.opening_frame(a, b, c),
             2 => self.resume(a, b, c),
@@ -84,6 +88,9 @@ impl<'a> Play<'a> {
             28 => self.noise_frame(a, b, c),
             29 => self.raw_frame(a, b),
             30 => self.heartbeats(),
+            32 | 33 => self.mcp(a, b, c),
+            34 => self.get_door(a, b, c),
+            35 => self.page(a, b, c),
             _ => self.world.advance(u64::from(a) * 1000),
         }
         self.learn();
@@ -206,6 +213,80 @@ impl<'a> Play<'a> {
         }
     }
 
+    /// A message to the MCP door.
+    fn mcp(&mut self, a: u8, b: u8, c: u8) {
+        let Some(token) = pick(&self.tokens, a) else {
+            return;
+        };
+        let accept = ["application/json, text/event-stream", "application/json"];
+        self.world.headers = vec![
+            ("content-type", "application/json".to_owned()),
+            (
+                "accept",
+                pick(&accept, c / 64).unwrap_or_default().to_owned(),
+            ),
+            ("mcp-protocol-version", "2025-11-25".to_owned()),
+        ];
+        let request = self.world.request("POST", &token, "/mcp");
+        self.world.headers.clear();
+        let call = |name: &str| {
+            json!({"jsonrpc": "2.0", "id": c, "method": "tools/call", "params": {
+                "name": name, "arguments": {"n": b}, "_meta": {"progressToken": c}
+            }})
+        };
+        let message = match b % 8 {
+            0..=3 => call("a"),
+            4 => call("slow"),
+            5 => call("b"),
+            6 => json!({"jsonrpc": "2.0", "id": "x", "method": "tools/list"}),
+            _ => json!([{"jsonrpc": "2.0", "method": "tools/call", "id": null}]),
+        };
+        if c % 8 != 7 && self.world.is_open(request) {
+            self.world.body(request, Ok(message.to_string().as_bytes()));
+        }
+    }
+
+    /// A link of the GET door, often the same one.
+    fn get_door(&mut self, a: u8, b: u8, c: u8) {
+        let Some(token) = pick(&self.tokens, a) else {
+            return;
+        };
+        let below = match b % 8 {
+            0..=3 => "/_as_get/b".to_owned(),
+            4 => "/_as_get/b/j/e30".to_owned(),
+            5 => format!("/_as_get/b/{c}"),
+            6 => "/_as_get/a".to_owned(),
+            _ => "/_as_openapi.json".to_owned(),
+        };
+        let method = if c % 16 == 15 { "HEAD" } else { "GET" };
+        for _ in 0..if c >= 250 { 110 } else { 1 } {
+            self.world.request(method, &token, &below);
+        }
+    }
+
+    /// What a browser asks for: the page, a task's page, or a call by a form.
+    fn page(&mut self, a: u8, b: u8, c: u8) {
+        let Some(token) = pick(&self.tokens, a) else {
+            return;
+        };
+        self.world.headers = vec![
+            ("sec-fetch-dest", "document".to_owned()),
+            ("accept", "text/html".to_owned()),
+        ];
+        let (method, below) = match b % 8 {
+            0 => ("GET", String::new()),
+            1 => ("GET", "/_as_page/POST/a".to_owned()),
+            2 => ("GET", format!("/_as_page/_as_tasks/t{}", c % 4)),
+            _ => ("POST", "/_as_page/POST/a".to_owned()),
+        };
+        let site = (c >= 192).then_some("same-origin");
+        let request = self.world.request_head(method, &token, &below, site);
+        self.world.headers.clear();
+        if self.world.is_open(request) && c % 8 != 7 {
+            self.world.body(request, Ok(b"f.x=1&_as_nonce=1.AAAA"));
+        }
+    }
+
     fn requests(&self, is: impl Fn(&Stage) -> bool) -> Vec<RequestId> {
         let requests = self.world.requests.iter();
         let found = requests.filter(|(_, stage)| is(stage));
@@ -273,7 +354,9 @@ impl<'a> Play<'a> {
             0 => json!([]),
             1 => json!([{"path": "/agents.md"}]),
             2 => json!([{"path": "/a", "input_schema": null}, {"path": "/slow"}]),
-            _ => json!([{"path": "/a"}, {"path": "/b", "method": "get", "input_schema": {"n": b}}]),
+            _ => {
+                json!([{"path": "/a"}, {"path": "/b", "method": "get", "read_only": true, "input_schema": {"n": b}}])
+            }
         };
         let mut frame = json!({"type": "update_tools", "id": "u", "tools": tools});
         if b >= 128 {
@@ -461,6 +544,8 @@ impl<'a> Play<'a> {
         }
         self.world.advance(25 * HOUR);
         assert!(self.world.machine.records.is_empty(), "records are left");
+        let endless = self.requests(|stage| matches!(stage, Stage::Streaming(_)));
+        assert_eq!(endless, [], "streams without an end");
         assert_eq!(self.world.machine.alarm, None);
     }
 }

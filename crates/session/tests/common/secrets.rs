@@ -71,6 +71,10 @@ impl Secrets {
                 let body = String::from_utf8_lossy(&answer.body).replace(own, "");
                 assert!(!self.leaks(&body), "a secret in an answer");
             }
+            Effect::Chunk { request, text } => {
+                let own = self.tokens.get(request).map_or("\0", String::as_str);
+                assert!(!self.leaks(&text.replace(own, "")), "a secret in a stream");
+            }
             Effect::Send { text, .. } if self.leaks(text) => {
                 let frame = json_of(text);
                 let owners = [

@@ -14,7 +14,7 @@ use agent_socket_protocol::limits::{
 use agent_socket_protocol::token::AgentToken;
 use agent_socket_session::{
     AgentRequest, BodyError, Config, DropMode, Effect, Host, LAZY_RECORDS, LoadError, Millis,
-    Opening, RequestId, Session, SocketId,
+    Opening, RequestHeaders, RequestId, Session, SocketId,
 };
 use serde_json::{Value, json};
 
@@ -102,6 +102,8 @@ pub(crate) enum Stage {
     Open,
     /// The session asked for its body.
     Reading,
+    /// It has an answer whose body goes on.
+    Streaming(Answer),
     /// It has its answer.
     Answered(Answer),
     /// The agent went away, or the memory with the request was lost.
@@ -115,6 +117,30 @@ pub(crate) struct App {
     pub(crate) secret: String,
 }
 
+/// A request's headers.
+#[derive(Debug)]
+struct Headers(Vec<(&'static str, String)>);
+
+impl Headers {
+    fn find(&self, name: &str) -> Option<&str> {
+        let found = self.0.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| value.as_str())
+    }
+}
+
+impl RequestHeaders for Headers {
+    fn get(&self, name: &str) -> Option<String> {
+        self.find(name).map(ToOwned::to_owned)
+    }
+
+    fn starting_with(&self, prefix: &str) -> Vec<(String, String)> {
+        let found = self.0.iter().filter(|(name, _)| name.starts_with(prefix));
+        found
+            .map(|(name, value)| ((*name).to_owned(), value.clone()))
+            .collect()
+    }
+}
+
 /// A session with everything around it.
 pub(crate) struct World {
     pub(crate) now: Millis,
@@ -122,6 +148,8 @@ pub(crate) struct World {
     pub(crate) machine: Machine,
     pub(crate) requests: BTreeMap<RequestId, Stage>,
     pub(crate) logs: Vec<String>,
+    /// Headers of the requests that follow.
+    pub(crate) headers: Vec<(&'static str, String)>,
     /// Times the alarm went off when it was due.
     pub(crate) alarms: usize,
     /// What was kept after each event, if that is wanted.
@@ -156,6 +184,7 @@ impl World {
             },
             requests: BTreeMap::new(),
             logs: Vec::new(),
+            headers: Vec::new(),
             alarms: 0,
             history: None,
             session: None,
@@ -180,6 +209,7 @@ impl World {
             machine: self.machine.clone(),
             requests: BTreeMap::new(),
             logs: Vec::new(),
+            headers: Vec::new(),
             alarms: 0,
             history: None,
             session: None,
@@ -241,7 +271,7 @@ impl World {
         self.session = None;
         self.open_requests = 0;
         for stage in self.requests.values_mut() {
-            if matches!(stage, Stage::Open | Stage::Reading) {
+            if matches!(stage, Stage::Open | Stage::Reading | Stage::Streaming(_)) {
                 *stage = Stage::Over;
             }
         }
@@ -521,6 +551,9 @@ impl World {
         let url = format!("https://relay.example/v1/t/{token}{below}");
         let mut head = AgentRequest::new(method, &url, &parsed, r#"{"x-a":"b"}"#);
         head.sec_fetch_site = site;
+        let headers = Headers(self.headers.clone());
+        head.sec_fetch_dest = headers.find("sec-fetch-dest");
+        head.headers = &headers;
         self.event(|session, now, host, out| session.request(now, host, out, request, &head));
         request
     }
@@ -540,7 +573,9 @@ impl World {
     }
 
     pub(crate) fn gone(&mut self, request: RequestId) {
-        if let Some(stage @ (Stage::Open | Stage::Reading)) = self.requests.get_mut(&request) {
+        if let Some(stage @ (Stage::Open | Stage::Reading | Stage::Streaming(_))) =
+            self.requests.get_mut(&request)
+        {
             *stage = Stage::Over;
             self.open_requests -= 1;
         }
@@ -557,7 +592,18 @@ impl World {
 
     pub(crate) fn is_open(&self, request: RequestId) -> bool {
         let stage = self.requests.get(&request);
-        matches!(stage, Some(Stage::Open | Stage::Reading))
+        matches!(
+            stage,
+            Some(Stage::Open | Stage::Reading | Stage::Streaming(_))
+        )
+    }
+
+    /// What was sent so far of an answer whose body goes on.
+    pub(crate) fn streamed(&self, request: RequestId) -> Option<&str> {
+        match self.requests.get(&request) {
+            Some(Stage::Streaming(answer)) => std::str::from_utf8(&answer.body).ok(),
+            _ => None,
+        }
     }
 
     /// Asks for what the relay answers by itself.
@@ -618,6 +664,21 @@ impl World {
                     assert_eq!(was, Some(Stage::Open), "ReadBody of {request:?}");
                 }
                 Effect::Answer { request, answer } => self.answered(request, answer),
+                Effect::Stream { request, head } => {
+                    let was = self.requests.insert(request, Stage::Streaming(head));
+                    assert_eq!(was, Some(Stage::Open), "Stream of {request:?}");
+                }
+                Effect::Chunk { request, text } => match self.requests.get_mut(&request) {
+                    Some(Stage::Streaming(answer)) => answer.body.extend(text.bytes()),
+                    other => panic!("Chunk of {request:?}, which is {other:?}"),
+                },
+                Effect::EndStream { request } => {
+                    let Some(Stage::Streaming(answer)) = self.requests.remove(&request) else {
+                        panic!("EndStream of {request:?}");
+                    };
+                    self.requests.insert(request, Stage::Open);
+                    self.answered(request, answer);
+                }
                 Effect::Put { key, value } => {
                     self.machine.writes += 1;
                     self.audit.put(&key, &value);

@@ -13,6 +13,7 @@ mod common;
 
 mod calls;
 mod crash;
+mod doors;
 mod idle;
 mod presence;
 mod properties;

@@ -1,0 +1,126 @@
+//! The GET door: calls for agents that can only fetch links.
+
+use agent_socket_protocol::answer::Answer;
+use agent_socket_protocol::error::HttpError;
+use agent_socket_protocol::get::{get_answer, next_links, read_get, ready_links};
+use agent_socket_protocol::headers::with_json_type;
+use agent_socket_protocol::token::VerifierHash;
+
+use super::Door;
+use super::replay::{Found, ReplayKey};
+use crate::agent::AgentRequest;
+use crate::calls::Outgoing;
+use crate::effect::{Cx, RequestId};
+use crate::message;
+use crate::session::{Live, Session};
+
+/// A GET that waits for its answer.
+pub(crate) struct GetDoor {
+    pub(crate) key: ReplayKey,
+    /// The link without `/agents.md`.
+    base: String,
+    /// Whether the agent that came first has left, while others wait.
+    pub(crate) is_left: bool,
+}
+
+impl Session {
+    /// A call by `GET $BASE/_as_get/<rest>`. The token is good.
+    pub(crate) fn on_get(
+        &mut self,
+        cx: &mut Cx<'_>,
+        request: RequestId,
+        head: &AgentRequest<'_>,
+        token: &VerifierHash,
+        rest: &str,
+    ) {
+        let base = head.base();
+        let Some(live) = &mut self.live else { return };
+        if head.is_cross_site() {
+            return live.answer_get(cx, request, head, message::csrf_denied().into());
+        }
+        if !head.is_read() {
+            let error = message::wrong_method("The GET door", "GET, HEAD".to_owned());
+            return live.answer_get(cx, request, head, error.into());
+        }
+        let call = match read_get(rest, &live.registration.tools) {
+            Ok(call) => call,
+            Err(error) => return live.answer_get(cx, request, head, error.into()),
+        };
+        let body = call.body;
+        let outgoing = Outgoing {
+            method: call.tool.method.clone(),
+            path: call.tool.path.clone(),
+            query: call.query,
+            headers_json: with_json_type(head.headers_json),
+        };
+        // Previews ask with HEAD, and must not make the call.
+        if head.method == "HEAD" {
+            return live.answer_get(cx, request, head, Answer::empty(200));
+        }
+        let key = (*token, rest.to_owned());
+        match live.join_replay(cx, &key, request) {
+            Ok(Found::Joined) => return,
+            Ok(Found::Answer(answer)) => return cx.answer(request, answer),
+            Ok(Found::Nothing) => {}
+            Err(error) => return live.answer_get(cx, request, head, error.into()),
+        }
+        let door = Door::Get(Box::new(GetDoor {
+            key,
+            base,
+            is_left: false,
+        }));
+        self.call_through(cx, request, token, door, &outgoing, &body);
+    }
+}
+
+impl Live {
+    fn join_replay(
+        &mut self,
+        cx: &Cx<'_>,
+        key: &ReplayKey,
+        request: RequestId,
+    ) -> Result<Found, HttpError> {
+        if self.in_flight() >= agent_socket_protocol::limits::MAX_INFLIGHT_CALLS {
+            return Err(message::too_many_inflight());
+        }
+        Ok(self.replays.join(key, request, cx.now))
+    }
+
+    /// An answer as it goes out at the GET door, with the links that may be of
+    /// use after it.
+    fn with_links(&self, base: &str, token: &VerifierHash, answer: Answer) -> Answer {
+        let ready = ready_links(base, &self.registration.tools, &self.scope_of(token));
+        let next = next_links(base, &answer, &ready);
+        get_answer(answer, &next)
+    }
+
+    /// Answers a GET that makes no call.
+    fn answer_get(
+        &self,
+        cx: &mut Cx<'_>,
+        request: RequestId,
+        head: &AgentRequest<'_>,
+        answer: Answer,
+    ) {
+        let token = head.token.verifier.hash();
+        let answer = self.with_links(&head.base(), &token, answer);
+        cx.answer(request, head.fit(answer));
+    }
+
+    /// Answers a GET, and those that wait for the same.
+    pub(super) fn finish_get(
+        &mut self,
+        cx: &mut Cx<'_>,
+        request: RequestId,
+        door: GetDoor,
+        answer: Answer,
+    ) {
+        let answer = self.with_links(&door.base, &door.key.0, answer);
+        for other in self.replays.finish(door.key, &answer, cx.now) {
+            cx.answer(other, answer.clone());
+        }
+        if !door.is_left {
+            cx.answer(request, answer);
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! The MCP door: tools as a Model Context Protocol server shows them.
+
+use agent_socket_protocol::answer::Answer;
+use agent_socket_protocol::error::HttpError;
+use agent_socket_protocol::headers::with_json_type;
+use agent_socket_protocol::mcp::{self, Incoming, KEEP_ALIVE, McpHead, Pending, ServerView};
+use agent_socket_protocol::token::VerifierHash;
+
+use super::{Door, Knock, KnockAt};
+use crate::agent::AgentRequest;
+use crate::calls::{Outgoing, Unsent};
+use crate::effect::{Cx, Effect, Millis, RequestId};
+use crate::message;
+use crate::session::Session;
+
+/// How long a call may go on before its response begins as a stream, so that
+/// nothing on the way takes it for dead, in ms.
+const STREAM_AFTER_MS: Millis = 2_000;
+
+/// Time between two signs of life on a stream, in ms. Proxies give up on silent
+/// connections after 30 s and more, clients after 60 s.
+const STREAM_BEAT_MS: Millis = 10_000;
+
+/// A `tools/call` that waits for its answer.
+pub(crate) struct McpDoor {
+    pending: Pending,
+    started: Millis,
+    /// When the next sign of life is due.
+    next_beat: Millis,
+    is_streaming: bool,
+    /// The progress that was told last; it may only grow.
+    told: f64,
+}
+
+impl McpDoor {
+    fn new(pending: Pending, now: Millis) -> Self {
+        Self {
+            pending,
+            started: now,
+            next_beat: now.saturating_add(STREAM_AFTER_MS),
+            is_streaming: false,
+            told: 0.0,
+        }
+    }
+
+    pub(super) fn next_beat(&self) -> Option<Millis> {
+        self.pending.accepts_stream().then_some(self.next_beat)
+    }
+
+    /// Begins the response, if its client takes a stream.
+    pub(super) fn open(&mut self, cx: &mut Cx<'_>, request: RequestId) {
+        if !self.is_streaming && self.pending.accepts_stream() {
+            self.is_streaming = true;
+            let head = Pending::stream_head();
+            cx.out.push(Effect::Stream { request, head });
+            // Some proxies hold a response back until its body begins.
+            let text = KEEP_ALIVE.to_owned();
+            cx.out.push(Effect::Chunk { request, text });
+        }
+        self.next_beat = cx.now.saturating_add(STREAM_BEAT_MS);
+    }
+
+    pub(super) fn beat(&mut self, cx: &mut Cx<'_>, request: RequestId, is_task: bool) {
+        if self.next_beat().is_none_or(|at| at > cx.now) {
+            return;
+        }
+        if !self.is_streaming {
+            return self.open(cx, request);
+        }
+        self.next_beat = cx.now.saturating_add(STREAM_BEAT_MS);
+        let seconds = cx.now.saturating_sub(self.started) / 1000;
+        let event = if is_task {
+            None
+        } else {
+            #[expect(clippy::cast_precision_loss, reason = "a call lasts minutes at most")]
+            let progress = seconds as f64;
+            self.told = progress;
+            let message = format!("The app has been working on this for {seconds} s");
+            self.pending.progress_event(progress, None, Some(&message))
+        };
+        let text = event.unwrap_or_else(|| KEEP_ALIVE.to_owned());
+        cx.out.push(Effect::Chunk { request, text });
+    }
+
+    pub(super) fn progress(
+        &mut self,
+        cx: &mut Cx<'_>,
+        request: RequestId,
+        progress: Option<f64>,
+        message: Option<&str>,
+    ) {
+        // MCP wants it to grow with each notification.
+        let Some(progress) = progress.filter(|progress| self.is_streaming && *progress > self.told)
+        else {
+            return;
+        };
+        if let Some(text) = self.pending.progress_event(progress, None, message) {
+            self.told = progress;
+            self.next_beat = cx.now.saturating_add(STREAM_BEAT_MS);
+            cx.out.push(Effect::Chunk { request, text });
+        }
+    }
+
+    pub(super) fn finish(self, cx: &mut Cx<'_>, request: RequestId, answer: Answer) {
+        if self.is_streaming {
+            let text = self.pending.last_event(answer);
+            cx.out.push(Effect::Chunk { request, text });
+            cx.out.push(Effect::EndStream { request });
+        } else {
+            cx.answer(request, self.pending.answer(answer));
+        }
+    }
+}
+
+impl Session {
+    /// A request to the MCP door. The token is good.
+    pub(crate) fn on_mcp(
+        &mut self,
+        cx: &mut Cx<'_>,
+        request: RequestId,
+        head: &AgentRequest<'_>,
+        token: &VerifierHash,
+    ) {
+        if let Err(refusal) = self.check_mcp(head) {
+            return cx.answer(request, head.fit(refusal));
+        }
+        let header = |name: &str| head.headers.get(name);
+        let mcp = McpHead {
+            protocol_version: header("mcp-protocol-version"),
+            method: header("mcp-method"),
+            name: header("mcp-name"),
+            params: head.headers.starting_with("mcp-param-"),
+            accept: header("accept"),
+            content_type: header("content-type"),
+            origin: header("origin"),
+            own_origin: head.origin.to_owned(),
+        };
+        let knock = Knock {
+            what: KnockAt::Mcp(mcp),
+            base: head.base(),
+            headers_json: head.headers_json.to_owned(),
+        };
+        let timeout = self.config.max_sync_tool_ms;
+        self.wait_for_body(cx, request, token, timeout, Unsent::Knock(Box::new(knock)));
+    }
+
+    /// What can be refused before the body is read.
+    fn check_mcp(&self, head: &AgentRequest<'_>) -> Result<(), Answer> {
+        mcp::check_origin(head.headers.get("origin").as_deref(), head.origin)?;
+        if head.is_cross_site() {
+            return Err(message::csrf_denied().into());
+        }
+        if head.method != "POST" {
+            return Err(message::wrong_method("The MCP door", "POST".to_owned()).into());
+        }
+        self.check_in_flight().map_err(HttpError::into)
+    }
+
+    /// A message to the MCP door. It has no place among the calls in flight now.
+    pub(super) fn on_mcp_message(
+        &mut self,
+        cx: &mut Cx<'_>,
+        request: RequestId,
+        token: &VerifierHash,
+        knock: &Knock,
+        head: &McpHead,
+        body: &[u8],
+    ) {
+        let Some(live) = &self.live else { return };
+        let agents_md = || live.briefing(&self.config, &knock.base, token);
+        let scope = live.scope_of(token);
+        let server = ServerView {
+            app: live.view(&self.config),
+            base: &knock.base,
+            agents_md: &agents_md,
+            tools: &live.registration.tools,
+            names: live.names(),
+            scope: &scope,
+        };
+        let (outgoing, body, pending) = match mcp::read(head, body, &server) {
+            Incoming::Answer(answer) => return cx.answer(request, answer),
+            Incoming::Call {
+                tool,
+                body,
+                query,
+                pending,
+            } => {
+                let outgoing = Outgoing {
+                    method: tool.method.clone(),
+                    path: tool.path.clone(),
+                    query,
+                    headers_json: with_json_type(&knock.headers_json),
+                };
+                (outgoing, body, pending)
+            }
+        };
+        let door = Door::Mcp(Box::new(McpDoor::new(pending, cx.now)));
+        self.call_through(cx, request, token, door, &outgoing, &body);
+    }
+}

@@ -1,0 +1,337 @@
+//! The doors: MCP, OpenAPI, plain GET and the page for people.
+
+use agent_socket_protocol::answer::Answer;
+use agent_socket_protocol::limits::{MAX_INFLIGHT_CALLS, REPLAY_MS};
+use agent_socket_session::RequestId;
+use serde_json::{Value, json};
+
+use crate::common::world::{App, World, code};
+
+/// An app whose tools show every side of the doors.
+fn tools() -> Value {
+    json!({"tools": [
+        {"path": "/a", "description": "Does a.", "input_schema": {
+            "type": "object", "properties": {"x": {"type": "integer"}, "s": {"type": "string"}}, "required": ["x"]
+        }},
+        {"path": "/look", "read_only": true},
+        {"path": "/find", "method": "GET", "read_only": true, "input_schema": {
+            "type": "object", "properties": {"q": {"type": "string"}}
+        }},
+    ]})
+}
+
+fn world() -> (World, App, String) {
+    let mut world = World::new();
+    let app = world.register_with(tools());
+    let token = world.mint(&app);
+    (world, app, token)
+}
+
+/// Sends a message to the MCP door.
+fn post_mcp(world: &mut World, token: &str, message: &Value) -> RequestId {
+    world.headers = vec![
+        ("content-type", "application/json".to_owned()),
+        ("accept", "application/json, text/event-stream".to_owned()),
+        ("mcp-protocol-version", "2025-06-18".to_owned()),
+    ];
+    let request = world.request("POST", token, "/mcp");
+    world.headers.clear();
+    if world.is_open(request) {
+        world.body(request, Ok(message.to_string().as_bytes()));
+    }
+    request
+}
+
+fn mcp_call(name: &str, arguments: Value) -> Value {
+    json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {
+        "name": name, "arguments": arguments, "_meta": {"progressToken": "p"}
+    }})
+}
+
+fn json_in(answer: &Answer) -> Value {
+    serde_json::from_slice(&answer.body).unwrap()
+}
+
+fn text_in(answer: &Answer) -> &str {
+    std::str::from_utf8(&answer.body).unwrap()
+}
+
+/// The messages on a stream.
+fn events(stream: &str) -> Vec<Value> {
+    let data = stream
+        .lines()
+        .filter_map(|line| line.strip_prefix("data: "));
+    data.map(|data| serde_json::from_str(data).unwrap())
+        .collect()
+}
+
+/// The id and the rest of the call that the app was sent last.
+fn sent_call(world: &World, app: &App) -> (String, Value) {
+    let frame = world.last(app.socket);
+    assert_eq!(frame["type"], "tool_call", "{frame}");
+    (frame["id"].as_str().unwrap().to_owned(), frame)
+}
+
+fn calls_sent(world: &World, app: &App) -> usize {
+    let frames = world.sent(app.socket);
+    frames
+        .iter()
+        .filter(|frame| frame["type"] == "tool_call")
+        .count()
+}
+
+#[test]
+fn mcp_lists_the_tools_and_calls_them() {
+    let (mut world, app, token) = world();
+    let list = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"});
+    let request = post_mcp(&mut world, &token, &list);
+    let listed = json_in(world.answer(request));
+    let names: Vec<_> = listed["result"]["tools"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|tool| tool["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["a", "look", "find"]);
+
+    let request = post_mcp(&mut world, &token, &mcp_call("a", json!({"x": 1})));
+    let (id, frame) = sent_call(&world, &app);
+    assert_eq!(
+        (&frame["method"], &frame["path"]),
+        (&json!("POST"), &json!("/a"))
+    );
+    assert_eq!(frame["body"], r#"{"x":1}"#);
+    assert_eq!(
+        frame["headers"],
+        json!({"content-type": "application/json", "x-a": "b"})
+    );
+    world.reply(&app, &id, json!({"status": 200, "body": {"y": 2}}));
+    let reply = json_in(world.answer(request));
+    assert_eq!(reply["id"], 7);
+    assert_eq!(reply["result"]["structuredContent"], json!({"y": 2}));
+    assert_ne!(reply["result"]["isError"], true);
+
+    // A GET's arguments are in its query.
+    post_mcp(&mut world, &token, &mcp_call("find", json!({"q": "a b"})));
+    let (_, frame) = sent_call(&world, &app);
+    assert_eq!(
+        (&frame["method"], &frame["query"]),
+        (&json!("GET"), &json!("q=a+b"))
+    );
+}
+
+#[test]
+fn what_goes_wrong_with_an_mcp_call_is_a_result_that_says_so() {
+    let (mut world, app, token) = world();
+    let request = post_mcp(&mut world, &token, &mcp_call("a", json!({"x": 1})));
+    let (id, _) = sent_call(&world, &app);
+    world.reply(
+        &app,
+        &id,
+        json!({"status": 409, "body": {"error": "taken"}}),
+    );
+    let reply = json_in(world.answer(request));
+    assert_eq!(reply["result"]["isError"], true);
+    assert!(reply.to_string().contains("taken"));
+
+    let scoped = world.mint_with(&app, json!({"tools": ["/look"], "maxCalls": 1}));
+    let request = post_mcp(&mut world, &scoped, &mcp_call("look", json!({})));
+    let (id, _) = sent_call(&world, &app);
+    world.reply(&app, &id, json!({"status": 204}));
+    assert_ne!(json_in(world.answer(request))["result"]["isError"], true);
+    let request = post_mcp(&mut world, &scoped, &mcp_call("look", json!({})));
+    assert_eq!(code(world.answer(request)), "token_expired");
+
+    world.drop_socket(app.socket, 1006);
+    let request = post_mcp(&mut world, &token, &mcp_call("a", json!({"x": 1})));
+    let reply = json_in(world.answer(request));
+    assert_eq!(reply["result"]["isError"], true);
+    assert!(reply.to_string().contains("offline"), "{reply}");
+}
+
+#[test]
+fn a_long_mcp_call_goes_on_as_a_stream() {
+    let (mut world, app, token) = world();
+    let request = post_mcp(&mut world, &token, &mcp_call("a", json!({"x": 1})));
+    let (id, _) = sent_call(&world, &app);
+    assert_eq!(world.streamed(request), None);
+    world.advance(25_000);
+    let stream = world.streamed(request).unwrap();
+    let told: Vec<_> = events(stream)
+        .iter()
+        .map(|event| event["params"]["progress"].as_f64().unwrap())
+        .collect();
+    assert_eq!(told, [12.0, 22.0], "{stream}");
+    world.reply(&app, &id, json!({"status": 200, "body": {"y": 2}}));
+    let last = events(text_in(world.answer(request))).pop().unwrap();
+    assert_eq!(
+        (&last["id"], &last["result"]["structuredContent"]["y"]),
+        (&json!(7), &json!(2))
+    );
+}
+
+#[test]
+fn a_task_is_waited_for_on_a_stream_with_its_progress() {
+    let (mut world, app, token) = world();
+    let request = post_mcp(&mut world, &token, &mcp_call("a", json!({"x": 1})));
+    let (id, _) = sent_call(&world, &app);
+    world.reply(&app, &id, json!({"status": 202, "taskId": "t"}));
+    for (progress, message) in [(0.2, "one"), (0.1, "back"), (0.5, "two")] {
+        world.frame(app.socket, &json!({"type": "task_progress", "taskId": "t", "progress": progress, "message": message}));
+    }
+    world.advance(40_000);
+    assert!(
+        world
+            .complete(&app, "t", json!({"body": {"done": true}}))
+            .is_empty()
+    );
+    let all = events(text_in(world.answer(request)));
+    let told: Vec<_> = all
+        .iter()
+        .filter_map(|event| event["params"]["message"].as_str())
+        .collect();
+    assert_eq!(told, ["one", "two"], "progress only grows");
+    assert_eq!(
+        all.last().unwrap()["result"]["structuredContent"]["done"],
+        true
+    );
+    // It was read by that, and stays readable for a while.
+    assert_eq!(world.get(&token, "/_as_tasks/t").status, 200);
+}
+
+#[test]
+fn a_stream_ends_with_its_agent_its_session_and_its_app() {
+    let (mut world, app, token) = world();
+    let request = post_mcp(&mut world, &token, &mcp_call("a", json!({"x": 1})));
+    let (id, _) = sent_call(&world, &app);
+    world.advance(3_000);
+    world.gone(request);
+    let cancel = world.last(app.socket);
+    assert_eq!(
+        (&cancel["type"], &cancel["id"]),
+        (&json!("tool_cancel"), &json!(id))
+    );
+
+    let request = post_mcp(&mut world, &token, &mcp_call("a", json!({"x": 1})));
+    world.advance(31_000);
+    let last = events(text_in(world.answer(request))).pop().unwrap();
+    assert_eq!(last["result"]["isError"], true, "{last}");
+    assert!(last.to_string().contains("did not answer"));
+
+    let request = post_mcp(&mut world, &token, &mcp_call("a", json!({"x": 1})));
+    world.advance(3_000);
+    world.drop_socket(app.socket, 1000);
+    let last = events(text_in(world.answer(request))).pop().unwrap();
+    assert_eq!(last["result"]["isError"], true, "{last}");
+}
+
+#[test]
+fn the_mcp_door_refuses_pages_and_other_methods() {
+    let (mut world, _, token) = world();
+    for (header, value) in [
+        ("origin", "https://evil.example"),
+        ("sec-fetch-site", "cross-site"),
+    ] {
+        world.headers = vec![(header, value.to_owned())];
+        let site = (header == "sec-fetch-site").then_some(value);
+        let request = world.request_head("POST", &token, "/mcp", site);
+        assert_eq!(world.answer(request).status, 403, "{header}");
+    }
+    world.headers.clear();
+    for method in ["GET", "DELETE", "PUT"] {
+        let answer = world.ask_relay(method, &token, "/_as_mcp");
+        assert_eq!(
+            (answer.status, answer.allow.as_deref()),
+            (405, Some("POST"))
+        );
+    }
+}
+
+#[test]
+fn an_apps_tool_wins_over_a_door_of_its_name() {
+    let mut world = World::new();
+    let app = world.register_with(
+        json!({"tools": [{"path": "/mcp"}, {"path": "/openapi.json", "method": "GET"}]}),
+    );
+    let token = world.mint(&app);
+    let (request, id) = world.call_tool(&app, &token, "/mcp");
+    world.reply(&app, &id, json!({"status": 200, "body": "mine"}));
+    assert_eq!(text_in(world.answer(request)), "\"mine\"");
+    assert_eq!(world.get(&token, "/mcp").status, 405);
+    let document = json_in(&world.get(&token, "/_as_openapi.json"));
+    assert!(
+        document["openapi"].as_str().unwrap().starts_with("3.1"),
+        "{document}"
+    );
+    assert!(document["paths"]["/mcp"]["post"].is_object());
+}
+
+#[test]
+fn a_get_makes_a_call_once() {
+    let (mut world, app, token) = world();
+    let link = "/_as_get/find/a%20b";
+    let first = world.request("GET", &token, link);
+    let second = world.request("GET", &token, link);
+    let (id, frame) = sent_call(&world, &app);
+    assert_eq!(
+        (&frame["path"], &frame["query"]),
+        (&json!("/find"), &json!("q=a+b"))
+    );
+    assert_eq!(calls_sent(&world, &app), 1);
+    // Who came first may leave; the call goes on for the other.
+    world.gone(first);
+    world.reply(&app, &id, json!({"status": 200, "body": {"n": 1}}));
+    assert_eq!(json_in(world.answer(second))["result"], json!({"n": 1}));
+    world.advance(REPLAY_MS - 1);
+    let third = world.request("GET", &token, link);
+    assert_eq!(world.answer(third), world.answer(second));
+    // Another token's is another call, and so is a later one.
+    let other = world.mint(&app);
+    let request = world.request("GET", &other, link);
+    assert!(world.is_open(request));
+    world.advance(1);
+    let request = world.request("GET", &token, link);
+    assert!(world.is_open(request));
+    assert_eq!(calls_sent(&world, &app), 3);
+    // Alone, it takes its call along.
+    world.gone(request);
+    assert_eq!(world.last(app.socket)["type"], "tool_cancel");
+}
+
+#[test]
+fn a_get_that_may_go_better_next_time_is_not_kept() {
+    let (mut world, app, token) = world();
+    let first = world.request("GET", &token, "/_as_get/look");
+    let second = world.request("GET", &token, "/_as_get/look");
+    world.drop_socket(app.socket, 1006);
+    for request in [first, second] {
+        assert_eq!(world.answer(request).status, 503);
+    }
+    world.resume_with(&app, tools());
+    let again = world.request("GET", &token, "/_as_get/look");
+    assert!(world.is_open(again));
+}
+
+#[test]
+fn a_head_of_a_get_link_makes_no_call() {
+    let (mut world, app, token) = world();
+    let answer = world.ask_relay("HEAD", &token, "/_as_get/look");
+    assert_eq!((answer.status, answer.body.len()), (200, 0));
+    assert_eq!(world.ask_relay("POST", &token, "/_as_get/look").status, 405);
+    assert_eq!(calls_sent(&world, &app), 0);
+    let request = world.request_head("GET", &token, "/_as_get/look", Some("cross-site"));
+    assert_eq!(world.answer(request).status, 403);
+}
+
+#[test]
+fn all_who_wait_count_as_in_flight() {
+    let (mut world, app, token) = world();
+    for _ in 0..MAX_INFLIGHT_CALLS {
+        let request = world.request("GET", &token, "/_as_get/look");
+        assert!(world.is_open(request));
+    }
+    assert_eq!(calls_sent(&world, &app), 1);
+    assert_eq!(world.ask_relay("GET", &token, "/_as_get/look").status, 429);
+    assert_eq!(world.ask_relay("POST", &token, "/a").status, 429);
+    assert_eq!(world.ask_relay("POST", &token, "/mcp").status, 429);
+}

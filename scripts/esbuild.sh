@@ -1,9 +1,16 @@
 #!/usr/bin/env bash
-# esbuild as worker-build is to call it (ESBUILD_BIN): without the warning about
-# keys that wasm-bindgen writes more than once, with the same value each time,
-# when several functions of one JavaScript file are imported.
+# esbuild as worker-build is to call it (ESBUILD_BIN): with src/entry.js in the
+# place of worker-build's own entry, and without the warning about keys that
+# wasm-bindgen writes more than once, with the same value each time, when
+# several functions of one JavaScript file are imported.
 #
-# Usage: scripts/esbuild.sh [what esbuild takes…]
+# Usage: scripts/esbuild.sh [what esbuild takes…], in worker-build's folder
 
 set -euo pipefail
-exec "$(dirname -- "${BASH_SOURCE[0]}")/../node_modules/.bin/esbuild" --log-override:duplicate-object-key=silent "$@"
+root=$(cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
+[ -f shim.js ] || {
+  echo "error: there is no shim.js here; worker-build's layout has changed, and with it what src/entry.js stands in for" >&2
+  exit 1
+}
+cp -- "$root/src/entry.js" shim.js
+exec "$root/node_modules/.bin/esbuild" --log-override:duplicate-object-key=silent "$@"

@@ -5,7 +5,8 @@
 //! 2. [`object::RelaySession`] turns what the runtime reports into events of
 //!    [`agent_socket_session::Session`] and its effects into calls of the
 //!    runtime.
-//! 3. `glue.js` holds the steps that are cheaper in JavaScript.
+//! 3. `glue.js` holds the steps that are cheaper in JavaScript, and `entry.js`
+//!    is what the runtime loads.
 //!
 //! **This crate decides nothing**: the rules are in `crates/session`, what is
 //! on the wire is in `crates/protocol`.
@@ -15,5 +16,10 @@ mod js;
 pub mod object;
 mod settings;
 
-// Its start function and its panic hook are part of every Worker in Rust.
-use worker as _;
+use wasm_bindgen::prelude::wasm_bindgen;
+
+/// Runs once in each isolate: a panic's reason goes to the log.
+#[wasm_bindgen(start)]
+pub fn start() {
+    console_error_panic_hook::set_once();
+}

@@ -42,6 +42,7 @@ pub mod limits;
 pub mod mcp;
 pub mod names;
 pub mod openapi;
+pub mod page;
 pub mod register;
 pub mod reply;
 pub mod route;

@@ -124,6 +124,10 @@ pub const MAX_REPLAYS: usize = 100;
 /// Bytes of such answers that a session keeps: one of the largest there can be.
 pub const MAX_REPLAY_BYTES: usize = 4 * 1024 * 1024;
 
+/// How long a page for people may stay open before its forms ask for a second
+/// press, in ms.
+pub const PAGE_NONCE_MS: u64 = 60 * 60 * 1000;
+
 /// Longest pause between two liveness checks of a connected app, in ms.
 pub const MAX_LIVENESS_PAUSE_MS: u64 = 60 * 60 * 1000;
 

@@ -4,6 +4,7 @@ use agent_socket_protocol::answer::{Answer, MARKDOWN, PLAIN, ToolReply};
 use agent_socket_protocol::error::HttpError;
 use agent_socket_protocol::frame::Fields;
 use agent_socket_protocol::limits::MAX_INFLIGHT_CALLS;
+use agent_socket_protocol::page::problem_page;
 use agent_socket_protocol::reply::{self, CancelReason, ToolCall};
 use agent_socket_protocol::route::{AgentPath, agent_path, door_unless_tool, path_and_query};
 use agent_socket_protocol::text::json_str;
@@ -79,6 +80,24 @@ impl<'a> AgentRequest<'a> {
         self.sec_fetch_dest == Some("document")
     }
 
+    /// Whether that browser takes HTML.
+    fn wants_page(&self) -> bool {
+        self.is_navigation()
+            && self
+                .headers
+                .get("accept")
+                .is_some_and(|types| types.contains("text/html"))
+    }
+
+    /// Why the link does not work, for an agent or for a person.
+    fn refuse(&self, path: AgentPath<'_>, error: HttpError) -> Answer {
+        let is_page = matches!(path, AgentPath::Base | AgentPath::Page(_));
+        if is_page && self.wants_page() {
+            return self.fit(problem_page(&error));
+        }
+        self.fit(error)
+    }
+
     /// The answer as this method takes it.
     pub(crate) fn fit(&self, answer: impl Into<Answer>) -> Answer {
         let answer = answer.into();
@@ -106,31 +125,31 @@ impl Session {
         head: &AgentRequest<'_>,
     ) {
         self.check_alive(cx);
+        let path = agent_path(head.path);
         let Some(live) = &mut self.live else {
-            return cx.answer(request, head.fit(message::no_session()));
+            return cx.answer(request, head.refuse(path, message::no_session()));
         };
         let token = head.token.verifier.hash();
-        let path = agent_path(head.path);
         match (live.tokens.standing(&token, cx.now), path) {
             // The last call may have started a task, whose result is its answer.
             (Standing::Live, _) | (Standing::Spent, AgentPath::Task(_)) => {}
             (Standing::Unknown, _) => {
-                return cx.answer(request, head.fit(message::token_invalid()));
+                return cx.answer(request, head.refuse(path, message::token_invalid()));
             }
             (Standing::Spent | Standing::Expired, _) => {
-                return cx.answer(request, head.fit(message::token_expired()));
+                return cx.answer(request, head.refuse(path, message::token_expired()));
             }
         }
         match live.door_at(path) {
+            AgentPath::Base if head.wants_page() => self.on_page(cx, request, head, ""),
             AgentPath::Base | AgentPath::Briefing => self.on_briefing(cx, request, head, &token),
             AgentPath::Tools => self.on_tools(cx, request, head, &token),
             AgentPath::OpenApi => self.on_openapi(cx, request, head, &token),
             AgentPath::Task(id) => self.on_task_request(cx, request, head, &token, id),
             AgentPath::Mcp => self.on_mcp(cx, request, head, &token),
             AgentPath::Get(rest) => self.on_get(cx, request, head, &token, rest),
-            AgentPath::Page(path) | AgentPath::Tool(path) => {
-                self.on_call(cx, request, head, &token, path)
-            }
+            AgentPath::Page(rest) => self.on_page(cx, request, head, rest),
+            AgentPath::Tool(path) => self.on_call(cx, request, head, &token, path),
         }
     }
 

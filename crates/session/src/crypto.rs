@@ -8,15 +8,19 @@
 use aes_gcm::aead::{Aead as _, KeyInit as _, Payload};
 use aes_gcm::{Aes256Gcm, Key, Nonce};
 use agent_socket_protocol::id::SessionId;
+use agent_socket_protocol::limits::PAGE_NONCE_MS;
 use agent_socket_protocol::token::{ResumeSecret, Verifier};
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use hkdf::Hkdf;
 use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 
+use crate::effect::Millis;
+
 const CHECK_INFO: &[u8] = b"agent-socket resume check v1";
 const SEAL_INFO: &[u8] = b"agent-socket token seal v1";
+const PAGE_INFO: &[u8] = b"agent-socket page nonce v1";
 
 fn derive(secret: &ResumeSecret, session: SessionId, info: &[u8]) -> [u8; 32] {
     let mut key = [0; 32];
@@ -101,6 +105,60 @@ impl SealKey {
     }
 }
 
+/// Makes and knows the nonces of a token's page: a form that carries one was
+/// made by the relay, for this token, not long ago.
+///
+/// A nonce is a time in ms and a mark of 16 bytes by HKDF-SHA-256 from the
+/// verifier, with the time as salt. Who can't read the token can't make one,
+/// and nothing has to be kept.
+pub(crate) struct PageNonces(Verifier);
+
+/// How a nonce stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NonceState {
+    /// It is one of this token's, and fresh.
+    Good,
+    /// It is one of this token's, and too old.
+    Old,
+    /// It is not one of this token's.
+    Bad,
+}
+
+impl PageNonces {
+    pub(crate) const fn new(verifier: Verifier) -> Self {
+        Self(verifier)
+    }
+
+    pub(crate) fn make(&self, now: Millis) -> String {
+        format!("{now}.{}", URL_SAFE_NO_PAD.encode(self.mark(now)))
+    }
+
+    /// Compares in constant time.
+    pub(crate) fn state(&self, nonce: &str, now: Millis) -> NonceState {
+        let Some((at, mark)) = nonce.split_once('.') else {
+            return NonceState::Bad;
+        };
+        let (Ok(at), Ok(mark)) = (at.parse::<Millis>(), URL_SAFE_NO_PAD.decode(mark)) else {
+            return NonceState::Bad;
+        };
+        if !bool::from(self.mark(at).ct_eq(mark.as_slice())) {
+            NonceState::Bad
+        } else if now.abs_diff(at) > PAGE_NONCE_MS {
+            NonceState::Old
+        } else {
+            NonceState::Good
+        }
+    }
+
+    fn mark(&self, at: Millis) -> [u8; 16] {
+        let mut mark = [0; 16];
+        let hkdf = Hkdf::<Sha256>::new(Some(&at.to_be_bytes()), self.0.as_bytes());
+        // 16 bytes are within what HKDF-SHA-256 can give, so this cannot fail.
+        let _ = hkdf.expand(PAGE_INFO, &mut mark);
+        mark
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,6 +216,29 @@ mod tests {
         fn any_text_is_no_danger(text: String) {
             let key = SealKey::new(&ResumeSecret::new([1; 32]), session());
             prop_assert_eq!(key.open(&text, session()), None);
+        }
+    }
+
+    #[test]
+    fn page_nonces_are_of_one_token_and_time() {
+        let (ours, other) = (
+            PageNonces::new(Verifier::new([1; 16])),
+            PageNonces::new(Verifier::new([2; 16])),
+        );
+        let nonce = ours.make(1_000_000_000);
+        assert_eq!(ours.state(&nonce, 1_000_000_001), NonceState::Good);
+        assert_eq!(
+            ours.state(&nonce, 1_000_000_000 + PAGE_NONCE_MS),
+            NonceState::Good
+        );
+        assert_eq!(
+            ours.state(&nonce, 1_000_000_001 + PAGE_NONCE_MS),
+            NonceState::Old
+        );
+        assert_eq!(other.state(&nonce, 1_000_000_001), NonceState::Bad);
+        let later = nonce.replacen("1000000000", "1000000009", 1);
+        for bad in ["", ".", "7", "7.", "x.AAAA", later.as_str(), &nonce[..20]] {
+            assert_eq!(ours.state(bad, 1_000_000_001), NonceState::Bad, "{bad}");
         }
     }
 }

@@ -86,6 +86,13 @@ pub(crate) fn wrong_method(path: &str, allow: String) -> HttpError {
     }
 }
 
+pub(crate) fn no_such_page() -> HttpError {
+    HttpError::new(
+        HttpCode::NotFound,
+        "There is no such page: the app has no tool like that now, or this link does not cover it. The link itself shows what there is.",
+    )
+}
+
 pub(crate) fn tool_not_allowed(method: &str, path: &str) -> HttpError {
     HttpError::new(
         HttpCode::ToolNotAllowed,

@@ -6,14 +6,17 @@
 mod get;
 mod mcp;
 mod openapi;
+mod page;
 mod replay;
 
 use agent_socket_protocol::answer::Answer;
 use agent_socket_protocol::mcp::McpHead;
+use agent_socket_protocol::page::ResultPage;
 use agent_socket_protocol::token::VerifierHash;
 
 pub(crate) use self::get::GetDoor;
 pub(crate) use self::mcp::McpDoor;
+pub(crate) use self::page::FormTarget;
 pub(crate) use self::replay::Replays;
 use crate::effect::{Cx, Millis, RequestId};
 use crate::session::{Live, Session};
@@ -31,6 +34,8 @@ pub(crate) struct Knock {
 pub(crate) enum KnockAt {
     /// The MCP door.
     Mcp(McpHead),
+    /// The page for people: one of its forms.
+    Page(FormTarget),
 }
 
 /// Through which door a call came, which decides how its answer goes out.
@@ -41,6 +46,8 @@ pub(crate) enum Door {
     Mcp(Box<McpDoor>),
     /// The GET door.
     Get(Box<GetDoor>),
+    /// The page for people.
+    Page(Box<ResultPage>),
 }
 
 impl Door {
@@ -48,7 +55,7 @@ impl Door {
     pub(crate) fn next_beat(&self) -> Option<Millis> {
         match self {
             Self::Mcp(door) => door.next_beat(),
-            Self::Plain | Self::Get(_) => None,
+            Self::Plain | Self::Get(_) | Self::Page(_) => None,
         }
     }
 
@@ -68,7 +75,7 @@ impl Door {
                 door.open(cx, request);
                 true
             }
-            Self::Plain | Self::Get(_) => false,
+            Self::Plain | Self::Get(_) | Self::Page(_) => false,
         }
     }
 
@@ -99,6 +106,7 @@ impl Live {
             Door::Plain => cx.answer(request, answer),
             Door::Mcp(door) => door.finish(cx, request, answer),
             Door::Get(door) => self.finish_get(cx, request, *door, answer),
+            Door::Page(page) => cx.answer(request, page.finish(answer)),
         }
     }
 }
@@ -115,6 +123,7 @@ impl Session {
     ) {
         match &knock.what {
             KnockAt::Mcp(head) => self.on_mcp_message(cx, request, token, &knock, head, body),
+            KnockAt::Page(target) => self.on_form(cx, request, token, &knock, target, body),
         }
     }
 }

@@ -1,11 +1,13 @@
 //! The doors: MCP, OpenAPI, plain GET and the page for people.
 
 use agent_socket_protocol::answer::Answer;
-use agent_socket_protocol::limits::{MAX_INFLIGHT_CALLS, REPLAY_MS};
+use agent_socket_protocol::limits::{MAX_INFLIGHT_CALLS, PAGE_NONCE_MS, REPLAY_MS};
 use agent_socket_session::RequestId;
 use serde_json::{Value, json};
 
 use crate::common::world::{App, World, code};
+
+const FORM: &str = "application/x-www-form-urlencoded";
 
 /// An app whose tools show every side of the doors.
 fn tools() -> Value {
@@ -334,4 +336,130 @@ fn all_who_wait_count_as_in_flight() {
     assert_eq!(world.ask_relay("GET", &token, "/_as_get/look").status, 429);
     assert_eq!(world.ask_relay("POST", &token, "/a").status, 429);
     assert_eq!(world.ask_relay("POST", &token, "/mcp").status, 429);
+}
+
+/// Opens the page in a browser.
+fn page(world: &mut World, token: &str, below: &str) -> Answer {
+    world.headers = vec![
+        ("sec-fetch-dest", "document".to_owned()),
+        ("accept", "text/html,*/*".to_owned()),
+    ];
+    let request = world.request_head("GET", token, below, Some("cross-site"));
+    world.headers.clear();
+    world.answer(request).clone()
+}
+
+fn nonce_in(page: &Answer) -> String {
+    let text = text_in(page);
+    let from = text.find("name=\"_as_nonce\"").expect("a nonce");
+    let rest = &text[from..];
+    let value = rest.split("value=\"").nth(1).unwrap();
+    value.split('"').next().unwrap().to_owned()
+}
+
+fn post_form(world: &mut World, token: &str, below: &str, site: &str, form: &str) -> RequestId {
+    world.headers = vec![("content-type", FORM.to_owned())];
+    let request = world.request_head("POST", token, below, Some(site));
+    world.headers.clear();
+    if world.is_open(request) {
+        world.body(request, Ok(form.as_bytes()));
+    }
+    request
+}
+
+#[test]
+fn a_person_sees_a_page_and_calls_by_a_form() {
+    let (mut world, app, token) = world();
+    let shown = page(&mut world, &token, "");
+    assert!(
+        shown
+            .content_type
+            .as_deref()
+            .unwrap()
+            .starts_with("text/html")
+    );
+    assert!(text_in(&shown).contains("Does a."));
+    // An AI's fetch of the same address reads the briefing.
+    assert!(
+        world
+            .get(&token, "")
+            .content_type
+            .as_deref()
+            .unwrap()
+            .starts_with("text/markdown")
+    );
+
+    let form = format!("_as_nonce={}&f.x=3&f.s=", nonce_in(&shown));
+    let request = post_form(&mut world, &token, "/_as_page/POST/a", "same-origin", &form);
+    let (id, frame) = sent_call(&world, &app);
+    assert_eq!(frame["body"], r#"{"x":3}"#);
+    assert_eq!(frame["headers"]["content-type"], "application/json");
+    world.reply(
+        &app,
+        &id,
+        json!({"status": 200, "body": {"answer": "<b>42</b>"}}),
+    );
+    let result = world.answer(request);
+    assert_eq!(result.status, 200);
+    assert!(
+        text_in(result).contains("&lt;b&gt;42&lt;/b&gt;"),
+        "{}",
+        text_in(result)
+    );
+}
+
+#[test]
+fn a_form_without_a_good_nonce_makes_no_call() {
+    let (mut world, app, token) = world();
+    let shown = page(&mut world, &token, "/_as_page");
+    let nonce = nonce_in(&shown);
+    let other = world.mint(&app);
+    for (form, from) in [
+        ("f.x=3".to_owned(), "cross-site"),
+        ("f.x=3".to_owned(), "same-origin"),
+        ("f.x=3&_as_nonce=1.x".to_owned(), "same-origin"),
+    ] {
+        let request = post_form(&mut world, &token, "/_as_page/POST/a", from, &form);
+        assert_eq!(world.answer(request).status, 403, "{form}");
+    }
+    let form = format!("f.x=3&_as_nonce={nonce}");
+    let request = post_form(&mut world, &other, "/_as_page/POST/a", "same-origin", &form);
+    assert_eq!(world.answer(request).status, 403, "another token's nonce");
+
+    world.advance(PAGE_NONCE_MS + 1);
+    let app = world.resume_with(&app, tools());
+    let request = post_form(&mut world, &token, "/_as_page/POST/a", "same-origin", &form);
+    let again = world.answer(request).clone();
+    assert!(
+        text_in(&again).contains("value=\"3\""),
+        "what was filled in is kept"
+    );
+    assert_ne!(nonce_in(&again), nonce);
+    assert_eq!(calls_sent(&world, &app), 0);
+
+    let form = format!("f.x=three&_as_nonce={}", nonce_in(&again));
+    let request = post_form(&mut world, &token, "/_as_page/POST/a", "same-origin", &form);
+    assert!(text_in(world.answer(request)).contains("whole number"));
+    assert_eq!(calls_sent(&world, &app), 0);
+}
+
+#[test]
+fn the_page_shows_what_its_link_covers_and_how_tasks_stand() {
+    let (mut world, app, token) = world();
+    let scoped = world.mint_with(&app, json!({"tools": ["/look"]}));
+    let shown = page(&mut world, &scoped, "");
+    assert!(!text_in(&shown).contains("Does a."));
+    let request = post_form(&mut world, &scoped, "/_as_page/POST/a", "none", "f.x=1");
+    assert_eq!(world.answer(request).status, 404);
+
+    world.start_task(&app, &token, "t");
+    let pending = page(&mut world, &token, "/_as_page/_as_tasks/t");
+    assert!(text_in(&pending).contains("http-equiv=\"refresh\""));
+    world.complete(&app, "t", json!({"body": "ready"}));
+    let done = page(&mut world, &token, "/_as_page/_as_tasks/t");
+    assert!(text_in(&done).contains("ready") && !text_in(&done).contains("http-equiv=\"refresh\""));
+
+    world.drop_socket(app.socket, 1006);
+    world.advance(180_000);
+    assert!(text_in(&page(&mut world, &token, "")).contains("offline for 3 min"));
 }

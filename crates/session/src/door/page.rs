@@ -1,0 +1,204 @@
+//! The page for people: what a link shows in a browser.
+
+use agent_socket_protocol::answer::Answer;
+use agent_socket_protocol::error::HttpError;
+use agent_socket_protocol::headers::with_json_type;
+use agent_socket_protocol::input::query_of;
+use agent_socket_protocol::page::{
+    Form, Note, PageView, ResultPage, page, problem_page, task_page, tool_page,
+};
+use agent_socket_protocol::token::{Verifier, VerifierHash};
+use agent_socket_protocol::tool::Tool;
+
+use super::{Door, Knock, KnockAt};
+use crate::agent::AgentRequest;
+use crate::calls::{Outgoing, Unsent};
+use crate::crypto::{NonceState, PageNonces};
+use crate::effect::{Cx, Millis, RequestId};
+use crate::message;
+use crate::presence::Presence;
+use crate::session::{Live, Session};
+
+/// Which tool a form is for, and who may have sent it.
+pub(crate) struct FormTarget {
+    method: String,
+    path: String,
+    /// Whether a page of whatever site sent it: then its nonce has to be good.
+    is_cross_site: bool,
+    verifier: Verifier,
+}
+
+impl Session {
+    /// A request for the page, or for what is below it. The token is good.
+    pub(crate) fn on_page(
+        &mut self,
+        cx: &mut Cx<'_>,
+        request: RequestId,
+        head: &AgentRequest<'_>,
+        rest: &str,
+    ) {
+        let token = head.token.verifier.hash();
+        if let Some(id) = rest.strip_prefix("_as_tasks/") {
+            return self.on_task_page(cx, request, head, &token, id);
+        }
+        let Some(live) = &self.live else { return };
+        let target = rest
+            .split_once('/')
+            .map(|(method, path)| (method, format!("/{path}")));
+        let tool = target
+            .as_ref()
+            .and_then(|(method, path)| live.open_tool(&token, method, path));
+        match (head.method, tool) {
+            ("GET" | "HEAD", tool) if tool.is_some() || rest.is_empty() => {
+                let nonce = PageNonces::new(head.token.verifier.clone()).make(cx.now);
+                let base = head.base();
+                let view = live.page_view(&self.config, &base, &token, &nonce, cx.now);
+                let answer = match tool {
+                    Some(tool) => tool_page(&view, tool, None, None),
+                    None => page(&view),
+                };
+                cx.answer(request, head.fit(answer));
+            }
+            ("POST", Some(tool)) => {
+                let what = KnockAt::Page(FormTarget {
+                    method: tool.method.clone(),
+                    path: tool.path.clone(),
+                    is_cross_site: head.is_cross_site(),
+                    verifier: head.token.verifier.clone(),
+                });
+                let knock = Knock {
+                    what,
+                    base: head.base(),
+                    headers_json: head.headers_json.to_owned(),
+                };
+                let timeout = self.config.max_sync_tool_ms;
+                self.wait_for_body(cx, request, &token, timeout, Unsent::Knock(Box::new(knock)));
+            }
+            (_, None) => cx.answer(request, head.fit(problem_page(&message::no_such_page()))),
+            _ => {
+                let error = message::wrong_method("This page", "GET, HEAD, POST".to_owned());
+                cx.answer(request, head.fit(problem_page(&error)));
+            }
+        }
+    }
+
+    /// A form that a person sent. It has no place among the calls in flight now.
+    pub(super) fn on_form(
+        &mut self,
+        cx: &mut Cx<'_>,
+        request: RequestId,
+        token: &VerifierHash,
+        knock: &Knock,
+        target: &FormTarget,
+        body: &[u8],
+    ) {
+        match self.read_form(cx, token, knock, target, body) {
+            Ok((door, outgoing, body)) => {
+                self.call_through(cx, request, token, door, &outgoing, &body);
+            }
+            Err(answer) => cx.answer(request, answer),
+        }
+    }
+
+    /// The call that a form asks for.
+    ///
+    /// # Errors
+    /// The page that says what is wrong, with what was filled in.
+    fn read_form(
+        &self,
+        cx: &Cx<'_>,
+        token: &VerifierHash,
+        knock: &Knock,
+        target: &FormTarget,
+        body: &[u8],
+    ) -> Result<(Door, Outgoing, Vec<u8>), Answer> {
+        let problem = |error: HttpError| problem_page(&error);
+        let live = self
+            .live
+            .as_ref()
+            .ok_or_else(|| problem(message::no_session()))?;
+        let form = Form::parse(body).map_err(problem)?;
+        let nonces = PageNonces::new(target.verifier.clone());
+        let state = nonces.state(form.nonce(), cx.now);
+        // A form without a nonce is a call as any other: a page may not make it.
+        if state == NonceState::Bad && target.is_cross_site {
+            return Err(problem(message::csrf_denied()));
+        }
+        let tool = live
+            .open_tool(token, &target.method, &target.path)
+            .ok_or_else(|| problem(message::no_such_page()))?;
+        let fresh = nonces.make(cx.now);
+        let view = live.page_view(&self.config, &knock.base, token, &fresh, cx.now);
+        if state == NonceState::Old {
+            return Err(tool_page(&view, tool, Some(&form), Some(&Note::TooOld)));
+        }
+        let arguments = form
+            .arguments(tool)
+            .map_err(|error| tool_page(&view, tool, Some(&form), Some(&Note::Field(error))))?;
+        let outgoing = Outgoing {
+            method: tool.method.clone(),
+            path: tool.path.clone(),
+            query: tool
+                .takes_query()
+                .then(|| std::str::from_utf8(&arguments).ok().and_then(query_of))
+                .flatten(),
+            headers_json: with_json_type(&knock.headers_json),
+        };
+        let result = ResultPage::new(&view, tool, &form);
+        Ok((Door::Page(Box::new(result)), outgoing, arguments))
+    }
+
+    fn on_task_page(
+        &mut self,
+        cx: &mut Cx<'_>,
+        request: RequestId,
+        head: &AgentRequest<'_>,
+        token: &VerifierHash,
+        id: &str,
+    ) {
+        if !head.is_read() {
+            let error = message::wrong_method("This page", "GET, HEAD".to_owned());
+            return cx.answer(request, head.fit(problem_page(&error)));
+        }
+        let Some(live) = &mut self.live else { return };
+        let state = live.task_state(cx, head, token, id);
+        let name = live.app_name(&self.config).to_owned();
+        let answer = task_page(&name, &head.base(), &state);
+        cx.answer(request, head.fit(answer));
+    }
+}
+
+impl Live {
+    /// A tool that a token may call.
+    fn open_tool(&self, token: &VerifierHash, method: &str, path: &str) -> Option<&Tool> {
+        let scope = self.tokens.scope(token)?;
+        self.registration
+            .tools
+            .iter()
+            .find(|tool| tool.method == method && tool.path == path && scope.admits(tool))
+    }
+
+    fn page_view<'a>(
+        &'a self,
+        config: &'a crate::config::Config,
+        base: &'a str,
+        token: &VerifierHash,
+        nonce: &'a str,
+        now: Millis,
+    ) -> PageView<'a> {
+        let scope = self.scope_of(token);
+        let tools = self.registration.tools.iter();
+        let tools = tools.filter(|tool| scope.admits(tool)).collect();
+        let offline_for = match &self.presence {
+            Presence::App(_) => None,
+            Presence::Held(hold) => Some(message::span(now.saturating_sub(hold.since))),
+        };
+        PageView {
+            base,
+            app: self.view(config),
+            offline_for,
+            tools,
+            nonce,
+        }
+    }
+}

@@ -422,11 +422,18 @@ export class Shell {
   }
 
   /**
-   * Sees to it that `onTimer` is called at `at` or before. The steps are short,
-   * so that a timer left over from a call that is done does not keep the object
-   * awake for long, and no call has to clear one.
+   * Sees to it that `onTimer` is called at `at` or before, in steps, so that no
+   * call has to set one of its own; without `at` nothing waits any more. A timer
+   * that is left over would keep the object from hibernating, which costs more
+   * than it takes to clear it.
    */
   arm(at) {
+    if (at === undefined) {
+      if (this.timerAt === Infinity) return;
+      clearTimeout(this.timer);
+      this.timerAt = Infinity;
+      return;
+    }
     if (at >= this.timerAt) return;
     clearTimeout(this.timer);
     const start = Date.now();
@@ -436,7 +443,6 @@ export class Shell {
       this.onTimer();
     }, Math.max(this.timerAt - start, 0));
   }
-
 
   /** The state as JSON, completed by what only the runtime knows. */
   async debugState(json, wasmBytes) {

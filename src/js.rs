@@ -141,7 +141,7 @@ extern "C" {
     pub(crate) fn set_alarm(this: &Shell, at: Option<f64>);
 
     #[wasm_bindgen(method)]
-    pub(crate) fn arm(this: &Shell, at: f64);
+    pub(crate) fn arm(this: &Shell, at: Option<f64>);
 
     #[wasm_bindgen(method, js_name = debugState)]
     pub(crate) fn debug_state(this: &Shell, json: &str, wasm_bytes: u32) -> JsValue;

@@ -282,9 +282,7 @@ impl Inner {
     }
 
     fn arm(&self, timer: Option<Millis>) {
-        if let Some(at) = timer {
-            self.shell.arm(to_js_time(at));
-        }
+        self.shell.arm(timer.map(to_js_time));
     }
 
     fn event(

@@ -93,6 +93,8 @@ impl Form {
     pub fn arguments(&self, tool: &Tool) -> Result<Vec<u8>, FieldError> {
         match Input::of(tool) {
             Input::Object(properties) => self.object(&properties).map(String::into_bytes),
+            // A request of that method has no body.
+            Input::Unknown if tool.takes_query() => Ok(Vec::new()),
             Input::Unknown => match self.field(BODY_FIELD).map(str::trim) {
                 None | Some("") => Ok(Vec::new()),
                 Some(text) => json_of(Kind::Json, BODY_FIELD, text).map(String::into_bytes),
@@ -206,6 +208,7 @@ pub(super) fn fields(tool: &Tool, scope: usize, form: Option<&Form>) -> Html {
                 );
             }
         }
+        Input::Unknown if tool.takes_query() => {}
         Input::Unknown => body_field(&mut out, scope, form, None),
         Input::Other(schema) => body_field(&mut out, scope, form, Some(schema)),
     }

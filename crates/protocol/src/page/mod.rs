@@ -384,7 +384,7 @@ fn copy_text(out: &mut Html, id: &str, label: &str, text: &str) {
         .attr("for", id)
         .raw(">")
         .text(label);
-    out.raw("</label><textarea readonly rows=\"2\"")
+    out.raw("</label><textarea readonly rows=\"3\"")
         .attr("id", id)
         .raw(">\n")
         .text(text);

@@ -98,6 +98,9 @@ fn a_tool_without_properties_takes_a_body() {
         br#"{"a":1}"#
     );
     assert!(form("f.body=a").arguments(&free).is_err());
+    let get = tool(json!({"method": "GET"}));
+    assert_eq!(form("f.body=a").arguments(&get).unwrap(), b"");
+    assert!(!text(&page(&view(vec![&get], "App"))).contains("f.body"));
     assert!(arguments(json!({"type": "array"}), "").is_err());
     assert_eq!(
         arguments(json!({"type": "array"}), "f.body=%5B%5D").unwrap(),

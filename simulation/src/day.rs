@@ -281,13 +281,12 @@ impl Day {
         self.carry_out(out)?;
         match timer {
             Some(at) => self.arm(at),
-            None if !self.setup.leaves_timers => self.timer = None,
-            None => {}
+            None => self.timer = None,
         }
         Ok(())
     }
 
-    /// As `arm` in `src/glue.js`: nothing takes a timer away, but it is short.
+    /// As `arm` in `src/glue.js`: in short steps.
     fn arm(&mut self, at: Millis) {
         if self.timer.is_none_or(|set| at < set) {
             self.timer = Some(at.min(self.now.saturating_add(self.setup.timer_step_ms)));

@@ -42,7 +42,7 @@ impl Policy {
     pub const ALL: [Self; 3] = [Self::RELAY, Self::AWAKE, Self::CHECKING];
 }
 
-/// Times that no rule of the session decides, in ms, and how the shell sets timers.
+/// Times that no rule of the session decides, in ms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Setup {
     /// From a call's arrival at the app to its reply's arrival at the relay:
@@ -59,9 +59,6 @@ pub struct Setup {
     pub hibernate_ms: Millis,
     /// The longest timer that the shell sets (`arm` in `src/glue.js`).
     pub timer_step_ms: Millis,
-    /// Whether a timer stays set when nothing is left that it is for. The
-    /// shell's does: clearing it would take time on the path of every call.
-    pub leaves_timers: bool,
 }
 
 impl Setup {
@@ -73,6 +70,5 @@ impl Setup {
         heartbeat_ms: 20_000,
         hibernate_ms: 10_000,
         timer_step_ms: 2_000,
-        leaves_timers: true,
     };
 }

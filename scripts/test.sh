@@ -14,6 +14,7 @@
 #   * harness      end-to-end scenarios against the relay
 #   * page         the page in a real browser (tests/page/)
 #   * sdk          the SDK on Node 20 and 22, and the examples in a real browser
+#   * mcp          the MCP door: the official conformance suite and real clients
 #
 # scripts/setup.sh runs first. A part that fails doesn't keep the others from
 # running: a table at the end tells each part's result and time, and the exit
@@ -23,7 +24,7 @@ set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 
-PARTS=(shellcheck scripts fmt clippy unit wasm deploy harness page sdk)
+PARTS=(shellcheck scripts fmt clippy unit wasm deploy harness page sdk mcp)
 
 parts=()
 while [ $# -gt 0 ]; do
@@ -111,6 +112,11 @@ part_sdk() {
     ./scripts/build.sh && CHROMIUM_BIN=$chromium ./sdk/test.sh
 }
 
+# The clients' own build comes first, so that its time is not the tests'.
+part_mcp() {
+  ./scripts/build.sh && cargo_ build -p mcp-rmcp && node --test --test-reporter=spec 'tests/mcp/*.test.mjs'
+}
+
 # ---- running them -----------------------------------------------------------
 
 table=''
@@ -131,6 +137,7 @@ part() {
     harness) part_harness ;;
     page) part_page ;;
     sdk) part_sdk ;;
+    mcp) part_mcp ;;
   esac
 }
 

@@ -88,6 +88,26 @@ impl Raw {
         Ok(response)
     }
 
+    /// Reads on until what came since the start holds this text, and gives all
+    /// of it: for responses that are not at their end.
+    ///
+    /// # Errors
+    /// If it does not come in time.
+    pub async fn until(&mut self, received: &mut Vec<u8>, part: &str) -> Result<String> {
+        let reading = async {
+            while find(received, part.as_bytes()).is_none() {
+                self.read_more(received).await?;
+            }
+            anyhow::Ok(())
+        };
+        timeout(PATIENCE, reading)
+            .await
+            .with_context(|| format!("waiting for {part:?}"))??;
+        let text = String::from_utf8_lossy(received).into_owned();
+        self.log.log("raw  ", &format!("← … {part}"));
+        Ok(text)
+    }
+
     async fn read_response(&mut self) -> Result<Response> {
         let mut received = Vec::new();
         let head_end = loop {

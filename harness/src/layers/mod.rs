@@ -1,6 +1,7 @@
 //! The scenarios, a file for each layer.
 
 mod auth_async;
+mod doors_mcp;
 mod durability;
 mod endurance;
 mod failures;
@@ -26,6 +27,7 @@ pub fn all() -> Vec<Scenario> {
         failures::scenarios(),
         durability::scenarios(),
         endurance::scenarios(),
+        doors_mcp::scenarios(),
     ]
     .into_iter()
     .flatten()

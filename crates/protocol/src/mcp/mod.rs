@@ -129,15 +129,18 @@ impl McpHead {
             .is_some_and(|value| essence(value) == "application/json")
     }
 
-    /// Whether the client names event streams among what it takes. `*/*` does
-    /// not count: whoever sends that may be unable to read one.
+    /// Whether the client takes a stream of events: it names them, or it takes
+    /// anything and speaks this transport, which asks that of every client. A
+    /// script that sends `*/*` and knows only JSON names no revision.
     fn takes_stream(&self) -> bool {
-        self.accept
-            .as_deref()
-            .unwrap_or_default()
-            .split(',')
-            .filter(|one| essence(one) == "text/event-stream")
-            .any(|one| !one.split(';').skip(1).any(is_zero_quality))
+        let ranges = self.accept.as_deref().unwrap_or_default().split(',');
+        ranges
+            .filter(|range| match essence(range).as_str() {
+                "text/event-stream" => true,
+                "*/*" | "text/*" => self.protocol_version.is_some(),
+                _ => false,
+            })
+            .any(|range| !range.split(';').skip(1).any(is_zero_quality))
     }
 }
 

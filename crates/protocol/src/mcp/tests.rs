@@ -1040,17 +1040,24 @@ fn a_stream_tells_progress_and_ends_with_the_response() {
     assert_eq!(opened.content_type.as_deref(), Some("text/event-stream"));
     assert_eq!(opened.headers, [("x-accel-buffering", "no".to_owned())]);
 
-    for (accept, is_taken) in [
-        (Some("application/json, text/event-stream"), true),
-        (Some("Text/Event-Stream;q=0.5"), true),
-        (Some("text/event-stream;q=0"), false),
-        (Some("text/event-stream; q=0.000, application/json"), false),
-        (Some("*/*"), false),
-        (Some("application/json"), false),
-        (None, false),
+    for (accept, version, is_taken) in [
+        (Some("application/json, text/event-stream"), None, true),
+        (Some("Text/Event-Stream;q=0.5"), None, true),
+        (Some("text/event-stream;q=0"), None, false),
+        (
+            Some("text/event-stream; q=0.000, application/json"),
+            None,
+            false,
+        ),
+        (Some("*/*"), None, false),
+        (Some("*/*"), Some("2025-06-18"), true),
+        (Some("application/json, */*;q=0"), Some("2025-06-18"), false),
+        (Some("application/json"), Some("2025-06-18"), false),
+        (None, Some("2025-06-18"), false),
     ] {
         let mut head = head(&[]);
         head.accept = accept.map(ToOwned::to_owned);
+        head.protocol_version = version.map(ToOwned::to_owned);
         let pending = world.call(&head, &body).3;
         assert_eq!(pending.accepts_stream(), is_taken, "{accept:?}");
         assert_eq!(pending.wants_progress(), is_taken);

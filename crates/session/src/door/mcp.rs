@@ -28,8 +28,11 @@ pub(crate) struct McpDoor {
     /// When the next sign of life is due.
     next_beat: Millis,
     is_streaming: bool,
-    /// The progress that was told last; it may only grow.
-    told: f64,
+    /// What the app's progress is added to: the seconds that were told before
+    /// it told its own.
+    base: f64,
+    /// The progress that was told last, if any.
+    told: Option<f64>,
 }
 
 impl McpDoor {
@@ -39,7 +42,8 @@ impl McpDoor {
             started: now,
             next_beat: now.saturating_add(STREAM_AFTER_MS),
             is_streaming: false,
-            told: 0.0,
+            base: 0.0,
+            told: None,
         }
     }
 
@@ -74,7 +78,8 @@ impl McpDoor {
         } else {
             #[expect(clippy::cast_precision_loss, reason = "a call lasts minutes at most")]
             let progress = seconds as f64;
-            self.told = progress;
+            self.base = progress;
+            self.told = Some(progress);
             let message = format!("The app has been working on this for {seconds} s");
             self.pending.progress_event(progress, None, Some(&message))
         };
@@ -89,13 +94,15 @@ impl McpDoor {
         progress: Option<f64>,
         message: Option<&str>,
     ) {
-        // MCP wants it to grow with each notification.
-        let Some(progress) = progress.filter(|progress| self.is_streaming && *progress > self.told)
-        else {
+        if !self.is_streaming {
             return;
-        };
+        }
+        // MCP wants it to grow with each notification. One that does not, or
+        // tells a message only, grows by the least there is.
+        let least = self.told.map_or(self.base, f64::next_up);
+        let progress = progress.map_or(least, |own| (self.base + own).max(least));
         if let Some(text) = self.pending.progress_event(progress, None, message) {
-            self.told = progress;
+            self.told = Some(progress);
             self.next_beat = cx.now.saturating_add(STREAM_BEAT_MS);
             cx.out.push(Effect::Chunk { request, text });
         }

@@ -151,6 +151,43 @@ fn what_goes_wrong_with_an_mcp_call_is_a_result_that_says_so() {
     assert!(reply.to_string().contains("offline"), "{reply}");
 }
 
+/// Each `notifications/progress` tells more than the one before.
+fn assert_progress_grows(events: &[Value]) {
+    let told: Vec<_> = events
+        .iter()
+        .filter_map(|event| event["params"]["progress"].as_f64())
+        .collect();
+    assert!(told.windows(2).all(|pair| pair[0] < pair[1]), "{told:?}");
+}
+
+#[test]
+fn progress_of_a_task_goes_on_from_the_seconds_before_it() {
+    let (mut world, app, token) = world();
+    let request = post_mcp(&mut world, &token, &mcp_call("a", json!({"x": 1})));
+    let (id, _) = sent_call(&world, &app);
+    world.advance(15_000);
+    world.reply(&app, &id, json!({"status": 202, "taskId": "t"}));
+    for more in [
+        json!({"message": "begun"}),
+        json!({"progress": 0.5}),
+        json!({"progress": 1}),
+    ] {
+        let mut frame = more;
+        frame["type"] = json!("task_progress");
+        frame["taskId"] = json!("t");
+        world.frame(app.socket, &frame);
+    }
+    let told = events(world.streamed(request).unwrap());
+    assert_progress_grows(&told);
+    let last: Vec<_> = told
+        .iter()
+        .rev()
+        .take(2)
+        .map(|event| &event["params"]["progress"])
+        .collect();
+    assert_eq!(last, [&json!(13.0), &json!(12.5)]);
+}
+
 #[test]
 fn a_long_mcp_call_goes_on_as_a_stream() {
     let (mut world, app, token) = world();
@@ -178,7 +215,13 @@ fn a_task_is_waited_for_on_a_stream_with_its_progress() {
     let request = post_mcp(&mut world, &token, &mcp_call("a", json!({"x": 1})));
     let (id, _) = sent_call(&world, &app);
     world.reply(&app, &id, json!({"status": 202, "taskId": "t"}));
-    for (progress, message) in [(0.2, "one"), (0.1, "back"), (0.5, "two")] {
+    for (progress, message) in [
+        (0.0, "none"),
+        (0.2, "one"),
+        (0.1, "back"),
+        (0.2, "again"),
+        (0.5, "two"),
+    ] {
         world.frame(app.socket, &json!({"type": "task_progress", "taskId": "t", "progress": progress, "message": message}));
     }
     world.advance(40_000);
@@ -192,7 +235,8 @@ fn a_task_is_waited_for_on_a_stream_with_its_progress() {
         .iter()
         .filter_map(|event| event["params"]["message"].as_str())
         .collect();
-    assert_eq!(told, ["one", "two"], "progress only grows");
+    assert_eq!(told, ["none", "one", "back", "again", "two"]);
+    assert_progress_grows(&all);
     assert_eq!(
         all.last().unwrap()["result"]["structuredContent"]["done"],
         true

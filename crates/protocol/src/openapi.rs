@@ -366,7 +366,7 @@ mod tests {
             document["paths"]["/find"]["get"]["parameters"],
             json!([
                 {"in": "query", "name": "q", "required": true, "description": "What", "schema": {"type": "string", "description": "What"}},
-                {"in": "query", "name": "n", "required": false, "content": {"application/json": {"schema": {"$ref": "#/components/schemas/t0_input/$defs/n"}}}},
+                {"in": "query", "name": "n", "required": false, "schema": {"$ref": "#/components/schemas/t0_input/$defs/n"}},
                 {"in": "query", "name": "l", "required": false, "content": {"application/json": {"schema": {"type": "array", "items": {"$ref": "#/components/schemas/t0_input/$defs/n"}}}}},
             ])
         );

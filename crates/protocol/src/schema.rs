@@ -24,7 +24,7 @@ use serde_json::value::RawValue;
 
 use crate::get::percent_decoded;
 use crate::input::{member, members};
-use crate::limits::{MAX_OPENAPI_SCHEMA_BYTES, MAX_PARAMETER_DESCRIPTION_CHARS};
+use crate::limits::{MAX_PARAMETER_DESCRIPTION_CHARS, MAX_READ_SCHEMA_BYTES, MAX_SCHEMA_REFS};
 use crate::text::{cut, json_str, json_uint, push_json_str};
 
 /// The members of a schema that is an object.
@@ -36,10 +36,6 @@ pub const ANY_OBJECT: &str = r#"{"type":"object","properties":{},"additionalProp
 
 /// Schemas inside of each other; what is deeper admits everything.
 const MAX_DEPTH: usize = 64;
-
-/// Different `$ref`s that are followed in one schema; more are left out. Each
-/// costs a reading of the schema.
-const MAX_REFS: usize = 500;
 
 /// What the value of a keyword has to be.
 enum Form {
@@ -136,11 +132,11 @@ struct Resource<'s, 'a> {
 
 impl<'a> Embedded<'a> {
     /// The schema `root`, to stand where the reference `place` leads; `None` if
-    /// it is over [`MAX_OPENAPI_SCHEMA_BYTES`] or no schema at all.
+    /// it is over [`MAX_READ_SCHEMA_BYTES`] or no schema at all.
     #[must_use]
     pub fn new(root: &'a RawValue, place: String) -> Option<Self> {
         let is_schema = root.get().starts_with('{') || is_flag(root);
-        (is_schema && root.get().len() <= MAX_OPENAPI_SCHEMA_BYTES).then_some(Self {
+        (is_schema && root.get().len() <= MAX_READ_SCHEMA_BYTES).then_some(Self {
             root,
             place,
             refs: RefCell::default(),
@@ -342,8 +338,8 @@ impl<'a> Embedded<'a> {
         let known = self.refs.borrow().get(&key).copied();
         let leads = known.unwrap_or_else(|| {
             let mut refs = self.refs.borrow_mut();
-            let leads = refs.len() < MAX_REFS && leads_to_schema(resource.root, fragment);
-            if refs.len() < MAX_REFS {
+            let leads = refs.len() < MAX_SCHEMA_REFS && resolve(resource.root, fragment).is_some();
+            if refs.len() < MAX_SCHEMA_REFS {
                 refs.insert(key, leads);
             }
             leads
@@ -356,32 +352,25 @@ impl<'a> Embedded<'a> {
     }
 }
 
-/// Whether a JSON Pointer in a URI fragment leads to a schema that is written
-/// at the same place below `root`.
-fn leads_to_schema(root: &RawValue, fragment: &str) -> bool {
-    let Ok(pointer) = percent_decoded(fragment) else {
-        return false;
-    };
+/// The schema that a JSON Pointer in a URI fragment (what follows `#`) leads to,
+/// through keywords that have schemas; `None` if there is none.
+pub(crate) fn resolve<'a>(root: &'a RawValue, fragment: &str) -> Option<&'a RawValue> {
+    let pointer = percent_decoded(fragment).ok()?;
     if pointer.is_empty() {
-        return true;
+        return Some(root);
     }
-    let Some(pointer) = pointer.strip_prefix('/') else {
-        return false;
-    };
     let mut parts = pointer
+        .strip_prefix('/')?
         .split('/')
         .map(|part| part.replace("~1", "/").replace("~0", "~"));
     let mut schema = root;
     for _ in 0..MAX_DEPTH {
         let Some(keyword) = parts.next() else {
-            return true;
+            return Some(schema);
         };
-        match schema_below(schema, &keyword, &mut parts) {
-            Some(below) => schema = below,
-            None => return false,
-        }
+        schema = schema_below(schema, &keyword, &mut parts)?;
     }
-    false
+    None
 }
 
 /// The schema in a keyword's value; takes the part that picks one of many.
@@ -614,15 +603,15 @@ mod tests {
             "null",
             "[]",
             "\"x\"",
-            &json!({"x": "y".repeat(MAX_OPENAPI_SCHEMA_BYTES)}).to_string(),
+            &json!({"x": "y".repeat(MAX_READ_SCHEMA_BYTES)}).to_string(),
         ] {
             let raw: Box<RawValue> = serde_json::from_str(none).unwrap();
             assert!(Embedded::new(&raw, PLACE.to_owned()).is_none());
         }
-        let refs: Vec<_> = (0..MAX_REFS + 5)
+        let refs: Vec<_> = (0..MAX_SCHEMA_REFS + 5)
             .map(|n| json!({"$ref": format!("#/$defs/{n}")}))
             .collect();
-        let defs: serde_json::Map<_, _> = (0..MAX_REFS + 5)
+        let defs: serde_json::Map<_, _> = (0..MAX_SCHEMA_REFS + 5)
             .map(|n| (n.to_string(), json!({})))
             .collect();
         let (schema, _) = written(&json!({"$defs": defs, "allOf": refs}).to_string());
@@ -633,7 +622,7 @@ mod tests {
                 .iter()
                 .filter(|one| one["$ref"].is_string())
                 .count(),
-            MAX_REFS
+            MAX_SCHEMA_REFS
         );
     }
 

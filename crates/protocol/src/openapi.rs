@@ -166,15 +166,7 @@ fn schema_name(name: &str) -> String {
 }
 
 fn embedded<'a>(schema: &'a RawValue, name: &str) -> Option<Embedded<'a>> {
-    let place = format!("#/components/schemas/{}", schema_name(name));
-    Embedded::new(schema, place)
-}
-
-fn push_component(schemas: &mut String, name: &str, schema: &Embedded<'_>) {
-    push_json_str(schemas, &schema_name(name));
-    schemas.push(':');
-    schema.push(schemas);
-    schemas.push(',');
+    Embedded::new(schema, schema_name(name))
 }
 
 fn push_body(out: &mut String, schemas: &mut String, tool: &Tool, name: &str) {
@@ -188,7 +180,7 @@ fn push_body(out: &mut String, schemas: &mut String, tool: &Tool, name: &str) {
         .filter(|raw| raw.get() != "true");
     match schema.and_then(|raw| embedded(raw, name)) {
         Some(schema) => {
-            push_component(schemas, name, &schema);
+            schema.push(schemas);
             out.push_str(r##"{"$ref":"#/components/schemas/"##);
             out.push_str(&schema_name(name));
             out.push_str("\"}");
@@ -216,7 +208,7 @@ fn push_parameters(out: &mut String, schemas: &mut String, tool: &Tool, name: &s
     }
     out.push_str("],");
     if schema.has_refs() {
-        push_component(schemas, name, &schema);
+        schema.push(schemas);
     }
 }
 
@@ -366,12 +358,12 @@ mod tests {
             document["paths"]["/find"]["get"]["parameters"],
             json!([
                 {"in": "query", "name": "q", "required": true, "description": "What", "schema": {"type": "string", "description": "What"}},
-                {"in": "query", "name": "n", "required": false, "schema": {"$ref": "#/components/schemas/t0_input/$defs/n"}},
-                {"in": "query", "name": "l", "required": false, "content": {"application/json": {"schema": {"type": "array", "items": {"$ref": "#/components/schemas/t0_input/$defs/n"}}}}},
+                {"in": "query", "name": "n", "required": false, "schema": {"$ref": "#/components/schemas/t0_input.n"}},
+                {"in": "query", "name": "l", "required": false, "content": {"application/json": {"schema": {"type": "array", "items": {"$ref": "#/components/schemas/t0_input.n"}}}}},
             ])
         );
         assert_eq!(
-            document["components"]["schemas"]["t0_input"]["$defs"]["n"]["type"],
+            document["components"]["schemas"]["t0_input.n"]["type"],
             "integer"
         );
     }

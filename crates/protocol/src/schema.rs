@@ -1,8 +1,10 @@
-//! An app's JSON Schema as a part of another document.
+//! An app's JSON Schema as a part of an OpenAPI document.
 //!
 //! An app writes its schema as a document of its own, in whatever draft its tools
 //! make. Embedded, it has to be valid JSON Schema 2020-12 (what OpenAPI 3.1 has)
 //! and its references have to go on leading where they led:
+//! - the schema stands in `components/schemas`, and so does each of its
+//!   definitions, as code generators follow references to there only;
 //! - a local `$ref` gets the place of the schema in front (JSON Pointer, RFC 6901,
 //!   in a URI fragment), also below an `$id`, to which it is relative (JSON Schema
 //!   Core 2020-12, 8.2.1);
@@ -113,11 +115,17 @@ fn form(keyword: &str) -> Form {
     }
 }
 
-/// A schema that is to stand in another document.
+/// A schema that is to stand in an OpenAPI document.
 pub struct Embedded<'a> {
     root: &'a RawValue,
-    /// A reference to its place, such as `#/components/schemas/paint_input`.
+    /// Its name in `components/schemas`.
+    name: String,
+    /// A reference to it.
     place: String,
+    /// The keyword whose schemas stand beside the schema instead of in it.
+    section: &'static str,
+    /// Those schemas, by name.
+    parts: Vec<(Cow<'a, str>, &'a RawValue)>,
     /// Whether the references that were looked at lead to a schema.
     refs: RefCell<BTreeMap<(String, String), bool>>,
     has_refs: Cell<bool>,
@@ -131,27 +139,74 @@ struct Resource<'s, 'a> {
 }
 
 impl<'a> Embedded<'a> {
-    /// The schema `root`, to stand where the reference `place` leads; `None` if
-    /// it is over [`MAX_READ_SCHEMA_BYTES`] or no schema at all.
+    /// The schema `root`, to stand in `components/schemas` as `name` (which has no
+    /// dot) and as `name.` + the name of a definition; `None` if it is over
+    /// [`MAX_READ_SCHEMA_BYTES`] or no schema at all.
     #[must_use]
-    pub fn new(root: &'a RawValue, place: String) -> Option<Self> {
+    pub fn new(root: &'a RawValue, name: String) -> Option<Self> {
         let is_schema = root.get().starts_with('{') || is_flag(root);
-        (is_schema && root.get().len() <= MAX_READ_SCHEMA_BYTES).then_some(Self {
+        if !is_schema || root.get().len() > MAX_READ_SCHEMA_BYTES {
+            return None;
+        }
+        let keywords = members(root.get()).unwrap_or_default();
+        let section = if member(&keywords, "$defs").is_some() {
+            "$defs"
+        } else {
+            "definitions"
+        };
+        let parts = member(&keywords, section)
+            .and_then(|section| members(section.get()))
+            .unwrap_or_default();
+        Some(Self {
             root,
-            place,
+            place: format!("#/components/schemas/{name}"),
+            name,
+            section,
+            parts: parts
+                .into_iter()
+                .filter(|(name, _)| is_component_name(name))
+                .collect(),
             refs: RefCell::default(),
             has_refs: Cell::new(false),
         })
     }
 
-    /// Writes the whole schema.
+    /// Writes the members of `components/schemas`, each with a comma after it.
     pub fn push(&self, out: &mut String) {
+        push_json_str(out, &self.name);
+        out.push(':');
         let resource = self.resource();
         match members(self.root.get()) {
             Some(members) => self.push_members(out, resource, &members, &self.place, 0),
             // Where a whole schema stands, some readers expect an object.
             None if self.root.get() == "false" => out.push_str(r#"{"not":{}}"#),
             None => out.push_str("{}"),
+        }
+        out.push(',');
+        for (name, schema) in &self.parts {
+            push_json_str(out, &format!("{}.{name}", self.name));
+            out.push(':');
+            let place = format!("{}.{name}", self.place);
+            self.push_schema(out, resource, schema, &place, 1);
+            out.push(',');
+        }
+    }
+
+    /// Whether a definition stands beside the schema.
+    fn is_part(&self, section: &str, name: &str) -> bool {
+        section == self.section && self.parts.iter().any(|(part, _)| part == name)
+    }
+
+    /// A reference to what `fragment` leads to in the whole schema.
+    fn place_of(&self, fragment: &str) -> String {
+        let mut pieces = fragment.splitn(4, '/').skip(1);
+        let (section, name) = (pieces.next(), pieces.next());
+        match section.zip(name) {
+            Some((section, name)) if self.is_part(section, name) => {
+                let rest = pieces.next().map(|rest| format!("/{rest}"));
+                format!("{}.{name}{}", self.place, rest.unwrap_or_default())
+            }
+            _ => format!("{}{fragment}", self.place),
         }
     }
 
@@ -267,8 +322,12 @@ impl<'a> Embedded<'a> {
             Form::SchemaList => self.push_list(&mut out, resource, value, place, below)?,
             Form::SchemasByName => {
                 let schemas = members(value.get())?;
+                let is_section = depth == 0 && keyword == self.section;
+                let own = schemas
+                    .into_iter()
+                    .filter(|(name, _)| !is_section || !is_component_name(name));
                 out.push('{');
-                for (index, (name, schema)) in schemas.into_iter().enumerate() {
+                for (index, (name, schema)) in own.enumerate() {
                     if index > 0 {
                         out.push(',');
                     }
@@ -277,6 +336,9 @@ impl<'a> Embedded<'a> {
                     let mut place = format!("{place}/");
                     push_pointer_part(&mut place, &name);
                     self.push_schema(&mut out, resource, schema, &place, below);
+                }
+                if is_section && out == "{" {
+                    return None;
                 }
                 out.push('}');
             }
@@ -348,7 +410,11 @@ impl<'a> Embedded<'a> {
             return None;
         }
         self.has_refs.set(true);
-        Some(format!("{}{fragment}", resource.place))
+        Some(if resource.place == self.place {
+            self.place_of(fragment)
+        } else {
+            format!("{}{fragment}", resource.place)
+        })
     }
 }
 
@@ -418,6 +484,14 @@ fn push_pointer_part(out: &mut String, part: &str) {
     }
 }
 
+/// Whether a name may stand in `components` (OpenAPI 3.1, 4.8.7.1).
+fn is_component_name(name: &str) -> bool {
+    !name.is_empty()
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+}
+
 fn is_flag(value: &RawValue) -> bool {
     matches!(value.get(), "true" | "false")
 }
@@ -466,15 +540,23 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
+    const NAME: &str = "t_input";
     const PLACE: &str = "#/components/schemas/t_input";
+
+    /// What stands in `components/schemas`, and whether it has references.
+    fn components(schema: &str) -> Option<(Value, bool)> {
+        let raw: Box<RawValue> = serde_json::from_str(schema).unwrap();
+        let embedded = Embedded::new(&raw, NAME.to_owned())?;
+        let mut out = String::from("{");
+        embedded.push(&mut out);
+        let out = format!("{}}}", out.strip_suffix(',').unwrap());
+        Some((serde_json::from_str(&out).unwrap(), embedded.has_refs()))
+    }
 
     /// The schema as it is written, and whether it has references.
     fn written(schema: &str) -> (Value, bool) {
-        let raw: Box<RawValue> = serde_json::from_str(schema).unwrap();
-        let embedded = Embedded::new(&raw, PLACE.to_owned()).unwrap();
-        let mut out = String::new();
-        embedded.push(&mut out);
-        (serde_json::from_str(&out).unwrap(), embedded.has_refs())
+        let (mut all, has_refs) = components(schema).unwrap();
+        (all[NAME].take(), has_refs)
     }
 
     #[test]
@@ -483,7 +565,7 @@ mod tests {
             r##"{
                 "$schema": "https://json-schema.org/draft/2020-12/schema", "$id": "https://a.example/x",
                 "$ref": "#/$defs/a~1b%20~0",
-                "$defs": {"a/b ~": {"items": {"$ref": "#"}}, "n": {"$id": "n", "$defs": {"m": {}}, "not": {"$ref": "#/$defs/m"}}},
+                "$defs": {"a/b ~": {"items": {"$ref": "#"}}, "n ": {"$id": "n", "$defs": {"m": {}}, "not": {"$ref": "#/$defs/m"}}},
                 "properties": {"$ref": {"$ref": "#/allOf/1"}, "e": {"enum": [{"$ref": "#/x"}], "const": {"$ref": "#/x"}, "default": {"$ref": "#"}, "examples": [{"$ref": "#"}], "x-y": {"$ref": "#"}}},
                 "allOf": [{}, true]
             }"##,
@@ -495,7 +577,7 @@ mod tests {
                 "$ref": format!("{PLACE}/$defs/a~1b%20~0"),
                 "$defs": {
                     "a/b ~": {"items": {"$ref": PLACE}},
-                    "n": {"$defs": {"m": {}}, "not": {"$ref": format!("{PLACE}/$defs/n/$defs/m")}},
+                    "n ": {"$defs": {"m": {}}, "not": {"$ref": format!("{PLACE}/$defs/n%20/$defs/m")}},
                 },
                 "properties": {
                     "$ref": {"$ref": format!("{PLACE}/allOf/1")},
@@ -503,6 +585,40 @@ mod tests {
                 },
                 "allOf": [{}, true],
             })
+        );
+    }
+
+    #[test]
+    fn definitions_stand_beside_the_schema() {
+        for section in ["$defs", "definitions"] {
+            let (all, _) = components(
+                &json!({
+                    section: {
+                        "Node": {"items": {"$ref": format!("#/{section}/Node")}, "not": {"$ref": format!("#/{section}/odd%20name")}},
+                        "odd name": {"$ref": format!("#/{section}/Node/items")},
+                        "own": {"$id": "x", section: {"Node": true}, "not": {"$ref": format!("#/{section}/Node")}},
+                    },
+                    "$ref": format!("#/{section}/Node"),
+                })
+                .to_string(),
+            )
+            .unwrap();
+            assert_eq!(
+                all,
+                json!({
+                    "t_input": {
+                        section: {"odd name": {"$ref": format!("{PLACE}.Node/items")}},
+                        "$ref": format!("{PLACE}.Node"),
+                    },
+                    "t_input.Node": {"items": {"$ref": format!("{PLACE}.Node")}, "not": {"$ref": format!("{PLACE}/{section}/odd%20name")}},
+                    "t_input.own": {section: {"Node": true}, "not": {"$ref": format!("{PLACE}.own/{section}/Node")}},
+                })
+            );
+        }
+        let both = json!({"$defs": {"a": {}}, "definitions": {"a": true}, "allOf": [{"$ref": "#/definitions/a"}]});
+        assert_eq!(
+            components(&both.to_string()).unwrap().0,
+            json!({"t_input": {"definitions": {"a": true}, "allOf": [{"$ref": format!("{PLACE}/definitions/a")}]}, "t_input.a": {}})
         );
     }
 
@@ -529,7 +645,7 @@ mod tests {
             assert!(!has_refs, "{nowhere}");
             assert_eq!(
                 schema,
-                json!({"title": "t", "$defs": {"a": {}}, "allOf": [{}, {}], "enum": [{}], "x-y": {}, "prefixItems": [{}]}),
+                json!({"title": "t", "allOf": [{}, {}], "enum": [{}], "x-y": {}, "prefixItems": [{}]}),
                 "{nowhere}"
             );
         }
@@ -591,7 +707,7 @@ mod tests {
     fn depth_and_size_are_bounded() {
         let deep = format!("{}true{}", r#"{"not":"#.repeat(5000), "}".repeat(5000));
         let raw: Box<RawValue> = serde_json::from_str(&deep).unwrap();
-        let embedded = Embedded::new(&raw, PLACE.to_owned()).unwrap();
+        let embedded = Embedded::new(&raw, NAME.to_owned()).unwrap();
         let mut out = String::new();
         embedded.push(&mut out);
         assert_eq!(out.matches("not").count(), MAX_DEPTH);
@@ -605,8 +721,7 @@ mod tests {
             "\"x\"",
             &json!({"x": "y".repeat(MAX_READ_SCHEMA_BYTES)}).to_string(),
         ] {
-            let raw: Box<RawValue> = serde_json::from_str(none).unwrap();
-            assert!(Embedded::new(&raw, PLACE.to_owned()).is_none());
+            assert!(components(none).is_none());
         }
         let refs: Vec<_> = (0..MAX_SCHEMA_REFS + 5)
             .map(|n| json!({"$ref": format!("#/$defs/{n}")}))
@@ -673,18 +788,14 @@ mod tests {
     proptest! {
         #[test]
         fn every_reference_in_what_is_written_leads_somewhere(schema in schema_like()) {
-            let text = schema.to_string();
-            let raw: Box<RawValue> = serde_json::from_str(&text).unwrap();
-            let Some(embedded) = Embedded::new(&raw, PLACE.to_owned()) else { return Ok(()) };
-            let mut out = String::new();
-            embedded.push(&mut out);
-            let out: Value = serde_json::from_str(&out).unwrap();
+            let Some((all, has_refs)) = components(&schema.to_string()) else { return Ok(()) };
             let mut found = Vec::new();
-            refs(&out, &mut found);
-            prop_assert_eq!(embedded.has_refs(), !found.is_empty());
+            all.as_object().unwrap().values().for_each(|one| refs(one, &mut found));
+            prop_assert_eq!(has_refs, !found.is_empty());
+            let document = json!({"components": {"schemas": all}});
             for one in found {
-                let pointer = percent_decoded(one.strip_prefix(PLACE).unwrap()).unwrap();
-                prop_assert!(out.pointer(&pointer).is_some_and(|target| target.is_object() || target.is_boolean()), "{} in {}", one, out);
+                let pointer = percent_decoded(one.strip_prefix('#').unwrap()).unwrap();
+                prop_assert!(document.pointer(&pointer).is_some_and(|target| target.is_object() || target.is_boolean()), "{} in {}", one, document);
             }
         }
     }

@@ -1,6 +1,7 @@
 //! The scenarios, a file for each layer.
 
 mod auth_async;
+mod doors_get;
 mod durability;
 mod endurance;
 mod failures;
@@ -23,6 +24,7 @@ pub fn all() -> Vec<Scenario> {
         raw_protocol::scenarios(),
         limits::scenarios(),
         auth_async::scenarios(),
+        doors_get::scenarios(),
         failures::scenarios(),
         durability::scenarios(),
         endurance::scenarios(),

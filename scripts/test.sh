@@ -14,6 +14,8 @@
 #   * harness      end-to-end scenarios against the relay
 #   * page         the page in a real browser (tests/page/)
 #   * sdk          the SDK on Node 20 and 22, and the examples in a real browser
+#   * doors        the OpenAPI document under a validator, a code generator and
+#                  a tester that others wrote (tests/doors/)
 #
 # scripts/setup.sh runs first. A part that fails doesn't keep the others from
 # running: a table at the end tells each part's result and time, and the exit
@@ -23,7 +25,7 @@ set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 
-PARTS=(shellcheck scripts fmt clippy unit wasm deploy harness page sdk)
+PARTS=(shellcheck scripts fmt clippy unit wasm deploy harness page sdk doors)
 
 parts=()
 while [ $# -gt 0 ]; do
@@ -111,6 +113,14 @@ part_sdk() {
     ./scripts/build.sh && CHROMIUM_BIN=$chromium ./sdk/test.sh
 }
 
+part_doors() {
+  [ -f "$TOOLS_DIR/python/installed" ] || {
+    error "the Python packages for this part are missing; ./scripts/setup.sh tells why"
+    return 1
+  }
+  ./scripts/build.sh && node --test --test-reporter=spec 'tests/doors/*.test.mjs'
+}
+
 # ---- running them -----------------------------------------------------------
 
 table=''
@@ -131,6 +141,7 @@ part() {
     harness) part_harness ;;
     page) part_page ;;
     sdk) part_sdk ;;
+    doors) part_doors ;;
   esac
 }
 

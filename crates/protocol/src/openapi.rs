@@ -93,8 +93,8 @@ fn about(description: &str) -> String {
     }
     let room = MAX_OPERATION_DESCRIPTION_CHARS
         .saturating_sub(utf16_len(PRIVATE))
-        .saturating_sub(1);
-    format!("{} {PRIVATE}", cut(description, room))
+        .saturating_sub(2);
+    format!("{}\n\n{PRIVATE}", cut(description, room))
 }
 
 /// The tools at one path.
@@ -307,7 +307,7 @@ mod tests {
             document["info"]["description"]
                 .as_str()
                 .unwrap()
-                .starts_with("Paints. This document is private")
+                .starts_with("Paints.\n\nThis document is private")
         );
         let paths = &document["paths"];
         let keys: Vec<_> = paths.as_object().unwrap().keys().collect();

@@ -13,6 +13,8 @@
 //!   they would count in the whole document;
 //! - a keyword whose value has not the form that the metaschema asks for is left
 //!   out, and what is no schema where one is expected becomes `{}`;
+//! - an object schema gets `properties` if it has none, as custom actions take no
+//!   other;
 //! - a list as `items` (drafts up to 2019-09) becomes `prefixItems`.
 //!
 //! Left out, a keyword only makes the schema admit more. Nothing inside of
@@ -32,9 +34,13 @@ use crate::text::{cut, json_str, json_uint, push_json_str};
 /// The members of a schema that is an object.
 type Members<'a> = [(Cow<'a, str>, &'a RawValue)];
 
-/// A schema that admits every object. Custom actions take no object schema
-/// without `properties`.
+/// A schema that admits every object.
 pub const ANY_OBJECT: &str = r#"{"type":"object","properties":{},"additionalProperties":true}"#;
+
+/// Keywords by which a schema without a type may be another's than an object's.
+const COMPOUND: [&str; 8] = [
+    "$ref", "allOf", "anyOf", "oneOf", "not", "if", "enum", "const",
+];
 
 /// Schemas inside of each other; what is deeper admits everything.
 const MAX_DEPTH: usize = 64;
@@ -279,14 +285,14 @@ impl<'a> Embedded<'a> {
             out.push(':');
             out.push_str(value);
         };
-        let mut has_properties = false;
+        let mut written_names = Vec::new();
         for (name, value) in schema {
             let mut place = format!("{place}/");
             push_pointer_part(&mut place, name);
             let Some(written) = self.written(resource, name, value, &place, depth) else {
                 continue;
             };
-            has_properties |= name == "properties";
+            written_names.push(name.as_ref());
             let is_tuple = name == "items" && value.get().starts_with('[');
             match (is_tuple, member(schema, "prefixItems")) {
                 (true, Some(_)) => {}
@@ -294,8 +300,18 @@ impl<'a> Embedded<'a> {
                 (false, _) => push_one(name, &written),
             }
         }
+        // A whole schema that leaves its type open is that of an object, as it is
+        // for everything that is registered.
+        let is_open = depth == 0
+            && !written_names
+                .iter()
+                .any(|name| *name == "type" || COMPOUND.contains(name));
+        if is_open {
+            push_one("type", "\"object\"");
+        }
+        let is_object = is_open || member(schema, "type").is_some_and(is_object_type);
         // Custom actions take no object without them.
-        if !has_properties && member(schema, "type").is_some_and(is_object_type) {
+        if is_object && !written_names.contains(&"properties") {
             push_one("properties", "{}");
         }
         out.push('}');
@@ -559,6 +575,11 @@ mod tests {
         (all[NAME].take(), has_refs)
     }
 
+    /// A schema inside of another as it is written.
+    fn nested(schema: &Value) -> Value {
+        written(&json!({"not": schema}).to_string()).0["not"].take()
+    }
+
     #[test]
     fn references_go_on_leading_where_they_led() {
         let (schema, has_refs) = written(
@@ -650,7 +671,7 @@ mod tests {
             );
         }
         let (schema, _) = written(r#"{"$ref":7,"$defs":7}"#);
-        assert_eq!(schema, json!({}));
+        assert_eq!(schema, json!({"type": "object", "properties": {}}));
     }
 
     #[test]
@@ -662,7 +683,7 @@ mod tests {
             "items": [], "prefixItems": 7, "discriminator": {"propertyName": "x"}, "xml": 7, "$comment": 7, "default": 7,
         });
         assert_eq!(
-            written(&bad.to_string()).0,
+            nested(&bad),
             json!({"additionalProperties": {}, "default": 7})
         );
         for types in [
@@ -671,7 +692,7 @@ mod tests {
             json!(["string", 7]),
             json!(7),
         ] {
-            assert_eq!(written(&json!({"type": types}).to_string()).0, json!({}));
+            assert_eq!(nested(&json!({"type": types})), json!({}));
         }
         for good in [
             json!({"type": ["string", "null"], "minLength": 0, "maxLength": 2.0, "multipleOf": 0.01, "minimum": -1.5e3}),
@@ -679,7 +700,7 @@ mod tests {
             json!({"title": "", "pattern": "^a", "format": "uri", "x-own": {"$ref": 7}, "nullable": true}),
             json!({"properties": {"a": true, "b": {"not": false}}, "items": {"type": "string"}}),
         ] {
-            assert_eq!(written(&good.to_string()).0, good);
+            assert_eq!(nested(&good), good);
         }
     }
 
@@ -697,8 +718,15 @@ mod tests {
         let (schema, _) = written(r#"{"title":"\ud800","properties":{"\udc00":{}}}"#);
         assert_eq!(
             schema,
-            json!({"title": "\u{fffd}", "properties": {"\u{fffd}": {}}})
+            json!({"type": "object", "title": "\u{fffd}", "properties": {"\u{fffd}": {}}})
         );
+        for other in [
+            json!({"enum": [1]}),
+            json!({"anyOf": [true]}),
+            json!({"type": "string"}),
+        ] {
+            assert_eq!(written(&other.to_string()).0, other);
+        }
         assert_eq!(written("false").0, json!({"not": {}}));
         assert_eq!(written("true").0, json!({}));
     }

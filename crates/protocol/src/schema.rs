@@ -22,7 +22,7 @@
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::HashSet;
 
 use serde_json::value::RawValue;
 
@@ -132,8 +132,9 @@ pub struct Embedded<'a> {
     section: &'static str,
     /// Those schemas, by name.
     parts: Vec<(Cow<'a, str>, &'a RawValue)>,
-    /// Whether the references that were looked at lead to a schema.
-    refs: RefCell<BTreeMap<(String, String), bool>>,
+    /// The references that were looked at: what they are relative to, where they
+    /// lead from there, and whether that is a schema.
+    refs: RefCell<Vec<(String, String, bool)>>,
     has_refs: Cell<bool>,
 }
 
@@ -412,14 +413,19 @@ impl<'a> Embedded<'a> {
     fn rewritten(&self, resource: Resource<'_, 'a>, value: &'a RawValue) -> Option<String> {
         let reference = json_str(value)?;
         let fragment = reference.strip_prefix('#')?;
-        let key = (resource.place.to_owned(), fragment.to_owned());
-        let known = self.refs.borrow().get(&key).copied();
+        let known = self
+            .refs
+            .borrow()
+            .iter()
+            .find(|(place, known, _)| place == resource.place && known == fragment)
+            .map(|(_, _, leads)| *leads);
         let leads = known.unwrap_or_else(|| {
             let mut refs = self.refs.borrow_mut();
-            let leads = refs.len() < MAX_SCHEMA_REFS && resolve(resource.root, fragment).is_some();
-            if refs.len() < MAX_SCHEMA_REFS {
-                refs.insert(key, leads);
+            if refs.len() >= MAX_SCHEMA_REFS {
+                return false;
             }
+            let leads = resolve(resource.root, fragment).is_some();
+            refs.push((resource.place.to_owned(), fragment.to_owned(), leads));
             leads
         });
         if !leads {
@@ -522,8 +528,11 @@ fn is_number(value: &RawValue) -> bool {
 fn names(value: &RawValue) -> Option<Vec<Cow<'_, str>>> {
     let values: Vec<&RawValue> = serde_json::from_str(value.get()).ok()?;
     let names: Vec<_> = values.into_iter().map(json_str).collect::<Option<_>>()?;
-    let different: std::collections::BTreeSet<_> = names.iter().collect();
-    (different.len() == names.len()).then_some(names)
+    let mut seen = HashSet::with_capacity(names.len());
+    names
+        .iter()
+        .all(|name| seen.insert(name.clone()))
+        .then_some(names)
 }
 
 fn is_type(value: &RawValue) -> bool {

@@ -2,15 +2,15 @@
 //! call from something other than a JSON body: links, forms, MCP arguments.
 
 use std::borrow::Cow;
-use std::cell::Cell;
+use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::limits::{MAX_READ_SCHEMA_BYTES, MAX_SCHEMA_REFS};
-use crate::schema::resolve;
+use crate::limits::MAX_READ_SCHEMA_BYTES;
+use crate::schema::Targets;
 use crate::text::json_str;
 use crate::tool::Tool;
 
@@ -179,14 +179,14 @@ fn is_null(schema: &RawValue) -> bool {
 /// Follows the local references of a schema, within limits.
 struct Refs<'a> {
     root: &'a RawValue,
-    left: Cell<usize>,
+    targets: OnceCell<Targets<'a>>,
 }
 
 impl<'a> Refs<'a> {
     const fn new(root: &'a RawValue) -> Self {
         Self {
             root,
-            left: Cell::new(MAX_SCHEMA_REFS),
+            targets: OnceCell::new(),
         }
     }
 
@@ -197,8 +197,8 @@ impl<'a> Refs<'a> {
         if self.root.get().len() > MAX_READ_SCHEMA_BYTES {
             return None;
         }
-        self.left.set(self.left.get().checked_sub(1)?);
-        resolve(self.root, fragment)
+        let targets = self.targets.get_or_init(|| Targets::new(self.root));
+        targets.find(fragment)
     }
 }
 

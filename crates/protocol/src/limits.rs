@@ -99,8 +99,9 @@ pub const MAX_PARAMETER_DESCRIPTION_CHARS: usize = 700;
 /// in it is followed. Bounds the work that one session can make.
 pub const MAX_READ_SCHEMA_BYTES: usize = 64 * 1024;
 
-/// `$ref`s of one schema that are followed: each costs a reading of the schema.
-pub const MAX_SCHEMA_REFS: usize = 500;
+/// `$ref`s of one schema that are followed although they lead to no definition
+/// or property of it: each costs a reading of the schema.
+pub const MAX_FAR_REFS: usize = 50;
 
 /// How long a pending task may take, in ms.
 pub const TASK_PENDING_MS: u64 = 24 * 60 * 60 * 1000;

@@ -21,14 +21,14 @@
 //! `const`, `default`, `enum`, `examples` or an unknown keyword is touched.
 
 use std::borrow::Cow;
-use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
+use std::cell::Cell;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::value::RawValue;
 
 use crate::get::percent_decoded;
 use crate::input::{member, members};
-use crate::limits::{MAX_PARAMETER_DESCRIPTION_CHARS, MAX_READ_SCHEMA_BYTES, MAX_SCHEMA_REFS};
+use crate::limits::{MAX_FAR_REFS, MAX_PARAMETER_DESCRIPTION_CHARS, MAX_READ_SCHEMA_BYTES};
 use crate::text::{cut, json_str, json_uint, push_json_str};
 
 /// The members of a schema that is an object.
@@ -132,9 +132,7 @@ pub struct Embedded<'a> {
     section: &'static str,
     /// Those schemas, by name.
     parts: Vec<(Cow<'a, str>, &'a RawValue)>,
-    /// The references that were looked at: what they are relative to, where they
-    /// lead from there, and whether that is a schema.
-    refs: RefCell<Vec<(String, String, bool)>>,
+    targets: Targets<'a>,
     has_refs: Cell<bool>,
 }
 
@@ -173,7 +171,7 @@ impl<'a> Embedded<'a> {
                 .into_iter()
                 .filter(|(name, _)| is_component_name(name))
                 .collect(),
-            refs: RefCell::default(),
+            targets: Targets::new(root),
             has_refs: Cell::new(false),
         })
     }
@@ -201,7 +199,7 @@ impl<'a> Embedded<'a> {
 
     /// Whether a definition stands beside the schema.
     fn is_part(&self, section: &str, name: &str) -> bool {
-        section == self.section && self.parts.iter().any(|(part, _)| part == name)
+        section == self.section && is_component_name(name) && self.targets.has(section, name)
     }
 
     /// A reference to what `fragment` leads to in the whole schema.
@@ -413,26 +411,14 @@ impl<'a> Embedded<'a> {
     fn rewritten(&self, resource: Resource<'_, 'a>, value: &'a RawValue) -> Option<String> {
         let reference = json_str(value)?;
         let fragment = reference.strip_prefix('#')?;
-        let known = self
-            .refs
-            .borrow()
-            .iter()
-            .find(|(place, known, _)| place == resource.place && known == fragment)
-            .map(|(_, _, leads)| *leads);
-        let leads = known.unwrap_or_else(|| {
-            let mut refs = self.refs.borrow_mut();
-            if refs.len() >= MAX_SCHEMA_REFS {
-                return false;
-            }
-            let leads = resolve(resource.root, fragment).is_some();
-            refs.push((resource.place.to_owned(), fragment.to_owned(), leads));
-            leads
-        });
-        if !leads {
-            return None;
+        let is_own = resource.place == self.place;
+        if is_own {
+            self.targets.find(fragment)?;
+        } else {
+            self.targets.find_below(resource.root, fragment)?;
         }
         self.has_refs.set(true);
-        Some(if resource.place == self.place {
+        Some(if is_own {
             self.place_of(fragment)
         } else {
             format!("{}{fragment}", resource.place)
@@ -440,39 +426,102 @@ impl<'a> Embedded<'a> {
     }
 }
 
-/// The schema that a JSON Pointer in a URI fragment (what follows `#`) leads to,
-/// through keywords that have schemas; `None` if there is none.
-pub(crate) fn resolve<'a>(root: &'a RawValue, fragment: &str) -> Option<&'a RawValue> {
+/// Finds what the local references of a schema lead to: JSON Pointers in a URI
+/// fragment (what follows `#`), through keywords that have schemas.
+pub(crate) struct Targets<'a> {
+    root: &'a RawValue,
+    /// What most references lead to, to be found without reading it all again.
+    near: Vec<(&'static str, HashMap<Cow<'a, str>, &'a RawValue>)>,
+    /// How many more of the others are followed.
+    far_left: Cell<usize>,
+}
+
+impl<'a> Targets<'a> {
+    pub(crate) fn new(root: &'a RawValue) -> Self {
+        let keywords = members(root.get()).unwrap_or_default();
+        let near = ["$defs", "definitions", "properties"]
+            .into_iter()
+            .filter_map(|section| {
+                let schemas = members(member(&keywords, section)?.get())?;
+                Some((section, schemas.into_iter().collect()))
+            });
+        Self {
+            root,
+            near: near.collect(),
+            far_left: Cell::new(MAX_FAR_REFS),
+        }
+    }
+
+    /// Whether a keyword of the root has a schema of this name.
+    fn has(&self, section: &str, name: &str) -> bool {
+        self.section(section)
+            .is_some_and(|schemas| schemas.contains_key(name))
+    }
+
+    fn section(&self, section: &str) -> Option<&HashMap<Cow<'a, str>, &'a RawValue>> {
+        let mut near = self.near.iter();
+        near.find_map(|(name, schemas)| (*name == section).then_some(schemas))
+    }
+
+    /// The schema that a reference leads to; `None` if it is none.
+    pub(crate) fn find(&self, fragment: &str) -> Option<&'a RawValue> {
+        let parts = pointer_parts(fragment)?;
+        match parts.as_slice() {
+            [section, name, rest @ ..] if self.section(section).is_some() => {
+                let schema = self.section(section)?.get(name.as_str()).copied()?;
+                self.follow(schema, rest)
+            }
+            parts => self.follow(self.root, parts),
+        }
+    }
+
+    /// The same for a reference that is relative to a part of the schema.
+    fn find_below(&self, root: &'a RawValue, fragment: &str) -> Option<&'a RawValue> {
+        self.follow(root, &pointer_parts(fragment)?)
+    }
+
+    fn follow(&self, mut schema: &'a RawValue, parts: &[String]) -> Option<&'a RawValue> {
+        if parts.is_empty() {
+            return Some(schema);
+        }
+        self.far_left.set(self.far_left.get().checked_sub(1)?);
+        let mut parts = parts.iter().map(String::as_str);
+        for _ in 0..MAX_DEPTH {
+            let Some(keyword) = parts.next() else {
+                return Some(schema);
+            };
+            schema = schema_below(schema, keyword, &mut parts)?;
+        }
+        None
+    }
+}
+
+/// The parts of a JSON Pointer in a URI fragment.
+fn pointer_parts(fragment: &str) -> Option<Vec<String>> {
     let pointer = percent_decoded(fragment).ok()?;
     if pointer.is_empty() {
-        return Some(root);
+        return Some(Vec::new());
     }
-    let mut parts = pointer
-        .strip_prefix('/')?
-        .split('/')
-        .map(|part| part.replace("~1", "/").replace("~0", "~"));
-    let mut schema = root;
-    for _ in 0..MAX_DEPTH {
-        let Some(keyword) = parts.next() else {
-            return Some(schema);
-        };
-        schema = schema_below(schema, &keyword, &mut parts)?;
-    }
-    None
+    let parts = pointer.strip_prefix('/')?.split('/');
+    Some(
+        parts
+            .map(|part| part.replace("~1", "/").replace("~0", "~"))
+            .collect(),
+    )
 }
 
 /// The schema in a keyword's value; takes the part that picks one of many.
-fn schema_below<'a>(
+fn schema_below<'a, 'p>(
     schema: &'a RawValue,
     keyword: &str,
-    parts: &mut impl Iterator<Item = String>,
+    parts: &mut impl Iterator<Item = &'p str>,
 ) -> Option<&'a RawValue> {
     let schema = members(schema.get())?;
     let value = member(&schema, keyword)?;
     match form(keyword) {
         Form::Schema => Some(value),
         Form::Items if !value.get().starts_with('[') => Some(value),
-        Form::SchemasByName => member(&members(value.get())?, &parts.next()?),
+        Form::SchemasByName => member(&members(value.get())?, parts.next()?),
         Form::SchemaList => {
             let part = parts.next()?;
             let index: usize = part.parse().ok()?;
@@ -760,22 +809,18 @@ mod tests {
         ] {
             assert!(components(none).is_none());
         }
-        let refs: Vec<_> = (0..MAX_SCHEMA_REFS + 5)
-            .map(|n| json!({"$ref": format!("#/$defs/{n}")}))
-            .collect();
-        let defs: serde_json::Map<_, _> = (0..MAX_SCHEMA_REFS + 5)
-            .map(|n| (n.to_string(), json!({})))
-            .collect();
-        let (schema, _) = written(&json!({"$defs": defs, "allOf": refs}).to_string());
-        assert_eq!(
-            schema["allOf"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .filter(|one| one["$ref"].is_string())
-                .count(),
-            MAX_SCHEMA_REFS
-        );
+        let count = MAX_FAR_REFS + 5;
+        for (path, followed) in [("", count), ("/not", MAX_FAR_REFS)] {
+            let refs: Vec<_> = (0..count)
+                .map(|n| json!({"$ref": format!("#/$defs/{n}{path}")}))
+                .collect();
+            let defs: serde_json::Map<_, _> = (0..count)
+                .map(|n| (n.to_string(), json!({"not": {}})))
+                .collect();
+            let (schema, _) = written(&json!({"$defs": defs, "allOf": refs}).to_string());
+            let refs = schema["allOf"].as_array().unwrap().iter();
+            assert_eq!(refs.filter(|one| one["$ref"].is_string()).count(), followed);
+        }
     }
 
     /// Schemas, and what looks like them.

@@ -2,7 +2,7 @@
 //! call from something other than a JSON body: links, forms, MCP arguments.
 
 use std::borrow::Cow;
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
@@ -91,8 +91,13 @@ impl Kind {
         let Some(below) = depth.checked_sub(1) else {
             return Self::Json;
         };
-        let of =
-            |schema: &RawValue| Self::of(&members(schema.get()).unwrap_or_default(), refs, below);
+        let of = |schema: &RawValue| {
+            if refs.affords(schema) {
+                Self::of(&members(schema.get()).unwrap_or_default(), refs, below)
+            } else {
+                Self::Json
+            }
+        };
         if let Some(target) = refs.follow(schema) {
             return of(target);
         }
@@ -101,11 +106,7 @@ impl Kind {
             .into_iter()
             .find_map(|name| serde_json::from_str(member(schema, name)?.get()).ok())
             .unwrap_or_default();
-        let mut kinds = alternatives
-            .into_iter()
-            .filter(|one| !is_null(one))
-            .take(MAX_ALTERNATIVES)
-            .map(of);
+        let mut kinds = alternatives.into_iter().filter(|one| !is_null(one)).map(of);
         let first = kinds.next().unwrap_or(Self::Json);
         if kinds.all(|kind| kind == first) {
             first
@@ -167,8 +168,9 @@ impl Kind {
 /// References and alternatives inside of each other, until a kind is found.
 const MAX_KIND_DEPTH: usize = 4;
 
-/// Alternatives of one schema that are looked at.
-const MAX_ALTERNATIVES: usize = 16;
+/// Bytes that are read for the kinds of one tool's properties, besides a first
+/// reading: enough for each schema of the largest input to be read some times.
+const MAX_KIND_BYTES: usize = 4 * MAX_READ_SCHEMA_BYTES;
 
 fn is_null(schema: &RawValue) -> bool {
     members(schema.get())
@@ -180,6 +182,9 @@ fn is_null(schema: &RawValue) -> bool {
 struct Refs<'a> {
     root: &'a RawValue,
     targets: OnceCell<Targets<'a>>,
+    /// Bytes of schemas that may still be read behind references and
+    /// alternatives: loops of these could be read for very long.
+    left: Cell<usize>,
 }
 
 impl<'a> Refs<'a> {
@@ -187,7 +192,15 @@ impl<'a> Refs<'a> {
         Self {
             root,
             targets: OnceCell::new(),
+            left: Cell::new(MAX_KIND_BYTES),
         }
+    }
+
+    /// Whether one more schema may be read.
+    fn affords(&self, schema: &RawValue) -> bool {
+        let left = self.left.get().checked_sub(schema.get().len());
+        self.left.set(left.unwrap_or_default());
+        left.is_some()
     }
 
     /// What the `$ref` of a schema leads to.
@@ -416,6 +429,26 @@ mod tests {
                 ("nulls", Kind::Json, false),
             ]
         );
+    }
+
+    #[test]
+    fn loops_of_alternatives_come_to_an_end() {
+        let many = vec![r##"{"$ref":"#/$defs/a"}"##; 200].join(",");
+        let properties: Vec<_> = (0..1000)
+            .map(|n| format!(r##""p{n}":{{"$ref":"#/$defs/a"}}"##))
+            .collect();
+        let schema = format!(
+            r##"{{"properties":{{{},"q":{{"type":"string"}}}},"$defs":{{"a":{{"anyOf":[{many}]}}}}}}"##,
+            properties.join(",")
+        );
+        assert!(schema.len() < MAX_READ_SCHEMA_BYTES);
+        let tool = tool(&schema);
+        let Input::Object(found) = Input::of(&tool) else {
+            panic!("no object")
+        };
+        assert_eq!(found.len(), 1001);
+        assert_eq!(found[0].kind, Kind::Json);
+        assert_eq!(found[1000].kind, Kind::Text);
     }
 
     #[test]

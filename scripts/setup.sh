@@ -17,6 +17,8 @@
 #   wrangler, Node 22, esbuild, wasm-opt      node_modules/, by npm ci
 #   worker-build, wasm-bindgen                .tools/, by cargo install, at the
 #                                             versions that Cargo.lock asks for
+#   testers of the OpenAPI document           .tools/python/, by pip, at the versions
+#                                             of tests/doors/requirements.txt
 #
 # It needs to find: rustup with Rust (https://rustup.rs), Node with npm, and a C
 # compiler. It needs no credentials, and starts nothing.
@@ -67,6 +69,12 @@ chromium_path() { command -v chromium || command -v chromium-browser || command 
 missing_packages() {
   have shellcheck || echo shellcheck
   chromium_path >/dev/null || echo chromium
+  # Debian has the part of Python that makes environments as a package of its own.
+  if ! have python3; then
+    printf 'python3\npython3-venv\n'
+  elif ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
+    echo python3-venv
+  fi
   if [ "$(uname -s)" = Linux ]; then
     have cc || echo build-essential
     have pkg-config || echo pkg-config
@@ -78,6 +86,16 @@ npm_wanted() { sha256 <"$ROOT/package-lock.json"; }
 npm_present() {
   [ -x node_modules/.bin/wrangler ] && [ -x node_modules/.bin/node ] &&
     [ "$(cat "$TOOLS_DIR/npm.stamp" 2>/dev/null)" = "$(npm_wanted)" ]
+}
+
+# An environment holds its own path, so it is of no use once it was moved.
+python_wanted() {
+  echo "$TOOLS_DIR/python"
+  sha256 <"$ROOT/tests/doors/requirements.txt"
+}
+python_present() {
+  "$TOOLS_DIR/python/bin/python" -c '' 2>/dev/null &&
+    [ "$(cat "$TOOLS_DIR/python/installed" 2>/dev/null)" = "$(python_wanted)" ]
 }
 
 # cargo_tool_present NAME VERSION
@@ -125,9 +143,9 @@ if $check_only; then
   cargo_tool_present worker-build "$WORKER_BUILD_VERSION" || miss "worker-build $WORKER_BUILD_VERSION"
   cargo_tool_present wasm-bindgen "$WASM_BINDGEN_VERSION" || miss "wasm-bindgen $WASM_BINDGEN_VERSION"
   for package in $(missing_packages); do
-    # Tests alone need these two; a build and a relay do without.
+    # Tests alone need these; a build and a relay do without.
     case $package in
-      shellcheck | chromium) ;;
+      shellcheck | chromium | python3 | python3-venv) ;;
       *) miss "$package" ;;
     esac
   done
@@ -183,7 +201,7 @@ install_packages() {
     run_logged apt apt_install "${missing[@]}" || die "apt-get could not install: ${missing[*]}"
     did "system packages" "$started" "installed ${missing[*]}"
   else
-    warn "install these with your system's package manager: ${missing[*]} (shellcheck and chromium are for ./scripts/test.sh only)"
+    warn "install these with your system's package manager: ${missing[*]} (shellcheck, chromium and python3 are for ./scripts/test.sh only)"
     did "system packages" "$started" "NOT installed: ${missing[*]}"
   fi
 }
@@ -281,6 +299,36 @@ install_npm() {
   did "npm packages" "$started" "installed"
 }
 
+# For tests alone, so a build goes on without it.
+install_python() {
+  local started
+  started=$(now_ms)
+  if python_present; then
+    ok "Python packages: all there"
+    did "Python packages" "$started" "there already"
+    return
+  fi
+  if ! have python3 || ! python3 -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+    warn "no Python 3.11 or newer with its venv module: ./scripts/test.sh doors needs one (Debian: python3 python3-venv)"
+    did "Python packages" "$started" "NOT installed"
+    return
+  fi
+  step "Python packages: pip install"
+  rm -rf "$TOOLS_DIR/python"
+  if run_logged python make_python; then
+    python_wanted >"$TOOLS_DIR/python/installed"
+    did "Python packages" "$started" "installed"
+  else
+    warn "pip could not install tests/doors/requirements.txt: ./scripts/test.sh doors needs it"
+    did "Python packages" "$started" "NOT installed"
+  fi
+}
+
+make_python() {
+  python3 -m venv "$TOOLS_DIR/python" &&
+    "$TOOLS_DIR/python/bin/python" -m pip install --disable-pip-version-check --no-input -r tests/doors/requirements.txt
+}
+
 # cargo_install CRATE VERSION BINARY [ARG…]
 #
 # The two helpers run for a second or two in a build, and take minutes to
@@ -318,6 +366,7 @@ need_rust
 install_packages
 install_target
 install_npm
+install_python
 install_cargo_tool worker-build "$WORKER_BUILD_VERSION" worker-build
 # Without its TLS: that is for a test runner that is not installed here.
 install_cargo_tool wasm-bindgen "$WASM_BINDGEN_VERSION" wasm-bindgen-cli --no-default-features

@@ -15,6 +15,8 @@
 #   * page         the page in a real browser (tests/page/)
 #   * sdk          the SDK on Node 20 and 22, and the examples in a real browser
 #   * mcp          the MCP door: the official conformance suite and real clients
+#   * doors        the OpenAPI document under a validator, a code generator and
+#                  a tester that others wrote (tests/doors/)
 #
 # scripts/setup.sh runs first. A part that fails doesn't keep the others from
 # running: a table at the end tells each part's result and time, and the exit
@@ -24,7 +26,7 @@ set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 
-PARTS=(shellcheck scripts fmt clippy unit wasm deploy harness page sdk mcp)
+PARTS=(shellcheck scripts fmt clippy unit wasm deploy harness page sdk mcp doors)
 
 parts=()
 while [ $# -gt 0 ]; do
@@ -117,6 +119,14 @@ part_mcp() {
   ./scripts/build.sh && cargo_ build -p mcp-rmcp && node --test --test-reporter=spec 'tests/mcp/*.test.mjs'
 }
 
+part_doors() {
+  [ -f "$TOOLS_DIR/python/installed" ] || {
+    error "the Python packages for this part are missing; ./scripts/setup.sh tells why"
+    return 1
+  }
+  ./scripts/build.sh && node --test --test-reporter=spec 'tests/doors/*.test.mjs'
+}
+
 # ---- running them -----------------------------------------------------------
 
 table=''
@@ -138,6 +148,7 @@ part() {
     page) part_page ;;
     sdk) part_sdk ;;
     mcp) part_mcp ;;
+    doors) part_doors ;;
   esac
 }
 

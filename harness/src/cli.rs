@@ -10,8 +10,8 @@ use crate::scenario::Scenario;
 /// Runs agent-socket's end-to-end scenarios.
 ///
 /// Layers: 01-09 smoke, 10-19 raw protocol, 20-29 limits and concurrency, 30-39
-/// auth, origin, heartbeat and async, 40 and up failures and durability, 90-99 the
-/// MCP door.
+/// auth, origin, heartbeat and async, 40-79 failures and durability, 80-87 GET and
+/// OpenAPI doors, 90-99 the MCP door.
 /// Exit code: 0 if all passed, 1 if one failed, 2 for a mistake in the call.
 #[derive(Debug, Parser)]
 #[command(name = "harness", version)]

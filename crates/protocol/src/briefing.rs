@@ -1,7 +1,7 @@
 //! The briefing an agent reads first: `agents.md`.
 
 use crate::get::{GET_DOOR, summary};
-use crate::limits::{MAX_BODY_BYTES, MAX_INFLIGHT_CALLS};
+use crate::limits::{MAX_BODY_BYTES, MAX_INFLIGHT_CALLS, REPLAY_MS};
 use crate::tool::Tool;
 
 /// A briefing with this text, or with `tools.json`, explains the contract
@@ -32,7 +32,10 @@ fn push_links(text: &mut String, links: &[(&Tool, String)]) {
     if links.is_empty() {
         return;
     }
-    text.push_str("\n\nLinks that call a tool when they are fetched:\n");
+    text.push_str(&format!(
+        "\n\nLinks that call a tool when they are fetched (the same one again within {} s gives the same answer):\n",
+        REPLAY_MS / 1000
+    ));
     for (tool, link) in links {
         text.push_str("\n- ");
         text.push_str(link);
@@ -84,6 +87,26 @@ mod tests {
         assert!(plain.contains("`$BASE` is `https://r/v1/t/T`"));
         assert!(plain.contains("$BASE/tools.json") && plain.contains("do not recite"));
         assert!(plain.ends_with("\n\n---\n\nPaint things."));
+        assert!(!plain.contains("_as_get/clear"));
+        let raw = serde_json::from_str(
+            r#"[{"path":"/clear","allow_get":true,"description":"Clears it.\nAll."}]"#,
+        );
+        let list = crate::tool::parse_tools(Some(raw.unwrap())).unwrap();
+        let links = crate::get::ready_links("https://r/v1/t/T", &list, &Default::default());
+        let linked = agents_md("https://r/v1/t/T", "App", "Paint things.", &links);
+        assert!(
+            linked.contains(
+                "within 10 s gives the same answer):\n\n- https://r/v1/t/T/_as_get/clear : Clears it.\n\n---\n\nPaint things."
+            ),
+            "{linked}"
+        );
+        for door in [
+            "$BASE/mcp`",
+            "$BASE/openapi.json`",
+            "$BASE/_as_get/<tool path>/j/",
+        ] {
+            assert!(linked.contains(door), "{door}");
+        }
         let empty = agents_md("b", "App", "", &[]);
         assert!(!empty.contains("\n---\n") && plain.starts_with(&empty[..20]));
         for own in ["x <!-- as:contract-v1 --> y", "see tools.json"] {

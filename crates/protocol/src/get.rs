@@ -53,19 +53,24 @@ pub struct GetCall<'t> {
 /// Reads a call; `rest` is what follows `/_as_get/`, undecoded and without query.
 ///
 /// The tool is the one with the longest path that `rest` begins with, ending
-/// where a segment does. Among tools of one path it is the one that the door is
-/// open to: that for POST, else that for GET, else the first. Whether the link
-/// covers the tool is not looked at here.
+/// where a segment does. Among tools of one path it is the one that `scope` and
+/// the door are open to: that for POST, else that for GET, else the first.
 ///
 /// # Errors
 /// - `not_found`: no tool has such a path.
+/// - `tool_not_allowed`: `scope` leaves the tool out. Nothing is told of what it
+///   takes.
 /// - `method_not_allowed`, with the methods in `Allow`: the door is not open to
 ///   the tool.
 /// - `protocol_error`, 400: the arguments are not those of the tool; names the
 ///   argument and what was expected.
-pub fn read_get<'t>(rest: &str, tools: &'t [Tool]) -> Result<GetCall<'t>, HttpError> {
+pub fn read_get<'t>(
+    rest: &str,
+    tools: &'t [Tool],
+    scope: &Scope,
+) -> Result<GetCall<'t>, HttpError> {
     let (path, segments) = split_at_tool(rest, tools).ok_or_else(unknown_tool)?;
-    let tool = tool_at(path, tools).ok_or_else(|| not_marked(path, tools))?;
+    let tool = tool_at(path, tools, scope).ok_or_else(|| closed(path, tools, scope))?;
     let problem = |problem: String| bad_link(tool, &problem);
     let arguments = match segments.as_slice() {
         [JSON_FORM, rest @ ..] => from_json_form(tool, rest).map_err(problem)?,
@@ -106,11 +111,11 @@ fn split_at_tool<'r, 't>(rest: &'r str, tools: &'t [Tool]) -> Option<(&'t str, V
         .max_by_key(|(path, _)| path.len())
 }
 
-/// The tool of this path that the door is open to.
-fn tool_at<'t>(path: &str, tools: &'t [Tool]) -> Option<&'t Tool> {
+/// The tool of this path that the scope and the door are open to.
+fn tool_at<'t>(path: &str, tools: &'t [Tool], scope: &Scope) -> Option<&'t Tool> {
     tools
         .iter()
-        .filter(|tool| tool.path == path && tool.takes_get())
+        .filter(|tool| tool.path == path && tool.takes_get() && scope.admits(tool))
         .min_by_key(|tool| match tool.method.as_str() {
             "POST" => 0,
             "GET" => 1,
@@ -258,12 +263,21 @@ fn unknown_tool() -> HttpError {
     )
 }
 
-fn not_marked(path: &str, tools: &[Tool]) -> HttpError {
+/// Why no tool of this path can be called at the door.
+fn closed(path: &str, tools: &[Tool], scope: &Scope) -> HttpError {
     let methods: Vec<&str> = tools
         .iter()
-        .filter(|tool| tool.path == path)
+        .filter(|tool| tool.path == path && scope.admits(tool))
         .map(|tool| tool.method.as_str())
         .collect();
+    if methods.is_empty() {
+        return HttpError::new(
+            HttpCode::ToolNotAllowed,
+            format!(
+                "This link does not cover {path}. $BASE/tools.json lists what it covers; the user can make a link that covers more."
+            ),
+        );
+    }
     let methods = methods.join(", ");
     HttpError {
         message: format!(
@@ -339,7 +353,7 @@ pub fn ready_links<'t>(base: &str, tools: &'t [Tool], scope: &Scope) -> Vec<(&'t
         .filter(|tool| scope.admits(tool) && tool.takes_get())
         // Of several methods at one path, the link calls one.
         .filter(|tool| {
-            tool_at(&tool.path, tools).is_some_and(|chosen| chosen.method == tool.method)
+            tool_at(&tool.path, tools, scope).is_some_and(|chosen| chosen.method == tool.method)
         })
         .filter_map(|tool| Some((tool, get_link(base, tool)?)))
         .collect()
@@ -511,13 +525,14 @@ mod tests {
     const PAINT: &str = r#"{"type":"object","properties":{"y":{"type":"integer"},"x":{"type":"number"},"color":{"type":"string"},"on":{"type":"boolean"},"more":{"type":"array"}},"required":["y","x"]}"#;
 
     fn body(tools: &[Tool], rest: &str) -> String {
-        let call = read_get(rest, tools).unwrap_or_else(|error| panic!("{rest}: {error:?}"));
+        let call = read_get(rest, tools, &Scope::default())
+            .unwrap_or_else(|error| panic!("{rest}: {error:?}"));
         assert_eq!(call.query, None);
         String::from_utf8(call.body).unwrap()
     }
 
     fn refused(tools: &[Tool], rest: &str) -> HttpError {
-        let error = read_get(rest, tools).expect_err(rest);
+        let error = read_get(rest, tools, &Scope::default()).expect_err(rest);
         assert!(error.message.len() < 1200, "{rest}: {}", error.message);
         error
     }
@@ -623,17 +638,20 @@ mod tests {
     #[test]
     fn tools_whose_arguments_go_in_the_query() {
         let tools = tool_taking(PAINT, r#","method":"GET""#);
-        let call = read_get("t/1/2/a%20%26b", &tools).unwrap();
+        let call = read_get("t/1/2/a%20%26b", &tools, &Scope::default()).unwrap();
         assert_eq!(
             (call.body.len(), call.query.as_deref()),
             (0, Some("y=1&x=2&color=a+%26b"))
         );
         let coded = URL_SAFE_NO_PAD.encode(r#"{"q":[1]}"#);
-        let call = read_get(&format!("t/j/{coded}"), &tools).unwrap();
+        let call = read_get(&format!("t/j/{coded}"), &tools, &Scope::default()).unwrap();
         assert_eq!(call.query.as_deref(), Some("q=%5B1%5D"));
         let unknown =
             super::tests::tools(&json!([{"path": "/t", "method": "get", "read_only": true}]));
-        assert_eq!(read_get("t", &unknown).unwrap().query, None);
+        assert_eq!(
+            read_get("t", &unknown, &Scope::default()).unwrap().query,
+            None
+        );
         assert!(
             refused(&unknown, "t/j/WzFd")
                 .message
@@ -662,7 +680,7 @@ mod tests {
             ("s/", "POST", "/s/"),
             ("s/x", "POST", "/s/"),
         ] {
-            let tool = read_get(rest, &list).unwrap().tool;
+            let tool = read_get(rest, &list, &Scope::default()).unwrap().tool;
             assert_eq!(
                 (tool.method.as_str(), tool.path.as_str()),
                 (method, path),
@@ -676,6 +694,15 @@ mod tests {
         assert_eq!(error.code, HttpCode::MethodNotAllowed);
         assert_eq!(error.allow.as_deref(), Some("POST, PUT"));
         assert!(error.message.contains("`read_only`") && error.message.contains("`allow_get`"));
+
+        let raw: Box<RawValue> = serde_json::from_str(r#"["GET /a/b","PUT /shut"]"#).unwrap();
+        let scope = Scope::parse(Some(&raw)).unwrap();
+        assert_eq!(read_get("a/b", &list, &scope).unwrap().tool.method, "GET");
+        let error = read_get("a/1/2", &list, &scope).unwrap_err();
+        assert_eq!(error.code, HttpCode::ToolNotAllowed);
+        assert!(error.message.contains("/a."), "{}", error.message);
+        let error = read_get("shut", &list, &scope).unwrap_err();
+        assert_eq!(error.allow.as_deref(), Some("PUT"));
     }
 
     #[test]
@@ -708,11 +735,17 @@ mod tests {
                 .unwrap()
                 .strip_prefix("/_as_get/")
                 .unwrap();
-            assert_eq!(read_get(rest, &list).unwrap().tool, *tool);
+            assert_eq!(
+                read_get(rest, &list, &Scope::default()).unwrap().tool,
+                *tool
+            );
         }
         let raw: Box<RawValue> = serde_json::from_str(r#"["/clear"]"#).unwrap();
         let scope = Scope::parse(Some(&raw)).unwrap();
         assert_eq!(ready_links(BASE, &list, &scope).len(), 1);
+        let raw: Box<RawValue> = serde_json::from_str(r#"["GET /clear"]"#).unwrap();
+        let scope = Scope::parse(Some(&raw)).unwrap();
+        assert_eq!(ready_links(BASE, &list, &scope)[0].0.method, "GET");
     }
 
     fn told(answer: Answer) -> (u16, Value) {
@@ -849,7 +882,7 @@ mod tests {
         fn any_path_is_read_or_refused(rest in "(t|t/|u|)(/[ -~äj]{0,12}){0,8}") {
             let mut list = tool_taking(PAINT, "");
             list.extend(tools(&json!([{"path": "/u", "read_only": true}, {"path": "//", "allow_get": true}])));
-            match read_get(&rest, &list) {
+            match read_get(&rest, &list, &Scope::default()) {
                 Ok(call) => prop_assert!(call.body.is_empty() || serde_json::from_slice::<&RawValue>(&call.body).is_ok()),
                 Err(error) => prop_assert!(serde_json::from_str::<Value>(&error.body()).is_ok()),
             }
@@ -862,7 +895,7 @@ mod tests {
             let by_position = format!("t/{y}/{}/{}/{on}/{}", coded(&sent["x"].to_string()), coded(&color), coded(&sent["more"].to_string()));
             let by_json = format!("t/j/{}", URL_SAFE_NO_PAD.encode(sent.to_string()));
             for rest in [by_position, by_json] {
-                let call = read_get(&rest, &list).unwrap();
+                let call = read_get(&rest, &list, &Scope::default()).unwrap();
                 prop_assert_eq!(&serde_json::from_slice::<Value>(&call.body).unwrap(), &sent);
             }
         }

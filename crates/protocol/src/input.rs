@@ -2,12 +2,15 @@
 //! call from something other than a JSON body: links, forms, MCP arguments.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::cell::{Cell, OnceCell};
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::limits::MAX_READ_SCHEMA_BYTES;
+use crate::schema::Targets;
 use crate::text::json_str;
 use crate::tool::Tool;
 
@@ -76,14 +79,43 @@ pub enum Kind {
 }
 
 impl Kind {
-    fn of(schema: &[(Cow<'_, str>, &RawValue)]) -> Self {
-        let Some(types) = member(schema, "type") else {
-            return if member(schema, "enum").is_some_and(is_all_text) {
-                Self::Text
+    fn of(schema: &[(Cow<'_, str>, &RawValue)], refs: &Refs<'_>, depth: usize) -> Self {
+        if let Some(types) = member(schema, "type") {
+            return Self::of_type(types);
+        }
+        if member(schema, "enum").is_some_and(is_all_text)
+            || member(schema, "const").and_then(json_str).is_some()
+        {
+            return Self::Text;
+        }
+        let Some(below) = depth.checked_sub(1) else {
+            return Self::Json;
+        };
+        let of = |schema: &RawValue| {
+            if refs.affords(schema) {
+                Self::of(&members(schema.get()).unwrap_or_default(), refs, below)
             } else {
                 Self::Json
-            };
+            }
         };
+        if let Some(target) = refs.follow(schema) {
+            return of(target);
+        }
+        // `anyOf` with `null` is how some write that a property may be left out.
+        let alternatives: Vec<&RawValue> = ["anyOf", "oneOf", "allOf"]
+            .into_iter()
+            .find_map(|name| serde_json::from_str(member(schema, name)?.get()).ok())
+            .unwrap_or_default();
+        let mut kinds = alternatives.into_iter().filter(|one| !is_null(one)).map(of);
+        let first = kinds.next().unwrap_or(Self::Json);
+        if kinds.all(|kind| kind == first) {
+            first
+        } else {
+            Self::Json
+        }
+    }
+
+    fn of_type(types: &RawValue) -> Self {
         // `["string", "null"]` is as good as a string: `null` is to leave it out.
         let names: Vec<Cow<'_, str>> = match json_str(types) {
             Some(name) => vec![name],
@@ -130,6 +162,56 @@ impl Kind {
                 Err(_) => Err("JSON, such as [1,2] or {\"a\":1} or \"text\""),
             },
         }
+    }
+}
+
+/// References and alternatives inside of each other, until a kind is found.
+const MAX_KIND_DEPTH: usize = 4;
+
+/// Bytes that are read for the kinds of one tool's properties, besides a first
+/// reading: enough for each schema of the largest input to be read some times.
+const MAX_KIND_BYTES: usize = 4 * MAX_READ_SCHEMA_BYTES;
+
+fn is_null(schema: &RawValue) -> bool {
+    members(schema.get())
+        .and_then(|schema| member(&schema, "type").map(|types| types.get() == "\"null\""))
+        .unwrap_or(false)
+}
+
+/// Follows the local references of a schema, within limits.
+struct Refs<'a> {
+    root: &'a RawValue,
+    targets: OnceCell<Targets<'a>>,
+    /// Bytes of schemas that may still be read behind references and
+    /// alternatives: loops of these could be read for very long.
+    left: Cell<usize>,
+}
+
+impl<'a> Refs<'a> {
+    const fn new(root: &'a RawValue) -> Self {
+        Self {
+            root,
+            targets: OnceCell::new(),
+            left: Cell::new(MAX_KIND_BYTES),
+        }
+    }
+
+    /// Whether one more schema may be read.
+    fn affords(&self, schema: &RawValue) -> bool {
+        let left = self.left.get().checked_sub(schema.get().len());
+        self.left.set(left.unwrap_or_default());
+        left.is_some()
+    }
+
+    /// What the `$ref` of a schema leads to.
+    fn follow(&self, schema: &[(Cow<'_, str>, &RawValue)]) -> Option<&'a RawValue> {
+        let reference = member(schema, "$ref").and_then(json_str)?;
+        let fragment = reference.strip_prefix('#')?;
+        if self.root.get().len() > MAX_READ_SCHEMA_BYTES {
+            return None;
+        }
+        let targets = self.targets.get_or_init(|| Targets::new(self.root));
+        targets.find(fragment)
     }
 }
 
@@ -227,8 +309,14 @@ impl<'a> Input<'a> {
                 Self::Other(schema)
             };
         };
+        let refs = Refs::new(schema);
+        // Some write the whole schema as a reference to one of its definitions.
+        let schema_members = refs
+            .follow(&schema_members)
+            .and_then(|target| members(target.get()))
+            .unwrap_or(schema_members);
         match member(&schema_members, "type").map(RawValue::get) {
-            None | Some("\"object\"") => Self::Object(properties(&schema_members)),
+            None | Some("\"object\"") => Self::Object(properties(&schema_members, &refs)),
             Some(_) => Self::Other(schema),
         }
     }
@@ -244,8 +332,8 @@ impl<'a> Input<'a> {
     }
 }
 
-fn properties<'a>(schema: &[(Cow<'a, str>, &'a RawValue)]) -> Vec<Property<'a>> {
-    let required: Vec<Cow<'_, str>> = member(schema, "required")
+fn properties<'a>(schema: &[(Cow<'a, str>, &'a RawValue)], refs: &Refs<'a>) -> Vec<Property<'a>> {
+    let required: HashSet<Cow<'_, str>> = member(schema, "required")
         .and_then(|raw| serde_json::from_str::<Vec<&RawValue>>(raw.get()).ok())
         .unwrap_or_default()
         .into_iter()
@@ -258,7 +346,7 @@ fn properties<'a>(schema: &[(Cow<'a, str>, &'a RawValue)]) -> Vec<Property<'a>> 
         .map(|(name, raw)| {
             let schema = members(raw.get()).unwrap_or_default();
             Property {
-                kind: Kind::of(&schema),
+                kind: Kind::of(&schema, refs, MAX_KIND_DEPTH),
                 required: required.contains(&name),
                 name,
                 schema,
@@ -302,6 +390,78 @@ mod tests {
             ]
         );
         assert!(!Input::of(&tool).needs_none());
+    }
+
+    #[test]
+    fn kinds_are_found_behind_references_and_alternatives() {
+        let tool = tool(
+            r##"{"$ref":"#/definitions/whole","definitions":{
+                "whole":{"type":"object","required":["color"],"properties":{
+                    "color":{"$ref":"#/definitions/color"},
+                    "name":{"anyOf":[{"type":"string"},{"type":"null"}],"default":null},
+                    "n":{"oneOf":[{"type":"null"},{"$ref":"#/definitions/n"}]},
+                    "one":{"allOf":[{"type":"boolean"}]},
+                    "mixed":{"anyOf":[{"type":"string"},{"type":"integer"}]},
+                    "fixed":{"const":"x"},
+                    "loop":{"$ref":"#/definitions/loop"},
+                    "nowhere":{"$ref":"#/definitions/gone"},
+                    "nulls":{"anyOf":[{"type":"null"}]}}},
+                "color":{"enum":["red","green"]},"n":{"type":"integer"},"loop":{"$ref":"#/definitions/loop"}}}"##,
+        );
+        let Input::Object(found) = Input::of(&tool) else {
+            panic!("no object")
+        };
+        let facts: Vec<_> = found
+            .iter()
+            .map(|one| (one.name.as_ref(), one.kind, one.required))
+            .collect();
+        assert_eq!(
+            facts,
+            [
+                ("color", Kind::Text, true),
+                ("name", Kind::Text, false),
+                ("n", Kind::Integer, false),
+                ("one", Kind::Boolean, false),
+                ("mixed", Kind::Json, false),
+                ("fixed", Kind::Text, false),
+                ("loop", Kind::Json, false),
+                ("nowhere", Kind::Json, false),
+                ("nulls", Kind::Json, false),
+            ]
+        );
+    }
+
+    #[test]
+    fn loops_of_alternatives_come_to_an_end() {
+        let many = vec![r##"{"$ref":"#/$defs/a"}"##; 200].join(",");
+        let properties: Vec<_> = (0..1000)
+            .map(|n| format!(r##""p{n}":{{"$ref":"#/$defs/a"}}"##))
+            .collect();
+        let schema = format!(
+            r##"{{"properties":{{{},"q":{{"type":"string"}}}},"$defs":{{"a":{{"anyOf":[{many}]}}}}}}"##,
+            properties.join(",")
+        );
+        assert!(schema.len() < MAX_READ_SCHEMA_BYTES);
+        let tool = tool(&schema);
+        let Input::Object(found) = Input::of(&tool) else {
+            panic!("no object")
+        };
+        assert_eq!(found.len(), 1001);
+        assert_eq!(found[0].kind, Kind::Json);
+        assert_eq!(found[1000].kind, Kind::Text);
+    }
+
+    #[test]
+    fn many_members_are_read_in_one_go() {
+        let count = 100_000;
+        let list: Vec<_> = (0..2 * count)
+            .map(|n| format!("\"k{}\":{n}", n % count))
+            .collect();
+        let json = format!("{{{}}}", list.join(","));
+        let found = members(&json).unwrap();
+        assert_eq!(found.len(), count);
+        assert_eq!(found[7].0, "k7");
+        assert_eq!(found[7].1.get(), (count + 7).to_string());
     }
 
     #[test]

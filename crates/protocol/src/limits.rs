@@ -94,9 +94,14 @@ pub const MAX_OPERATION_DESCRIPTION_CHARS: usize = 300;
 /// what custom actions take. Longer ones are cut.
 pub const MAX_PARAMETER_DESCRIPTION_CHARS: usize = 700;
 
-/// Largest `input_schema` that the OpenAPI document shows, in bytes; of a larger
-/// one it says only that it is an object. Bounds the work of making the document.
-pub const MAX_OPENAPI_SCHEMA_BYTES: usize = 64 * 1024;
+/// Largest `input_schema` that is read with its references, in bytes; of a
+/// larger one the OpenAPI document says only that it is an object, and no `$ref`
+/// in it is followed. Bounds the work that one session can make.
+pub const MAX_READ_SCHEMA_BYTES: usize = 64 * 1024;
+
+/// `$ref`s of one schema that are followed although they lead to no definition
+/// or property of it: each costs a reading of the schema.
+pub const MAX_FAR_REFS: usize = 50;
 
 /// How long a pending task may take, in ms.
 pub const TASK_PENDING_MS: u64 = 24 * 60 * 60 * 1000;

@@ -12,6 +12,9 @@
 //! **Whatever an app registered, the document is valid**, and the same
 //! registration makes the same document.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
+
 use serde_json::value::RawValue;
 
 use crate::input::{Input, Kind, Property};
@@ -93,8 +96,8 @@ fn about(description: &str) -> String {
     }
     let room = MAX_OPERATION_DESCRIPTION_CHARS
         .saturating_sub(utf16_len(PRIVATE))
-        .saturating_sub(1);
-    format!("{} {PRIVATE}", cut(description, room))
+        .saturating_sub(2);
+    format!("{}\n\n{PRIVATE}", cut(description, room))
 }
 
 /// The tools at one path.
@@ -107,13 +110,15 @@ struct Path<'t> {
 /// The paths in the order of their first tool.
 fn paths<'t>(tools: &'t [Tool], names: &'t [String], scope: &Scope) -> Vec<Path<'t>> {
     let mut paths: Vec<Path<'t>> = Vec::new();
-    let mut places = std::collections::HashMap::new();
+    let mut places: HashMap<Cow<'t, str>, usize> = HashMap::new();
     for (tool, name) in tools.iter().zip(names) {
         let Some(method) = word_for(&tool.method).filter(|_| scope.admits(tool)) else {
             continue;
         };
         let operation = (method, tool, name.as_str());
-        let place = *places.entry(tool.path.as_str()).or_insert(paths.len());
+        let path = Cow::Borrowed(tool.path.as_str());
+        let place = places.get(&path).copied().unwrap_or(paths.len());
+        places.insert(path, place);
         match paths.get_mut(place) {
             Some(path) => path.operations.push(operation),
             None => paths.push(Path {
@@ -166,15 +171,7 @@ fn schema_name(name: &str) -> String {
 }
 
 fn embedded<'a>(schema: &'a RawValue, name: &str) -> Option<Embedded<'a>> {
-    let place = format!("#/components/schemas/{}", schema_name(name));
-    Embedded::new(schema, place)
-}
-
-fn push_component(schemas: &mut String, name: &str, schema: &Embedded<'_>) {
-    push_json_str(schemas, &schema_name(name));
-    schemas.push(':');
-    schema.push(schemas);
-    schemas.push(',');
+    Embedded::new(schema, schema_name(name))
 }
 
 fn push_body(out: &mut String, schemas: &mut String, tool: &Tool, name: &str) {
@@ -188,7 +185,7 @@ fn push_body(out: &mut String, schemas: &mut String, tool: &Tool, name: &str) {
         .filter(|raw| raw.get() != "true");
     match schema.and_then(|raw| embedded(raw, name)) {
         Some(schema) => {
-            push_component(schemas, name, &schema);
+            schema.push(schemas);
             out.push_str(r##"{"$ref":"#/components/schemas/"##);
             out.push_str(&schema_name(name));
             out.push_str("\"}");
@@ -216,7 +213,7 @@ fn push_parameters(out: &mut String, schemas: &mut String, tool: &Tool, name: &s
     }
     out.push_str("],");
     if schema.has_refs() {
-        push_component(schemas, name, &schema);
+        schema.push(schemas);
     }
 }
 
@@ -315,7 +312,7 @@ mod tests {
             document["info"]["description"]
                 .as_str()
                 .unwrap()
-                .starts_with("Paints. This document is private")
+                .starts_with("Paints.\n\nThis document is private")
         );
         let paths = &document["paths"];
         let keys: Vec<_> = paths.as_object().unwrap().keys().collect();
@@ -366,12 +363,12 @@ mod tests {
             document["paths"]["/find"]["get"]["parameters"],
             json!([
                 {"in": "query", "name": "q", "required": true, "description": "What", "schema": {"type": "string", "description": "What"}},
-                {"in": "query", "name": "n", "required": false, "content": {"application/json": {"schema": {"$ref": "#/components/schemas/t0_input/$defs/n"}}}},
-                {"in": "query", "name": "l", "required": false, "content": {"application/json": {"schema": {"type": "array", "items": {"$ref": "#/components/schemas/t0_input/$defs/n"}}}}},
+                {"in": "query", "name": "n", "required": false, "schema": {"$ref": "#/components/schemas/t0_input.n"}},
+                {"in": "query", "name": "l", "required": false, "content": {"application/json": {"schema": {"type": "array", "items": {"$ref": "#/components/schemas/t0_input.n"}}}}},
             ])
         );
         assert_eq!(
-            document["components"]["schemas"]["t0_input"]["$defs"]["n"]["type"],
+            document["components"]["schemas"]["t0_input.n"]["type"],
             "integer"
         );
     }

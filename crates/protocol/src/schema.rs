@@ -1,8 +1,10 @@
-//! An app's JSON Schema as a part of another document.
+//! An app's JSON Schema as a part of an OpenAPI document.
 //!
 //! An app writes its schema as a document of its own, in whatever draft its tools
 //! make. Embedded, it has to be valid JSON Schema 2020-12 (what OpenAPI 3.1 has)
 //! and its references have to go on leading where they led:
+//! - the schema stands in `components/schemas`, and so does each of its
+//!   definitions, as code generators follow references to there only;
 //! - a local `$ref` gets the place of the schema in front (JSON Pointer, RFC 6901,
 //!   in a URI fragment), also below an `$id`, to which it is relative (JSON Schema
 //!   Core 2020-12, 8.2.1);
@@ -11,35 +13,37 @@
 //!   they would count in the whole document;
 //! - a keyword whose value has not the form that the metaschema asks for is left
 //!   out, and what is no schema where one is expected becomes `{}`;
+//! - an object schema gets `properties` if it has none, as custom actions take no
+//!   other;
 //! - a list as `items` (drafts up to 2019-09) becomes `prefixItems`.
 //!
 //! Left out, a keyword only makes the schema admit more. Nothing inside of
 //! `const`, `default`, `enum`, `examples` or an unknown keyword is touched.
 
 use std::borrow::Cow;
-use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::cell::Cell;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::value::RawValue;
 
 use crate::get::percent_decoded;
 use crate::input::{member, members};
-use crate::limits::{MAX_OPENAPI_SCHEMA_BYTES, MAX_PARAMETER_DESCRIPTION_CHARS};
+use crate::limits::{MAX_FAR_REFS, MAX_PARAMETER_DESCRIPTION_CHARS, MAX_READ_SCHEMA_BYTES};
 use crate::text::{cut, json_str, json_uint, push_json_str};
 
 /// The members of a schema that is an object.
 type Members<'a> = [(Cow<'a, str>, &'a RawValue)];
 
-/// A schema that admits every object. Custom actions take no object schema
-/// without `properties`.
+/// A schema that admits every object.
 pub const ANY_OBJECT: &str = r#"{"type":"object","properties":{},"additionalProperties":true}"#;
+
+/// Keywords by which a schema without a type may be another's than an object's.
+const COMPOUND: [&str; 8] = [
+    "$ref", "allOf", "anyOf", "oneOf", "not", "if", "enum", "const",
+];
 
 /// Schemas inside of each other; what is deeper admits everything.
 const MAX_DEPTH: usize = 64;
-
-/// Different `$ref`s that are followed in one schema; more are left out. Each
-/// costs a reading of the schema.
-const MAX_REFS: usize = 500;
 
 /// What the value of a keyword has to be.
 enum Form {
@@ -117,13 +121,18 @@ fn form(keyword: &str) -> Form {
     }
 }
 
-/// A schema that is to stand in another document.
+/// A schema that is to stand in an OpenAPI document.
 pub struct Embedded<'a> {
     root: &'a RawValue,
-    /// A reference to its place, such as `#/components/schemas/paint_input`.
+    /// Its name in `components/schemas`.
+    name: String,
+    /// A reference to it.
     place: String,
-    /// Whether the references that were looked at lead to a schema.
-    refs: RefCell<BTreeMap<(String, String), bool>>,
+    /// The keyword whose schemas stand beside the schema instead of in it.
+    section: &'static str,
+    /// Those schemas, by name.
+    parts: Vec<(Cow<'a, str>, &'a RawValue)>,
+    targets: Targets<'a>,
     has_refs: Cell<bool>,
 }
 
@@ -135,27 +144,74 @@ struct Resource<'s, 'a> {
 }
 
 impl<'a> Embedded<'a> {
-    /// The schema `root`, to stand where the reference `place` leads; `None` if
-    /// it is over [`MAX_OPENAPI_SCHEMA_BYTES`] or no schema at all.
+    /// The schema `root`, to stand in `components/schemas` as `name` (which has no
+    /// dot) and as `name.` + the name of a definition; `None` if it is over
+    /// [`MAX_READ_SCHEMA_BYTES`] or no schema at all.
     #[must_use]
-    pub fn new(root: &'a RawValue, place: String) -> Option<Self> {
+    pub fn new(root: &'a RawValue, name: String) -> Option<Self> {
         let is_schema = root.get().starts_with('{') || is_flag(root);
-        (is_schema && root.get().len() <= MAX_OPENAPI_SCHEMA_BYTES).then_some(Self {
+        if !is_schema || root.get().len() > MAX_READ_SCHEMA_BYTES {
+            return None;
+        }
+        let keywords = members(root.get()).unwrap_or_default();
+        let section = if member(&keywords, "$defs").is_some() {
+            "$defs"
+        } else {
+            "definitions"
+        };
+        let parts = member(&keywords, section)
+            .and_then(|section| members(section.get()))
+            .unwrap_or_default();
+        Some(Self {
             root,
-            place,
-            refs: RefCell::default(),
+            place: format!("#/components/schemas/{name}"),
+            name,
+            section,
+            parts: parts
+                .into_iter()
+                .filter(|(name, _)| is_component_name(name))
+                .collect(),
+            targets: Targets::new(root),
             has_refs: Cell::new(false),
         })
     }
 
-    /// Writes the whole schema.
+    /// Writes the members of `components/schemas`, each with a comma after it.
     pub fn push(&self, out: &mut String) {
+        push_json_str(out, &self.name);
+        out.push(':');
         let resource = self.resource();
         match members(self.root.get()) {
             Some(members) => self.push_members(out, resource, &members, &self.place, 0),
             // Where a whole schema stands, some readers expect an object.
             None if self.root.get() == "false" => out.push_str(r#"{"not":{}}"#),
             None => out.push_str("{}"),
+        }
+        out.push(',');
+        for (name, schema) in &self.parts {
+            push_json_str(out, &format!("{}.{name}", self.name));
+            out.push(':');
+            let place = format!("{}.{name}", self.place);
+            self.push_schema(out, resource, schema, &place, 1);
+            out.push(',');
+        }
+    }
+
+    /// Whether a definition stands beside the schema.
+    fn is_part(&self, section: &str, name: &str) -> bool {
+        section == self.section && is_component_name(name) && self.targets.has(section, name)
+    }
+
+    /// A reference to what `fragment` leads to in the whole schema.
+    fn place_of(&self, fragment: &str) -> String {
+        let mut pieces = fragment.splitn(4, '/').skip(1);
+        let (section, name) = (pieces.next(), pieces.next());
+        match section.zip(name) {
+            Some((section, name)) if self.is_part(section, name) => {
+                let rest = pieces.next().map(|rest| format!("/{rest}"));
+                format!("{}.{name}{}", self.place, rest.unwrap_or_default())
+            }
+            _ => format!("{}{fragment}", self.place),
         }
     }
 
@@ -228,14 +284,14 @@ impl<'a> Embedded<'a> {
             out.push(':');
             out.push_str(value);
         };
-        let mut has_properties = false;
+        let mut written_names = Vec::new();
         for (name, value) in schema {
             let mut place = format!("{place}/");
             push_pointer_part(&mut place, name);
             let Some(written) = self.written(resource, name, value, &place, depth) else {
                 continue;
             };
-            has_properties |= name == "properties";
+            written_names.push(name.as_ref());
             let is_tuple = name == "items" && value.get().starts_with('[');
             match (is_tuple, member(schema, "prefixItems")) {
                 (true, Some(_)) => {}
@@ -243,8 +299,18 @@ impl<'a> Embedded<'a> {
                 (false, _) => push_one(name, &written),
             }
         }
+        // A whole schema that leaves its type open is that of an object, as it is
+        // for everything that is registered.
+        let is_open = depth == 0
+            && !written_names
+                .iter()
+                .any(|name| *name == "type" || COMPOUND.contains(name));
+        if is_open {
+            push_one("type", "\"object\"");
+        }
+        let is_object = is_open || member(schema, "type").is_some_and(is_object_type);
         // Custom actions take no object without them.
-        if !has_properties && member(schema, "type").is_some_and(is_object_type) {
+        if is_object && !written_names.contains(&"properties") {
             push_one("properties", "{}");
         }
         out.push('}');
@@ -271,8 +337,12 @@ impl<'a> Embedded<'a> {
             Form::SchemaList => self.push_list(&mut out, resource, value, place, below)?,
             Form::SchemasByName => {
                 let schemas = members(value.get())?;
+                let is_section = depth == 0 && keyword == self.section;
+                let own = schemas
+                    .into_iter()
+                    .filter(|(name, _)| !is_section || !is_component_name(name));
                 out.push('{');
-                for (index, (name, schema)) in schemas.into_iter().enumerate() {
+                for (index, (name, schema)) in own.enumerate() {
                     if index > 0 {
                         out.push(',');
                     }
@@ -281,6 +351,9 @@ impl<'a> Embedded<'a> {
                     let mut place = format!("{place}/");
                     push_pointer_part(&mut place, &name);
                     self.push_schema(&mut out, resource, schema, &place, below);
+                }
+                if is_section && out == "{" {
+                    return None;
                 }
                 out.push('}');
             }
@@ -338,64 +411,117 @@ impl<'a> Embedded<'a> {
     fn rewritten(&self, resource: Resource<'_, 'a>, value: &'a RawValue) -> Option<String> {
         let reference = json_str(value)?;
         let fragment = reference.strip_prefix('#')?;
-        let key = (resource.place.to_owned(), fragment.to_owned());
-        let known = self.refs.borrow().get(&key).copied();
-        let leads = known.unwrap_or_else(|| {
-            let mut refs = self.refs.borrow_mut();
-            let leads = refs.len() < MAX_REFS && leads_to_schema(resource.root, fragment);
-            if refs.len() < MAX_REFS {
-                refs.insert(key, leads);
-            }
-            leads
-        });
-        if !leads {
-            return None;
+        let is_own = resource.place == self.place;
+        if is_own {
+            self.targets.find(fragment)?;
+        } else {
+            self.targets.find_below(resource.root, fragment)?;
         }
         self.has_refs.set(true);
-        Some(format!("{}{fragment}", resource.place))
+        Some(if is_own {
+            self.place_of(fragment)
+        } else {
+            format!("{}{fragment}", resource.place)
+        })
     }
 }
 
-/// Whether a JSON Pointer in a URI fragment leads to a schema that is written
-/// at the same place below `root`.
-fn leads_to_schema(root: &RawValue, fragment: &str) -> bool {
-    let Ok(pointer) = percent_decoded(fragment) else {
-        return false;
-    };
-    if pointer.is_empty() {
-        return true;
-    }
-    let Some(pointer) = pointer.strip_prefix('/') else {
-        return false;
-    };
-    let mut parts = pointer
-        .split('/')
-        .map(|part| part.replace("~1", "/").replace("~0", "~"));
-    let mut schema = root;
-    for _ in 0..MAX_DEPTH {
-        let Some(keyword) = parts.next() else {
-            return true;
-        };
-        match schema_below(schema, &keyword, &mut parts) {
-            Some(below) => schema = below,
-            None => return false,
+/// Finds what the local references of a schema lead to: JSON Pointers in a URI
+/// fragment (what follows `#`), through keywords that have schemas.
+pub(crate) struct Targets<'a> {
+    root: &'a RawValue,
+    /// What most references lead to, to be found without reading it all again.
+    near: Vec<(&'static str, HashMap<Cow<'a, str>, &'a RawValue>)>,
+    /// How many more of the others are followed.
+    far_left: Cell<usize>,
+}
+
+impl<'a> Targets<'a> {
+    pub(crate) fn new(root: &'a RawValue) -> Self {
+        let keywords = members(root.get()).unwrap_or_default();
+        let near = ["$defs", "definitions", "properties"]
+            .into_iter()
+            .filter_map(|section| {
+                let schemas = members(member(&keywords, section)?.get())?;
+                Some((section, schemas.into_iter().collect()))
+            });
+        Self {
+            root,
+            near: near.collect(),
+            far_left: Cell::new(MAX_FAR_REFS),
         }
     }
-    false
+
+    /// Whether a keyword of the root has a schema of this name.
+    fn has(&self, section: &str, name: &str) -> bool {
+        self.section(section)
+            .is_some_and(|schemas| schemas.contains_key(name))
+    }
+
+    fn section(&self, section: &str) -> Option<&HashMap<Cow<'a, str>, &'a RawValue>> {
+        let mut near = self.near.iter();
+        near.find_map(|(name, schemas)| (*name == section).then_some(schemas))
+    }
+
+    /// The schema that a reference leads to; `None` if it is none.
+    pub(crate) fn find(&self, fragment: &str) -> Option<&'a RawValue> {
+        let parts = pointer_parts(fragment)?;
+        match parts.as_slice() {
+            [section, name, rest @ ..] if self.section(section).is_some() => {
+                let schema = self.section(section)?.get(name.as_str()).copied()?;
+                self.follow(schema, rest)
+            }
+            parts => self.follow(self.root, parts),
+        }
+    }
+
+    /// The same for a reference that is relative to a part of the schema.
+    fn find_below(&self, root: &'a RawValue, fragment: &str) -> Option<&'a RawValue> {
+        self.follow(root, &pointer_parts(fragment)?)
+    }
+
+    fn follow(&self, mut schema: &'a RawValue, parts: &[String]) -> Option<&'a RawValue> {
+        if parts.is_empty() {
+            return Some(schema);
+        }
+        self.far_left.set(self.far_left.get().checked_sub(1)?);
+        let mut parts = parts.iter().map(String::as_str);
+        for _ in 0..MAX_DEPTH {
+            let Some(keyword) = parts.next() else {
+                return Some(schema);
+            };
+            schema = schema_below(schema, keyword, &mut parts)?;
+        }
+        None
+    }
+}
+
+/// The parts of a JSON Pointer in a URI fragment.
+fn pointer_parts(fragment: &str) -> Option<Vec<String>> {
+    let pointer = percent_decoded(fragment).ok()?;
+    if pointer.is_empty() {
+        return Some(Vec::new());
+    }
+    let parts = pointer.strip_prefix('/')?.split('/');
+    Some(
+        parts
+            .map(|part| part.replace("~1", "/").replace("~0", "~"))
+            .collect(),
+    )
 }
 
 /// The schema in a keyword's value; takes the part that picks one of many.
-fn schema_below<'a>(
+fn schema_below<'a, 'p>(
     schema: &'a RawValue,
     keyword: &str,
-    parts: &mut impl Iterator<Item = String>,
+    parts: &mut impl Iterator<Item = &'p str>,
 ) -> Option<&'a RawValue> {
     let schema = members(schema.get())?;
     let value = member(&schema, keyword)?;
     match form(keyword) {
         Form::Schema => Some(value),
         Form::Items if !value.get().starts_with('[') => Some(value),
-        Form::SchemasByName => member(&members(value.get())?, &parts.next()?),
+        Form::SchemasByName => member(&members(value.get())?, parts.next()?),
         Form::SchemaList => {
             let part = parts.next()?;
             let index: usize = part.parse().ok()?;
@@ -429,6 +555,14 @@ fn push_pointer_part(out: &mut String, part: &str) {
     }
 }
 
+/// Whether a name may stand in `components` (OpenAPI 3.1, 4.8.7.1).
+fn is_component_name(name: &str) -> bool {
+    !name.is_empty()
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+}
+
 fn is_flag(value: &RawValue) -> bool {
     matches!(value.get(), "true" | "false")
 }
@@ -443,8 +577,11 @@ fn is_number(value: &RawValue) -> bool {
 fn names(value: &RawValue) -> Option<Vec<Cow<'_, str>>> {
     let values: Vec<&RawValue> = serde_json::from_str(value.get()).ok()?;
     let names: Vec<_> = values.into_iter().map(json_str).collect::<Option<_>>()?;
-    let different: std::collections::BTreeSet<_> = names.iter().collect();
-    (different.len() == names.len()).then_some(names)
+    let mut seen = HashSet::with_capacity(names.len());
+    names
+        .iter()
+        .all(|name| seen.insert(name.clone()))
+        .then_some(names)
 }
 
 fn is_type(value: &RawValue) -> bool {
@@ -477,15 +614,28 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
+    const NAME: &str = "t_input";
     const PLACE: &str = "#/components/schemas/t_input";
+
+    /// What stands in `components/schemas`, and whether it has references.
+    fn components(schema: &str) -> Option<(Value, bool)> {
+        let raw: Box<RawValue> = serde_json::from_str(schema).unwrap();
+        let embedded = Embedded::new(&raw, NAME.to_owned())?;
+        let mut out = String::from("{");
+        embedded.push(&mut out);
+        let out = format!("{}}}", out.strip_suffix(',').unwrap());
+        Some((serde_json::from_str(&out).unwrap(), embedded.has_refs()))
+    }
 
     /// The schema as it is written, and whether it has references.
     fn written(schema: &str) -> (Value, bool) {
-        let raw: Box<RawValue> = serde_json::from_str(schema).unwrap();
-        let embedded = Embedded::new(&raw, PLACE.to_owned()).unwrap();
-        let mut out = String::new();
-        embedded.push(&mut out);
-        (serde_json::from_str(&out).unwrap(), embedded.has_refs())
+        let (mut all, has_refs) = components(schema).unwrap();
+        (all[NAME].take(), has_refs)
+    }
+
+    /// A schema inside of another as it is written.
+    fn nested(schema: &Value) -> Value {
+        written(&json!({"not": schema}).to_string()).0["not"].take()
     }
 
     #[test]
@@ -494,7 +644,7 @@ mod tests {
             r##"{
                 "$schema": "https://json-schema.org/draft/2020-12/schema", "$id": "https://a.example/x",
                 "$ref": "#/$defs/a~1b%20~0",
-                "$defs": {"a/b ~": {"items": {"$ref": "#"}}, "n": {"$id": "n", "$defs": {"m": {}}, "not": {"$ref": "#/$defs/m"}}},
+                "$defs": {"a/b ~": {"items": {"$ref": "#"}}, "n ": {"$id": "n", "$defs": {"m": {}}, "not": {"$ref": "#/$defs/m"}}},
                 "properties": {"$ref": {"$ref": "#/allOf/1"}, "e": {"enum": [{"$ref": "#/x"}], "const": {"$ref": "#/x"}, "default": {"$ref": "#"}, "examples": [{"$ref": "#"}], "x-y": {"$ref": "#"}}},
                 "allOf": [{}, true]
             }"##,
@@ -506,7 +656,7 @@ mod tests {
                 "$ref": format!("{PLACE}/$defs/a~1b%20~0"),
                 "$defs": {
                     "a/b ~": {"items": {"$ref": PLACE}},
-                    "n": {"$defs": {"m": {}}, "not": {"$ref": format!("{PLACE}/$defs/n/$defs/m")}},
+                    "n ": {"$defs": {"m": {}}, "not": {"$ref": format!("{PLACE}/$defs/n%20/$defs/m")}},
                 },
                 "properties": {
                     "$ref": {"$ref": format!("{PLACE}/allOf/1")},
@@ -514,6 +664,40 @@ mod tests {
                 },
                 "allOf": [{}, true],
             })
+        );
+    }
+
+    #[test]
+    fn definitions_stand_beside_the_schema() {
+        for section in ["$defs", "definitions"] {
+            let (all, _) = components(
+                &json!({
+                    section: {
+                        "Node": {"items": {"$ref": format!("#/{section}/Node")}, "not": {"$ref": format!("#/{section}/odd%20name")}},
+                        "odd name": {"$ref": format!("#/{section}/Node/items")},
+                        "own": {"$id": "x", section: {"Node": true}, "not": {"$ref": format!("#/{section}/Node")}},
+                    },
+                    "$ref": format!("#/{section}/Node"),
+                })
+                .to_string(),
+            )
+            .unwrap();
+            assert_eq!(
+                all,
+                json!({
+                    "t_input": {
+                        section: {"odd name": {"$ref": format!("{PLACE}.Node/items")}},
+                        "$ref": format!("{PLACE}.Node"),
+                    },
+                    "t_input.Node": {"items": {"$ref": format!("{PLACE}.Node")}, "not": {"$ref": format!("{PLACE}/{section}/odd%20name")}},
+                    "t_input.own": {section: {"Node": true}, "not": {"$ref": format!("{PLACE}.own/{section}/Node")}},
+                })
+            );
+        }
+        let both = json!({"$defs": {"a": {}}, "definitions": {"a": true}, "allOf": [{"$ref": "#/definitions/a"}]});
+        assert_eq!(
+            components(&both.to_string()).unwrap().0,
+            json!({"t_input": {"definitions": {"a": true}, "allOf": [{"$ref": format!("{PLACE}/definitions/a")}]}, "t_input.a": {}})
         );
     }
 
@@ -540,12 +724,12 @@ mod tests {
             assert!(!has_refs, "{nowhere}");
             assert_eq!(
                 schema,
-                json!({"title": "t", "$defs": {"a": {}}, "allOf": [{}, {}], "enum": [{}], "x-y": {}, "prefixItems": [{}]}),
+                json!({"title": "t", "allOf": [{}, {}], "enum": [{}], "x-y": {}, "prefixItems": [{}]}),
                 "{nowhere}"
             );
         }
         let (schema, _) = written(r#"{"$ref":7,"$defs":7}"#);
-        assert_eq!(schema, json!({}));
+        assert_eq!(schema, json!({"type": "object", "properties": {}}));
     }
 
     #[test]
@@ -557,7 +741,7 @@ mod tests {
             "items": [], "prefixItems": 7, "discriminator": {"propertyName": "x"}, "xml": 7, "$comment": 7, "default": 7,
         });
         assert_eq!(
-            written(&bad.to_string()).0,
+            nested(&bad),
             json!({"additionalProperties": {}, "default": 7})
         );
         for types in [
@@ -566,7 +750,7 @@ mod tests {
             json!(["string", 7]),
             json!(7),
         ] {
-            assert_eq!(written(&json!({"type": types}).to_string()).0, json!({}));
+            assert_eq!(nested(&json!({"type": types})), json!({}));
         }
         for good in [
             json!({"type": ["string", "null"], "minLength": 0, "maxLength": 2.0, "multipleOf": 0.01, "minimum": -1.5e3}),
@@ -574,7 +758,7 @@ mod tests {
             json!({"title": "", "pattern": "^a", "format": "uri", "x-own": {"$ref": 7}, "nullable": true}),
             json!({"properties": {"a": true, "b": {"not": false}}, "items": {"type": "string"}}),
         ] {
-            assert_eq!(written(&good.to_string()).0, good);
+            assert_eq!(nested(&good), good);
         }
     }
 
@@ -592,8 +776,15 @@ mod tests {
         let (schema, _) = written(r#"{"title":"\ud800","properties":{"\udc00":{}}}"#);
         assert_eq!(
             schema,
-            json!({"title": "\u{fffd}", "properties": {"\u{fffd}": {}}})
+            json!({"type": "object", "title": "\u{fffd}", "properties": {"\u{fffd}": {}}})
         );
+        for other in [
+            json!({"enum": [1]}),
+            json!({"anyOf": [true]}),
+            json!({"type": "string"}),
+        ] {
+            assert_eq!(written(&other.to_string()).0, other);
+        }
         assert_eq!(written("false").0, json!({"not": {}}));
         assert_eq!(written("true").0, json!({}));
     }
@@ -602,7 +793,7 @@ mod tests {
     fn depth_and_size_are_bounded() {
         let deep = format!("{}true{}", r#"{"not":"#.repeat(5000), "}".repeat(5000));
         let raw: Box<RawValue> = serde_json::from_str(&deep).unwrap();
-        let embedded = Embedded::new(&raw, PLACE.to_owned()).unwrap();
+        let embedded = Embedded::new(&raw, NAME.to_owned()).unwrap();
         let mut out = String::new();
         embedded.push(&mut out);
         assert_eq!(out.matches("not").count(), MAX_DEPTH);
@@ -614,27 +805,22 @@ mod tests {
             "null",
             "[]",
             "\"x\"",
-            &json!({"x": "y".repeat(MAX_OPENAPI_SCHEMA_BYTES)}).to_string(),
+            &json!({"x": "y".repeat(MAX_READ_SCHEMA_BYTES)}).to_string(),
         ] {
-            let raw: Box<RawValue> = serde_json::from_str(none).unwrap();
-            assert!(Embedded::new(&raw, PLACE.to_owned()).is_none());
+            assert!(components(none).is_none());
         }
-        let refs: Vec<_> = (0..MAX_REFS + 5)
-            .map(|n| json!({"$ref": format!("#/$defs/{n}")}))
-            .collect();
-        let defs: serde_json::Map<_, _> = (0..MAX_REFS + 5)
-            .map(|n| (n.to_string(), json!({})))
-            .collect();
-        let (schema, _) = written(&json!({"$defs": defs, "allOf": refs}).to_string());
-        assert_eq!(
-            schema["allOf"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .filter(|one| one["$ref"].is_string())
-                .count(),
-            MAX_REFS
-        );
+        let count = MAX_FAR_REFS + 5;
+        for (path, followed) in [("", count), ("/not", MAX_FAR_REFS)] {
+            let refs: Vec<_> = (0..count)
+                .map(|n| json!({"$ref": format!("#/$defs/{n}{path}")}))
+                .collect();
+            let defs: serde_json::Map<_, _> = (0..count)
+                .map(|n| (n.to_string(), json!({"not": {}})))
+                .collect();
+            let (schema, _) = written(&json!({"$defs": defs, "allOf": refs}).to_string());
+            let refs = schema["allOf"].as_array().unwrap().iter();
+            assert_eq!(refs.filter(|one| one["$ref"].is_string()).count(), followed);
+        }
     }
 
     /// Schemas, and what looks like them.
@@ -684,18 +870,14 @@ mod tests {
     proptest! {
         #[test]
         fn every_reference_in_what_is_written_leads_somewhere(schema in schema_like()) {
-            let text = schema.to_string();
-            let raw: Box<RawValue> = serde_json::from_str(&text).unwrap();
-            let Some(embedded) = Embedded::new(&raw, PLACE.to_owned()) else { return Ok(()) };
-            let mut out = String::new();
-            embedded.push(&mut out);
-            let out: Value = serde_json::from_str(&out).unwrap();
+            let Some((all, has_refs)) = components(&schema.to_string()) else { return Ok(()) };
             let mut found = Vec::new();
-            refs(&out, &mut found);
-            prop_assert_eq!(embedded.has_refs(), !found.is_empty());
+            all.as_object().unwrap().values().for_each(|one| refs(one, &mut found));
+            prop_assert_eq!(has_refs, !found.is_empty());
+            let document = json!({"components": {"schemas": all}});
             for one in found {
-                let pointer = percent_decoded(one.strip_prefix(PLACE).unwrap()).unwrap();
-                prop_assert!(out.pointer(&pointer).is_some_and(|target| target.is_object() || target.is_boolean()), "{} in {}", one, out);
+                let pointer = percent_decoded(one.strip_prefix('#').unwrap()).unwrap();
+                prop_assert!(document.pointer(&pointer).is_some_and(|target| target.is_object() || target.is_boolean()), "{} in {}", one, document);
             }
         }
     }

@@ -133,6 +133,9 @@ impl Session {
         match (live.tokens.standing(&token, cx.now), path) {
             // The last call may have started a task, whose result is its answer.
             (Standing::Live, _) | (Standing::Spent, AgentPath::Task(_)) => {}
+            // Nor is the answer lost to a preview that asked first.
+            (Standing::Spent, AgentPath::Get(rest))
+                if live.replays.has(&(token, rest.to_owned()), cx.now) => {}
             (Standing::Unknown, _) => {
                 return cx.answer(request, head.refuse(path, message::token_invalid()));
             }

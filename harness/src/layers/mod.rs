@@ -1,6 +1,7 @@
 //! The scenarios, a file for each layer.
 
 mod auth_async;
+mod doors_get;
 mod doors_mcp;
 mod durability;
 mod endurance;
@@ -24,6 +25,7 @@ pub fn all() -> Vec<Scenario> {
         raw_protocol::scenarios(),
         limits::scenarios(),
         auth_async::scenarios(),
+        doors_get::scenarios(),
         failures::scenarios(),
         durability::scenarios(),
         endurance::scenarios(),

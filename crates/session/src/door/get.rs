@@ -42,7 +42,8 @@ impl Session {
             let error = message::wrong_method("The GET door", "GET, HEAD".to_owned());
             return live.answer_get(cx, request, head, error.into());
         }
-        let call = match read_get(rest, &live.registration.tools) {
+        let scope = live.scope_of(token);
+        let call = match read_get(rest, &live.registration.tools, &scope) {
             Ok(call) => call,
             Err(error) => return live.answer_get(cx, request, head, error.into()),
         };
@@ -89,8 +90,12 @@ impl Live {
     /// An answer as it goes out at the GET door, with the links that may be of
     /// use after it.
     fn with_links(&self, base: &str, token: &VerifierHash, answer: Answer) -> Answer {
-        let ready = ready_links(base, &self.registration.tools, &self.scope_of(token));
-        let next = next_links(base, &answer, &ready);
+        // The token of a call that goes on may be revoked by now.
+        let ready = self
+            .tokens
+            .scope(token)
+            .map(|scope| ready_links(base, &self.registration.tools, scope));
+        let next = next_links(base, &answer, &ready.unwrap_or_default());
         get_answer(answer, &next)
     }
 

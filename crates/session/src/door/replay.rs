@@ -47,6 +47,15 @@ impl Replays {
         }
     }
 
+    /// Whether the same GET runs, or was answered just now.
+    pub(crate) fn has(&self, key: &ReplayKey, now: Millis) -> bool {
+        match self.0.get(key) {
+            Some(Replay::Running(_)) => true,
+            Some(Replay::Done { until, .. }) => *until > now,
+            None => false,
+        }
+    }
+
     /// How many requests wait for another one's answer.
     pub(crate) fn waiting(&self) -> usize {
         let waiting = self.0.values().map(|replay| match replay {

@@ -359,6 +359,24 @@ fn a_get_that_may_go_better_next_time_is_not_kept() {
 }
 
 #[test]
+fn the_last_call_of_a_token_is_replayed_like_any_other() {
+    let (mut world, app, _) = world();
+    let token = world.mint_with(&app, json!({"maxCalls": 1}));
+    let preview = world.request("GET", &token, "/_as_get/look");
+    let second = world.request("GET", &token, "/_as_get/look");
+    let (id, _) = sent_call(&world, &app);
+    assert_eq!(world.ask_relay("GET", &token, "/_as_get/find").status, 401);
+    world.reply(&app, &id, json!({"status": 200, "body": 7}));
+    let third = world.request("GET", &token, "/_as_get/look");
+    for request in [preview, second, third] {
+        assert_eq!(json_in(world.answer(request))["result"], 7);
+    }
+    assert_eq!(calls_sent(&world, &app), 1);
+    world.advance(REPLAY_MS);
+    assert_eq!(world.ask_relay("GET", &token, "/_as_get/look").status, 401);
+}
+
+#[test]
 fn a_head_of_a_get_link_makes_no_call() {
     let (mut world, app, token) = world();
     let answer = world.ask_relay("HEAD", &token, "/_as_get/look");

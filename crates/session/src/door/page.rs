@@ -60,6 +60,9 @@ impl Session {
                 cx.answer(request, head.fit(answer));
             }
             ("POST", Some(tool)) => {
+                if let Err(error) = self.check_in_flight() {
+                    return cx.answer(request, problem_page(&error));
+                }
                 let what = KnockAt::Page(FormTarget {
                     method: tool.method.clone(),
                     path: tool.path.clone(),

@@ -68,6 +68,7 @@ missing_packages() {
   have shellcheck || echo shellcheck
   chromium_path >/dev/null || echo chromium
   if [ "$(uname -s)" = Linux ]; then
+    have valgrind || echo valgrind
     have cc || echo build-essential
     have pkg-config || echo pkg-config
     if ! have pkg-config || ! pkg-config --exists openssl; then echo libssl-dev; fi
@@ -125,9 +126,9 @@ if $check_only; then
   cargo_tool_present worker-build "$WORKER_BUILD_VERSION" || miss "worker-build $WORKER_BUILD_VERSION"
   cargo_tool_present wasm-bindgen "$WASM_BINDGEN_VERSION" || miss "wasm-bindgen $WASM_BINDGEN_VERSION"
   for package in $(missing_packages); do
-    # Tests alone need these two; a build and a relay do without.
+    # Tests alone need these; a build and a relay do without.
     case $package in
-      shellcheck | chromium) ;;
+      shellcheck | chromium | valgrind) ;;
       *) miss "$package" ;;
     esac
   done
@@ -183,7 +184,7 @@ install_packages() {
     run_logged apt apt_install "${missing[@]}" || die "apt-get could not install: ${missing[*]}"
     did "system packages" "$started" "installed ${missing[*]}"
   else
-    warn "install these with your system's package manager: ${missing[*]} (shellcheck and chromium are for ./scripts/test.sh only)"
+    warn "install these with your system's package manager: ${missing[*]} (shellcheck, chromium and valgrind are for ./scripts/test.sh only)"
     did "system packages" "$started" "NOT installed: ${missing[*]}"
   fi
 }

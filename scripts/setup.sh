@@ -76,6 +76,7 @@ missing_packages() {
     echo python3-venv
   fi
   if [ "$(uname -s)" = Linux ]; then
+    have valgrind || echo valgrind
     have cc || echo build-essential
     have pkg-config || echo pkg-config
     if ! have pkg-config || ! pkg-config --exists openssl; then echo libssl-dev; fi
@@ -145,7 +146,7 @@ if $check_only; then
   for package in $(missing_packages); do
     # Tests alone need these; a build and a relay do without.
     case $package in
-      shellcheck | chromium | python3 | python3-venv) ;;
+      shellcheck | chromium | valgrind | python3 | python3-venv) ;;
       *) miss "$package" ;;
     esac
   done
@@ -201,7 +202,7 @@ install_packages() {
     run_logged apt apt_install "${missing[@]}" || die "apt-get could not install: ${missing[*]}"
     did "system packages" "$started" "installed ${missing[*]}"
   else
-    warn "install these with your system's package manager: ${missing[*]} (shellcheck, chromium and python3 are for ./scripts/test.sh only)"
+    warn "install these with your system's package manager: ${missing[*]} (shellcheck, chromium, valgrind and python3 are for ./scripts/test.sh only)"
     did "system packages" "$started" "NOT installed: ${missing[*]}"
   fi
 }

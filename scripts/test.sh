@@ -9,6 +9,7 @@
 #   * fmt          the Rust is formatted
 #   * clippy       the Rust is free of warnings, for this machine and for WebAssembly
 #   * unit         unit and property tests of every crate
+#   * instructions the core's hot path takes no more instructions than it did
 #   * wasm         the Worker's build and the size of its upload
 #   * deploy       all that a deploy checks before it uploads
 #   * harness      end-to-end scenarios against the relay
@@ -26,7 +27,7 @@ set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 
-PARTS=(shellcheck scripts fmt clippy unit wasm deploy harness page sdk mcp doors)
+PARTS=(shellcheck scripts fmt clippy unit instructions wasm deploy harness page sdk mcp doors)
 
 parts=()
 while [ $# -gt 0 ]; do
@@ -89,6 +90,14 @@ part_clippy() {
 
 part_unit() { cargo_ test --workspace; }
 
+part_instructions() {
+  if [ "$(uname -s)" != Linux ]; then
+    info "left out: valgrind counts them on Linux only"
+    return 0
+  fi
+  ./scripts/instructions.sh
+}
+
 part_wasm() { ./scripts/build.sh --size; }
 
 part_deploy() { ./scripts/deploy.sh check; }
@@ -142,6 +151,7 @@ part() {
     fmt) part_fmt ;;
     clippy) part_clippy ;;
     unit) part_unit ;;
+    instructions) part_instructions ;;
     wasm) part_wasm ;;
     deploy) part_deploy ;;
     harness) part_harness ;;

@@ -1,7 +1,10 @@
 // Writes a config for workerd, the runtime alone, from wrangler.toml: the same
 // modules, bindings, vars and Durable Object as a deploy has, on a local port.
 //
-//   node scripts/workerd-config.mjs --out DIR --port N [--state DIR] [--debug] [NAME=VALUE…]
+//   node scripts/workerd-config.mjs --out DIR --port N [--state DIR] [--debug] [--module FILE] [NAME=VALUE…]
+//
+// With --module that JavaScript file runs in place of the build: the bench's
+// floor is served exactly as the relay is.
 //
 // Writes DIR/config.capnp and prints the path of the workerd binary. What is
 // not in workerd is left out: the rate limit (the Worker runs without it, and
@@ -30,7 +33,7 @@ const list = (items) => `[\n${items.map((item) => `    ${item},\n`).join("")}  ]
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
-  options: { out: { type: "string" }, port: { type: "string" }, state: { type: "string" }, debug: { type: "boolean" } },
+  options: { out: { type: "string" }, port: { type: "string" }, state: { type: "string" }, debug: { type: "boolean" }, module: { type: "string" } },
 })
 
 try {
@@ -38,10 +41,12 @@ try {
   const vars = varsOf(wrangler, positionals, options.debug)
 
   const main = join(ROOT, wrangler.main)
-  const modules = [
-    [`index.js`, "esModule", main],
-    [`./index_bg.wasm`, "wasm", join(dirname(main), "index_bg.wasm")],
-  ]
+  const modules = options.module === undefined
+    ? [
+        [`index.js`, "esModule", main],
+        [`./index_bg.wasm`, "wasm", join(dirname(main), "index_bg.wasm")],
+      ]
+    : [[`index.js`, "esModule", resolve(options.module)]]
   for (const [, , path] of modules) {
     if (!existsSync(path)) fail(`${path} is not there; run ./scripts/build.sh`)
   }

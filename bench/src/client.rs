@@ -1,0 +1,306 @@
+//! The two parties: an app that echoes what it is called with, and an agent's
+//! connection.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use futures_util::{SinkExt as _, StreamExt as _};
+use http_body_util::{BodyExt as _, Full};
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+
+/// How long anything may take before the bench gives up.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What `agents.md` is: of an ordinary page's length, and with the mark that
+/// makes the relay serve it as it is, so that both sides send the same bytes.
+const AGENTS_MD_LINES: usize = 40;
+
+/// An app's socket.
+pub struct Socket(WebSocketStream<TcpStream>);
+
+impl Socket {
+    /// Opens a socket at `target`, a path and query.
+    ///
+    /// # Errors
+    /// If the upgrade is refused.
+    pub async fn open(authority: &str, target: &str) -> Result<Self> {
+        let stream = connect(authority).await?;
+        let url = format!("ws://{authority}{target}");
+        let handshake = tokio_tungstenite::client_async(url, stream);
+        let (socket, _) = timeout(PATIENCE, handshake)
+            .await
+            .context("no answer to an upgrade")?
+            .context("an upgrade was refused")?;
+        Ok(Self(socket))
+    }
+
+    async fn send(&mut self, frame: &Value) -> Result<()> {
+        let message = Message::text(frame.to_string());
+        self.0.send(message).await.context("sending a frame")
+    }
+
+    /// The reply of this type, which is to be `ok`.
+    async fn reply(&mut self, kind: &str) -> Result<Value> {
+        let message = timeout(PATIENCE, self.0.next())
+            .await
+            .with_context(|| format!("no {kind}"))?
+            .with_context(|| format!("the socket ended before its {kind}"))?
+            .with_context(|| format!("waiting for {kind}"))?;
+        let text = message
+            .into_text()
+            .with_context(|| format!("waiting for {kind}"))?;
+        let frame: Value = serde_json::from_str(&text).context("a frame that is no JSON")?;
+        ensure!(
+            frame["type"] == kind && frame["ok"] == true,
+            "instead of a {kind} that is ok: {text}"
+        );
+        Ok(frame)
+    }
+
+    /// Registers and mints a link.
+    ///
+    /// # Errors
+    /// If either is refused.
+    pub async fn register(&mut self) -> Result<Session> {
+        self.send(&registration("register")).await?;
+        let reply = self.reply("register_reply").await?;
+        self.send(&json!({"type": "mint_agent_token", "id": "1", "label": "bench"}))
+            .await?;
+        let minted = self.reply("mint_agent_token_reply").await?;
+        let text = |frame: &Value, name: &str| {
+            let value = frame[name].as_str().map(str::to_owned);
+            value.with_context(|| format!("a reply without {name}"))
+        };
+        Ok(Session {
+            id: text(&reply, "sessionId")?,
+            secret: text(&reply, "resumeSecret")?,
+            token: text(&minted, "token")?,
+        })
+    }
+
+    /// Resumes a session.
+    ///
+    /// # Errors
+    /// If that is refused.
+    pub async fn resume(&mut self, session: &Session) -> Result<()> {
+        let mut frame = registration("resume");
+        frame["sessionId"] = json!(session.id);
+        frame["secret"] = json!(session.secret);
+        self.send(&frame).await?;
+        let reply = self.reply("register_reply").await?;
+        ensure!(reply["resumed"] == true, "a resume that resumed nothing");
+        Ok(())
+    }
+
+    /// Ends the session: closes with 1000 and reads to the end.
+    ///
+    /// # Errors
+    /// If the other side does not close.
+    pub async fn end(mut self) -> Result<()> {
+        let frame = CloseFrame {
+            code: 1000.into(),
+            reason: "".into(),
+        };
+        self.0.close(Some(frame)).await.context("closing")?;
+        let drain = async { while let Some(Ok(_)) = self.0.next().await {} };
+        timeout(PATIENCE, drain).await.context("no Close frame came back")
+    }
+
+    /// Answers calls with their own body, until the socket ends.
+    async fn echo(mut self) {
+        while let Some(Ok(message)) = self.0.next().await {
+            let Message::Text(text) = message else {
+                continue;
+            };
+            let Ok(call) = serde_json::from_str::<ToolCall<'_>>(&text) else {
+                continue;
+            };
+            let (id, body) = (call.id.get(), call.body.get());
+            let reply = format!(r#"{{"type":"tool_reply","id":{id},"status":200,"body":{body}}}"#);
+            if self.0.send(Message::text(reply)).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// What an app reads of a `tool_call`.
+#[derive(Deserialize)]
+struct ToolCall<'a> {
+    #[serde(borrow)]
+    id: &'a RawValue,
+    #[serde(borrow)]
+    body: &'a RawValue,
+}
+
+fn registration(kind: &str) -> Value {
+    let line = "This line stands for what an app tells of itself and of its tools.\n";
+    json!({
+        "type": kind,
+        "appId": "as_app_anon",
+        "appDescription": "Echoes.",
+        "agentsMd": format!("<!-- as:contract-v1 -->\n{}", line.repeat(AGENTS_MD_LINES)),
+        "tools": (0..10).map(tool).collect::<Vec<_>>(),
+    })
+}
+
+fn tool(number: usize) -> Value {
+    let path = if number == 0 { "/echo".to_owned() } else { format!("/tools/{number}") };
+    json!({
+        "method": "POST",
+        "path": path,
+        "description": "Answers with the body it was called with.",
+        "input_schema": {"type": "object", "properties": {"text": {"type": "string"}}},
+    })
+}
+
+/// What names a session and opens it.
+pub struct Session {
+    /// Session id.
+    pub id: String,
+    secret: String,
+    token: String,
+}
+
+impl Session {
+    /// The path of its link, with what follows `$BASE`.
+    pub fn path(&self, rest: &str) -> String {
+        format!("/v1/t/{}{rest}", self.token)
+    }
+}
+
+/// A connected app that echoes. Its connection ends when it is dropped.
+pub struct App {
+    /// Its session.
+    pub session: Session,
+    task: JoinHandle<()>,
+}
+
+impl App {
+    /// Opens, registers and mints.
+    ///
+    /// # Errors
+    /// If one of these is refused.
+    pub async fn connect(authority: &str) -> Result<Self> {
+        let mut socket = Socket::open(authority, "/v1/_ws").await?;
+        let session = socket.register().await?;
+        let task = tokio::spawn(socket.echo());
+        Ok(Self { session, task })
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// An agent's connection, kept alive.
+pub struct Lane {
+    sender: SendRequest<Full<Bytes>>,
+    task: JoinHandle<()>,
+    authority: String,
+}
+
+impl Lane {
+    /// Connects.
+    ///
+    /// # Errors
+    /// If nobody listens.
+    pub async fn open(authority: &str) -> Result<Self> {
+        let stream = connect(authority).await?;
+        let (sender, connection) = handshake(TokioIo::new(stream))
+            .await
+            .context("an agent's connection")?;
+        let task = tokio::spawn(async move {
+            // Its error is the pending request's too.
+            let _ = connection.await;
+        });
+        Ok(Self {
+            sender,
+            task,
+            authority: authority.to_owned(),
+        })
+    }
+
+    /// A request: status and body of the response.
+    ///
+    /// # Errors
+    /// If there is no response.
+    pub async fn ask(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> Result<(u16, Bytes)> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", &self.authority);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::new(body)).context("a request")?;
+        self.sender.ready().await.context("a closed connection")?;
+        let exchange = async {
+            let response = self.sender.send_request(request).await?;
+            let status = response.status().as_u16();
+            let body = response.into_body().collect().await?.to_bytes();
+            Ok::<_, hyper::Error>((status, body))
+        };
+        timeout(PATIENCE, exchange)
+            .await
+            .with_context(|| format!("{method}: no answer within {PATIENCE:?}"))?
+            .with_context(|| format!("{method}: no answer"))
+    }
+
+    /// A request whose answer is to be 200.
+    ///
+    /// # Errors
+    /// If it is another.
+    pub async fn ask_ok(&mut self, method: &str, path: &str) -> Result<Bytes> {
+        match self.ask(method, path, &[], Bytes::new()).await? {
+            (200, body) => Ok(body),
+            (status, body) => bail!("{method}: {status} {}", String::from_utf8_lossy(&body)),
+        }
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Whether anything answers there: a link of a session that never was, which
+/// takes the way through an object.
+pub async fn answers(authority: &str) -> bool {
+    let Ok(mut lane) = Lane::open(authority).await else {
+        return false;
+    };
+    let path = format!("/v1/t/as_00000000_{}/agents.md", "A".repeat(22));
+    matches!(lane.ask("GET", &path, &[], Bytes::new()).await, Ok((503, _)))
+}
+
+async fn connect(authority: &str) -> Result<TcpStream> {
+    let stream = TcpStream::connect(authority)
+        .await
+        .with_context(|| format!("connecting to {authority}"))?;
+    stream
+        .set_nodelay(true)
+        .context("switching Nagle's algorithm off")?;
+    Ok(stream)
+}

@@ -1,0 +1,84 @@
+//! How soon the first answer comes: of a new process, and of an object whose
+//! memory is gone.
+
+use std::time::Instant;
+
+use anyhow::Result;
+
+use crate::client::{App, Lane};
+use crate::server::{Kind, Server};
+use crate::stats::{Samples, percentile};
+
+/// Medians by side and round, in ms.
+pub struct Cold {
+    rounds: Vec<[f64; 2]>,
+}
+
+impl Cold {
+    /// Of each side, relay first.
+    pub fn side(&self, side: usize) -> Option<Samples> {
+        Samples::new(self.rounds.iter().map(|round| round[side]).collect())
+    }
+
+    /// The ratios of the rounds.
+    pub fn ratio(&self) -> Option<Samples> {
+        Samples::new(self.rounds.iter().map(|[relay, floor]| relay / floor).collect())
+    }
+}
+
+/// From the start of a process to its first answer.
+///
+/// # Errors
+/// If one does not start.
+pub async fn processes(rounds: usize) -> Result<Cold> {
+    let mut all = Vec::new();
+    for _ in 0..rounds {
+        let mut pair = [0.0; 2];
+        for (kind, of) in Kind::BOTH.into_iter().zip(&mut pair) {
+            let server = Server::start(kind).await?;
+            *of = server.cold_start.as_secs_f64() * 1000.0;
+            server.stop().await?;
+        }
+        all.push(pair);
+    }
+    Ok(Cold { rounds: all })
+}
+
+/// From a request for `agents.md` of a session whose object was evicted to its
+/// answer; each round's figure is the median of `times`.
+///
+/// # Errors
+/// If it isn't answered.
+pub async fn objects(servers: [&Server; 2], rounds: usize, times: usize) -> Result<Cold> {
+    let apps = [
+        App::connect(&servers[0].authority).await?,
+        App::connect(&servers[1].authority).await?,
+    ];
+    let mut all = Vec::new();
+    // The first round does not count.
+    for round in 0..=rounds {
+        let mut pair = [0.0; 2];
+        for side in 0..2 {
+            pair[side] = evict(servers[side], &apps[side], times).await?;
+        }
+        if round > 0 {
+            all.push(pair);
+        }
+    }
+    Ok(Cold { rounds: all })
+}
+
+async fn evict(server: &Server, app: &App, times: usize) -> Result<f64> {
+    let mut lane = Lane::open(&server.authority).await?;
+    let evict = format!("/_debug/evict/{}", app.session.id);
+    let page = app.session.path("/agents.md");
+    let mut latencies = Vec::with_capacity(times);
+    for _ in 0..times {
+        lane.ask_ok("POST", &evict).await?;
+        let began = Instant::now();
+        lane.ask_ok("GET", &page).await?;
+        latencies.push(u32::try_from(began.elapsed().as_micros()).unwrap_or(u32::MAX));
+    }
+    latencies.sort_unstable();
+    Ok(percentile(&latencies, 50.0) / 1000.0)
+}

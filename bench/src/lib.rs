@@ -1,0 +1,342 @@
+//! The relay's core at work, without a runtime: what Criterion times and what
+//! `scripts/instructions.sh` counts.
+//!
+//! **Nothing here depends on chance or on the clock**: the same operation
+//! takes the same steps in every run.
+
+use std::hint::black_box;
+use std::rc::Rc;
+
+use agent_socket_protocol::answer::{Answer, ToolReply};
+use agent_socket_protocol::apps::Apps;
+use agent_socket_protocol::frame::AppFrame;
+use agent_socket_protocol::headers::forwarded_json;
+use agent_socket_protocol::id::SessionId;
+use agent_socket_protocol::route::{Route, route};
+use agent_socket_session::{
+    AgentRequest, Config, Effect, Host, Millis, Opening, RequestHeaders, RequestId, Session,
+    SocketId,
+};
+
+const APPS: &str = r#"{"as_app_anon": {"label": "Anonymous app", "allowedOrigins": ["*"]}}"#;
+const SOCKET: SocketId = SocketId(1);
+const START: Millis = 1_750_000_000_000;
+const KIB: usize = 1024;
+
+/// An operation by its name, in the order of the tables.
+pub const OPERATIONS: [(&str, fn(&mut Core)); 7] = [
+    ("frame_parse", Core::frame_parse),
+    ("reply_to_response", Core::reply_to_response),
+    ("reply_to_response_16k", Core::reply_to_response_16k),
+    ("tool_call", Core::tool_call),
+    ("tool_call_16k", Core::tool_call_16k),
+    ("mcp_call", Core::mcp_call),
+    ("agents_md", Core::agents_md),
+];
+
+/// A session with an app, and what is sent to it.
+pub struct Core {
+    session: Session,
+    shell: Shell,
+    now: Millis,
+    base: String,
+    last_request: u32,
+    /// Bodies of 64 B and of 16 KiB, and these replies echo them.
+    bodies: [String; 2],
+    replies: [String; 2],
+    mcp_body: String,
+}
+
+/// What the session asks for, with bytes that count up for random ones.
+#[derive(Default)]
+struct Shell {
+    random: u8,
+}
+
+impl Host for Shell {
+    fn random(&mut self, bytes: &mut [u8]) {
+        for byte in bytes {
+            self.random = self.random.wrapping_add(97);
+            *byte = self.random;
+        }
+    }
+
+    fn last_auto_response(&mut self, _: SocketId) -> Option<Millis> {
+        None
+    }
+
+    fn read(&mut self, _: &str) -> Option<String> {
+        None
+    }
+}
+
+/// A request's headers, as an agent sends them.
+#[derive(Debug)]
+struct Headers;
+
+const HEADERS: [(&str, &str); 4] = [
+    ("content-type", "application/json"),
+    ("x-request-id", "1"),
+    ("accept", "application/json, text/event-stream"),
+    ("mcp-protocol-version", "2025-06-18"),
+];
+
+impl RequestHeaders for Headers {
+    fn get(&self, name: &str) -> Option<String> {
+        let found = HEADERS.iter().find(|(own, _)| *own == name);
+        found.map(|(_, value)| (*value).to_owned())
+    }
+
+    fn starting_with(&self, prefix: &str) -> Vec<(String, String)> {
+        let found = HEADERS.iter().filter(|(name, _)| name.starts_with(prefix));
+        found
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
+    }
+}
+
+impl Default for Core {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Core {
+    /// A session whose app has registered ten tools and minted a link.
+    ///
+    /// # Panics
+    /// If the session refuses that.
+    #[must_use]
+    pub fn new() -> Self {
+        let apps = Apps::parse(APPS).expect("the apps are valid");
+        let config = Config::from_vars(|_| None, apps).expect("the defaults are valid");
+        let id = SessionId::parse("0123ABCD").expect("the id is valid");
+        let mut shell = Shell::default();
+        let mut out = Vec::new();
+        let (records, sockets) = (Vec::new(), Vec::new());
+        let session = Session::load(
+            Rc::new(config),
+            id,
+            records,
+            sockets,
+            START,
+            &mut shell,
+            &mut out,
+        );
+        let bodies = [64, 16 * KIB].map(body);
+        let replies = [reply(&bodies[0]), reply(&bodies[1])];
+        let mcp_body = format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"echo","arguments":{}}}}}"#,
+            bodies[0]
+        );
+        let mut core = Self {
+            session: session.expect("an empty session loads"),
+            shell,
+            now: START,
+            base: String::new(),
+            last_request: 0,
+            bodies,
+            replies,
+            mcp_body,
+        };
+        core.register();
+        core
+    }
+
+    fn register(&mut self) {
+        let opening = Opening {
+            resume: false,
+            origin: None,
+        };
+        let mut out = Vec::new();
+        self.session
+            .socket_opened(self.now, &mut self.shell, &mut out, SOCKET, opening);
+        let tools: Vec<String> = (0..10).map(tool).collect();
+        let tools = tools.join(",");
+        let agents_md = "A line of what an app tells of itself.\\n".repeat(50);
+        self.frame(&format!(
+            r#"{{"type":"register","appId":"as_app_anon","agentsMd":"{agents_md}","tools":[{tools}]}}"#
+        ));
+        let minted = self.frame(r#"{"type":"mint_agent_token","id":"1","label":"bench"}"#);
+        let token = minted.iter().find_map(|effect| match effect {
+            Effect::Send { text, .. } => token_in(text),
+            _ => None,
+        });
+        self.base = format!(
+            "https://relay.example/v1/t/{}",
+            token.expect("a token was minted")
+        );
+    }
+
+    fn frame(&mut self, text: &str) -> Vec<Effect> {
+        let mut out = Vec::new();
+        self.now += 1;
+        self.session
+            .frame(self.now, &mut self.shell, &mut out, SOCKET, text.as_bytes());
+        out
+    }
+
+    /// Reads a `tool_reply`.
+    fn frame_parse(&mut self) {
+        black_box(AppFrame::parse(black_box(&self.replies[0])));
+    }
+
+    /// Turns a `tool_reply` into a response.
+    fn reply_to_response(&mut self) {
+        to_response(&self.replies[0]);
+    }
+
+    /// The same with a body of 16 KiB.
+    fn reply_to_response_16k(&mut self) {
+        to_response(&self.replies[1]);
+    }
+
+    /// A call from the request's head to its answer.
+    fn tool_call(&mut self) {
+        let url = format!("{}/echo", self.base);
+        self.call(&url, |core| (&core.bodies[0], &core.replies[0]));
+    }
+
+    /// The same with a body of 16 KiB.
+    fn tool_call_16k(&mut self) {
+        let url = format!("{}/echo", self.base);
+        self.call(&url, |core| (&core.bodies[1], &core.replies[1]));
+    }
+
+    /// The same through the MCP door.
+    fn mcp_call(&mut self) {
+        let url = format!("{}/mcp", self.base);
+        self.call(&url, |core| (&core.mcp_body, &core.replies[0]));
+    }
+
+    /// A request for the briefing.
+    fn agents_md(&mut self) {
+        let url = format!("{}/agents.md", self.base);
+        let effects = self.request("GET", &url);
+        assert!(is_ok(answer_in(&effects)), "agents.md is answered");
+    }
+
+    /// A request's head, as the entrypoint and the object take it.
+    fn request(&mut self, method: &str, url: &str) -> Vec<Effect> {
+        let edge = route(black_box(url), "as");
+        assert!(matches!(edge, Route::Agent(_)), "a link");
+        let Route::Agent(token) = route(black_box(url), "as") else {
+            return Vec::new();
+        };
+        let headers_json = forwarded_json(HEADERS[..2].iter().copied());
+        let mut head = AgentRequest::new(method, url, &token, &headers_json);
+        head.headers = &Headers;
+        self.last_request += 1;
+        self.now += 1;
+        let mut out = Vec::new();
+        let request = RequestId(self.last_request);
+        self.session
+            .request(self.now, &mut self.shell, &mut out, request, &head);
+        out
+    }
+
+    fn call(&mut self, url: &str, of: fn(&Self) -> (&String, &String)) {
+        let effects = self.request("POST", url);
+        assert!(
+            matches!(effects[..], [Effect::ReadBody { .. }]),
+            "the body is asked for"
+        );
+        let (body, reply) = of(self);
+        let (body, reply) = (body.clone(), reply.clone());
+        let mut out = Vec::new();
+        let request = RequestId(self.last_request);
+        self.session.request_body(
+            self.now,
+            &mut self.shell,
+            &mut out,
+            request,
+            Ok(black_box(body.as_bytes())),
+        );
+        let sent = out.iter().find_map(|effect| match effect {
+            Effect::Send { text, .. } => call_id(text),
+            _ => None,
+        });
+        let reply = reply.replacen("CALL", sent.expect("a call was sent"), 1);
+        let effects = self.frame(&reply);
+        assert!(is_ok(answer_in(&effects)), "the call is answered");
+        black_box(effects);
+    }
+}
+
+fn to_response(reply: &str) {
+    let frame = AppFrame::parse(black_box(reply)).expect("the frame is valid");
+    match ToolReply::parse(&frame.fields) {
+        Ok(ToolReply::Done(reply)) => drop(black_box(reply.into_answer())),
+        other => panic!("no reply: {other:?}"),
+    }
+}
+
+fn answer_in(effects: &[Effect]) -> Option<&Answer> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::Answer { answer, .. } => Some(answer),
+        _ => None,
+    })
+}
+
+fn is_ok(answer: Option<&Answer>) -> bool {
+    answer.is_some_and(|answer| answer.status == 200)
+}
+
+/// JSON of so many bytes, of lines such as a text has.
+fn body(bytes: usize) -> String {
+    let line = r"Words of a text, thirty-two.\n";
+    let mut text = line.repeat(bytes / line.len() + 1);
+    text.truncate(bytes.saturating_sub(11) / line.len() * line.len());
+    text.push_str(&"x".repeat(bytes.saturating_sub(11 + text.len())));
+    format!(r#"{{"text":"{text}"}}"#)
+}
+
+/// A `tool_reply` to the call CALL.
+fn reply(body: &str) -> String {
+    format!(r#"{{"type":"tool_reply","id":"CALL","status":200,"body":{body}}}"#)
+}
+
+fn tool(number: usize) -> String {
+    let path = match number {
+        0 => "/echo".to_owned(),
+        _ => format!("/tools/{number}"),
+    };
+    format!(
+        r#"{{"method":"POST","path":"{path}","description":"Answers with its body.","input_schema":{{"type":"object","properties":{{"text":{{"type":"string"}}}}}}}}"#
+    )
+}
+
+/// The text between two marks.
+fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(start)?;
+    rest.split_once(end).map(|(found, _)| found)
+}
+
+fn token_in(frame: &str) -> Option<String> {
+    between(frame, r#""token":""#, "\"").map(str::to_owned)
+}
+
+fn call_id(frame: &str) -> Option<&str> {
+    between(frame, r#""id":""#, "\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_operation_can_be_repeated() {
+        for (_, run) in OPERATIONS {
+            let mut core = Core::new();
+            for _ in 0..300 {
+                run(&mut core);
+            }
+        }
+    }
+
+    #[test]
+    fn bodies_have_the_length_they_are_named_after() {
+        let core = Core::new();
+        assert_eq!([64, 16 * KIB], [core.bodies[0].len(), core.bodies[1].len()]);
+    }
+}

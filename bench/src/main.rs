@@ -1,0 +1,299 @@
+//! Measures the relay against the floor: `scripts/bench.sh` runs it.
+//!
+//! Modules: [`server`] is a runtime under measurement, [`client`] the two
+//! parties, [`load`] work in turns, [`cases`] what is worked at, [`memory`] and
+//! [`cold`] what is not load, [`report`] the tables.
+
+mod cases;
+mod client;
+mod cold;
+mod load;
+mod memory;
+mod report;
+mod server;
+mod stats;
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use cases::{CASES, Case};
+use clap::Parser;
+use load::Side;
+use report::{Bound, Other, Report};
+use server::{Kind, Server};
+use stats::{Samples, short};
+
+/// The most an upload may weigh, gzipped, in KB.
+const MAX_UPLOAD_KB: f64 = 350.0;
+/// Cases that are no load.
+const OTHER_CASES: [&str; 3] = ["memory", "churn", "cold"];
+
+/// Measures the relay against the floor.
+#[derive(Parser)]
+struct Cli {
+    /// Rounds of each case
+    #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u16).range(1..=50))]
+    rounds: u16,
+    /// Only these cases
+    #[arg(long = "case", value_name = "NAME")]
+    cases: Vec<String>,
+    /// Short turns and few rounds: for a look, not for the document
+    #[arg(long)]
+    quick: bool,
+    /// Write docs/performance.md's tables
+    #[arg(long)]
+    write: bool,
+    /// Bytes of the upload, as it is and gzipped
+    #[arg(long, num_args = 2, value_names = ["RAW", "GZIPPED"])]
+    upload: Vec<u32>,
+    /// List the cases
+    #[arg(long)]
+    list: bool,
+}
+
+/// How much is measured.
+struct Effort {
+    rounds: usize,
+    turn: Duration,
+    sessions: &'static [usize],
+    memory_rounds: usize,
+    /// Sessions that come and go before each look at the memory.
+    churn: Option<[usize; 2]>,
+    evictions: usize,
+}
+
+impl Effort {
+    fn of(cli: &Cli) -> Self {
+        let rounds = usize::from(cli.rounds);
+        if cli.quick {
+            return Self {
+                rounds: rounds.min(5),
+                turn: Duration::from_millis(300),
+                sessions: &[200],
+                memory_rounds: 1,
+                churn: None,
+                evictions: 20,
+            };
+        }
+        Self {
+            rounds,
+            turn: Duration::from_millis(500),
+            sessions: &[200, 1_000],
+            memory_rounds: rounds.min(3),
+            churn: Some([1_000, 10_000]),
+            evictions: 50,
+        }
+    }
+}
+
+impl Cli {
+    fn wants(&self, name: &str) -> bool {
+        self.cases.is_empty() || self.cases.iter().any(|case| case == name)
+    }
+
+    fn check(&self) -> Result<()> {
+        let is_known = |name: &str| {
+            OTHER_CASES.contains(&name) || CASES.iter().any(|case| case.name == name)
+        };
+        for name in &self.cases {
+            ensure!(is_known(name), "there is no case '{name}'; --list shows them");
+        }
+        let is_whole = self.cases.is_empty() && !self.quick;
+        ensure!(
+            is_whole || !self.write,
+            "--write takes a whole run: leave out --case and --quick"
+        );
+        Ok(())
+    }
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if let Err(problem) = cli.check() {
+        eprintln!("error: {problem}");
+        return ExitCode::from(2);
+    }
+    if cli.list {
+        let load = CASES.iter().map(|case| case.name);
+        for name in load.chain(OTHER_CASES) {
+            println!("{name}");
+        }
+        return ExitCode::SUCCESS;
+    }
+    // One thread, which leaves a processor to the runtime.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let done = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
+        runtime.block_on(async {
+            tokio::select! {
+                done = run(&cli) => done,
+                _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+            }
+        })
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("error: {problem:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: &Cli) -> Result<()> {
+    let effort = Effort::of(cli);
+    let mut report = Report {
+        rounds: effort.rounds,
+        ..Report::default()
+    };
+    let started = Instant::now();
+    load(cli, &effort, &mut report).await?;
+    memory(cli, &effort, &mut report).await?;
+    upload(cli, &mut report);
+    println!("{}", report.markdown()?);
+    let met = report.bounds.iter().filter(|bound| bound.is_met()).count();
+    println!("{met} of {} bounds met", report.bounds.len());
+    eprintln!("    took {} s", started.elapsed().as_secs());
+    if cli.write {
+        report.write()?;
+    }
+    Ok(())
+}
+
+/// Cases of load, and evicted objects: what two lasting runtimes are for.
+async fn load(cli: &Cli, effort: &Effort, report: &mut Report) -> Result<()> {
+    let cases: Vec<&Case> = CASES.iter().filter(|case| cli.wants(case.name)).collect();
+    let wants_cold = cli.wants("cold");
+    if cases.is_empty() && !wants_cold {
+        return Ok(());
+    }
+    let relay = Server::start(Kind::Relay).await?;
+    let floor = Server::start(Kind::Floor).await?;
+    let server = |kind| if kind == Kind::Relay { &relay } else { &floor };
+    for case in cases {
+        eprintln!("    {}", case.name);
+        let (kind, work) = case.beside;
+        let mut sides = [
+            Side::new(&relay, case.work).await?,
+            Side::new(server(kind), work).await?,
+        ];
+        let rounds = load::in_turns(&mut sides, effort.rounds, effort.turn).await?;
+        report.figures.extend(case.figure(&rounds));
+        report.bounds.extend(case.bounds(&rounds));
+    }
+    if wants_cold {
+        eprintln!("    cold");
+        let objects = cold::objects([&relay, &floor], effort.rounds, effort.evictions).await?;
+        note_cold(report, &objects, "evicted object to its first answer, ms", Some(1.5));
+        relay.stop().await?;
+        floor.stop().await?;
+        let processes = cold::processes(effort.rounds).await?;
+        note_cold(report, &processes, "process to its first answer, ms", None);
+    }
+    Ok(())
+}
+
+fn note_cold(report: &mut Report, cold: &cold::Cold, what: &str, limit: Option<f64>) {
+    let (Some(relay), Some(floor)) = (cold.side(0), cold.side(1)) else {
+        return;
+    };
+    report.others.push(Other {
+        what: what.to_owned(),
+        relay: relay.to_string(),
+        floor: Some(floor.to_string()),
+    });
+    if let (Some(limit), Some(measured)) = (limit, cold.ratio()) {
+        report.bounds.push(Bound {
+            what: what.replace(", ms", ""),
+            measured,
+            limit,
+            unit: "×",
+        });
+    }
+}
+
+async fn memory(cli: &Cli, effort: &Effort, report: &mut Report) -> Result<()> {
+    if cli.wants("memory") {
+        eprintln!("    memory");
+        let weights = memory::per_session(effort.sessions, effort.memory_rounds).await?;
+        for (count, weight) in effort.sessions.iter().zip(weights) {
+            note_weight(report, *count, &weight);
+        }
+    }
+    if let Some([early, all]) = effort.churn.filter(|_| cli.wants("churn")) {
+        eprintln!("    churn");
+        note_churn(report, &memory::churn(early, all).await?);
+    }
+    Ok(())
+}
+
+fn note_weight(report: &mut Report, count: usize, weight: &memory::PerSession) {
+    let (Some(relay), Some(floor), Some(measured)) =
+        (weight.side(0), weight.side(1), weight.ratio())
+    else {
+        return;
+    };
+    report.others.push(Other {
+        what: format!("connected idle session, KB each at {count}"),
+        relay: relay.to_string(),
+        floor: Some(floor.to_string()),
+    });
+    report.bounds.push(Bound {
+        what: format!("memory per connected idle session, at {count}"),
+        measured,
+        limit: 1.3,
+        unit: "×",
+    });
+}
+
+fn note_churn(report: &mut Report, churn: &memory::Churn) {
+    for (sessions, (wasm, resident)) in churn
+        .sessions
+        .iter()
+        .zip(churn.wasm_bytes.iter().zip(churn.resident_bytes))
+    {
+        report.others.push(Other {
+            what: format!("memory of WebAssembly (of the process) after {sessions} sessions came and went, MB"),
+            relay: format!(
+                "{} ({})",
+                short(*wasm as f64 / 1e6),
+                short(resident as f64 / 1e6)
+            ),
+            floor: None,
+        });
+    }
+    let [early, late] = churn.wasm_bytes;
+    if let Some(measured) = Samples::new(vec![late as f64 / early as f64]) {
+        report.bounds.push(Bound {
+            what: format!(
+                "memory of WebAssembly after {} sessions, of that after {}",
+                churn.sessions[1], churn.sessions[0]
+            ),
+            measured,
+            limit: 1.1,
+            unit: "×",
+        });
+    }
+}
+
+fn upload(cli: &Cli, report: &mut Report) {
+    let [raw, gzipped] = cli.upload[..] else {
+        return;
+    };
+    let [raw, gzipped] = [raw, gzipped].map(|bytes| f64::from(bytes) / 1000.0);
+    report.others.push(Other {
+        what: "upload, KB (gzipped)".to_owned(),
+        relay: format!("{} ({})", short(raw), short(gzipped)),
+        floor: None,
+    });
+    if let Some(measured) = Samples::new(vec![gzipped]) {
+        report.bounds.push(Bound {
+            what: "upload, gzipped".to_owned(),
+            measured,
+            limit: MAX_UPLOAD_KB,
+            unit: "KB",
+        });
+    }
+}

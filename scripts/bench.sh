@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Measures the relay against the floor: a minimal relay in JavaScript
+# (bench/floor/floor.js) on the same runtime, workerd, in the same run, in turns.
+#
+# Usage: scripts/bench.sh [option…]
+#
+#   --rounds N     rounds of each case; 9 if not given
+#   --case NAME    only this case; may be given more than once
+#   --list         list the cases
+#   --quick        a look, in a minute: shorter turns, 5 rounds, fewer sessions
+#   --write        write the tables of docs/performance.md (a whole run only)
+#   --no-build     take what is in build/ as it is
+#   --help         this text
+#
+# A whole run takes five minutes. The tables go to stdout: medians of the rounds
+# with the smallest and the largest, and each bound with whether it is met. A
+# bound that is not met is no failure: the exit code is 0. Linux only, as it
+# reads what the kernel accounts to the runtime's threads.
+
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+. "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
+
+build=true
+args=()
+while [ $# -gt 0 ]; do
+  case $1 in
+    --rounds | --case)
+      if [ $# -lt 2 ] || [ -z "$2" ]; then usage_error "bench.sh: $1 needs a value"; fi
+      args+=("$1" "$2")
+      shift
+      ;;
+    --quick | --write | --list) args+=("$1") ;;
+    --no-build) build=false ;;
+    -h | --help)
+      usage
+      exit 0
+      ;;
+    *) usage_error "bench.sh: unknown option '$1'" ;;
+  esac
+  shift
+done
+
+cd "$ROOT"
+if $build; then ./scripts/build.sh; fi
+read -r raw zipped < <(upload_size) || die "build/ holds no build; leave out --no-build"
+args+=(--upload "$raw" "$zipped")
+
+# Each socket takes a file descriptor on both sides, and each object some more.
+ulimit -n "$(ulimit -Hn)" 2>/dev/null || true
+export CARGO_TERM_PROGRESS_WHEN=never
+step "measuring"
+exec cargo run --quiet --profile measure -p agent-socket-bench --bin bench -- "${args[@]}"

@@ -839,6 +839,22 @@ fn a_batch_cannot_make_a_huge_answer() {
         3
     );
     assert_eq!(all[3]["error"]["code"], -32603);
+
+    // What waits for a call is less yet.
+    let call = request("tools/call", json!({"name": "a"}));
+    let ping = request("ping", json!({}));
+    let (_, all) = world.answer(
+        &head(&[]),
+        &json!([call, request("tools/list", json!({})), ping]),
+    );
+    let codes: Vec<_> = all
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["error"]["code"].clone())
+        .collect();
+    assert_eq!(codes, [Value::Null, Value::Null, json!(-32603)]);
+    assert_eq!(world.call(&head(&[]), &json!([call, ping])).0, "/a");
 }
 
 /// The messages of a stream.

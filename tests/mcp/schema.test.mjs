@@ -30,6 +30,7 @@ const oddTools = [
   { path: "/odd/none", input_schema: false, answer: () => ({ status: 200, body: null }) },
   { path: "/odd/loose", input_schema: { properties: { a: true, b: false, c: 7 }, required: "a", $schema: 7 }, answer: () => ({ status: 200, body: "text" }) },
   { path: "/odd/list", input_schema: { type: "array", items: {} }, answer: () => ({ status: 200, body: { a: { b: [] } } }) },
+  { path: "/odd/refs", input_schema: { type: "array", items: { $ref: "#/$defs/x" }, $defs: { x: { type: "string" } } }, answer: () => ({ status: 200 }) },
   { method: "GET", path: "/odd/list", answer: () => ({ status: 204 }) },
   { method: "DELETE", path: "/odd/list", answer: () => ({ status: 200, headers: { "content-type": "application/x-odd" }, body: "\u0000" }) },
   { path: `/odd/${"long".repeat(40)}`, answer: () => ({ status: 302 }) },

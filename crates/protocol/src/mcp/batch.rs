@@ -5,7 +5,8 @@ use serde_json::value::RawValue;
 
 use super::rpc::{Era, INTERNAL, INVALID_REQUEST, Kind, Message, Problem, response};
 use super::{
-    Incoming, MAX_BATCH, MAX_BATCH_ANSWER_BYTES, McpHead, OLDEST, ServerView, call, serve,
+    Incoming, MAX_BATCH, MAX_BATCH_ANSWER_BYTES, MAX_BATCH_HELD_BYTES, McpHead, OLDEST, ServerView,
+    call, serve,
 };
 use crate::answer::{Answer, JSON};
 
@@ -86,6 +87,15 @@ fn answers<'t>(head: &McpHead, messages: &[Message<'_>], server: &ServerView<'t>
         done.push(text);
     }
     match waiting {
+        // They would be kept for as long as the app takes.
+        Some(Incoming::Call { pending, .. }) if bytes > MAX_BATCH_HELD_BYTES => {
+            let problem = Problem::in_band(
+                INTERNAL,
+                "The other answers of the batch are too long to wait for this call, which was not made. Send it by itself.",
+            );
+            done.push(problem.response(pending.id()));
+            all(&done)
+        }
         Some(Incoming::Call {
             tool,
             body,
@@ -98,6 +108,10 @@ fn answers<'t>(head: &McpHead, messages: &[Message<'_>], server: &ServerView<'t>
             pending: pending.in_batch(done),
         },
         _ if done.is_empty() => Incoming::Answer(Answer::empty(202)),
-        _ => Incoming::Answer(Answer::new(200, JSON, format!("[{}]", done.join(",")))),
+        _ => all(&done),
     }
+}
+
+fn all<'t>(done: &[String]) -> Incoming<'t> {
+    Incoming::Answer(Answer::new(200, JSON, format!("[{}]", done.join(","))))
 }

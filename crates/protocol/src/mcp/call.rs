@@ -109,6 +109,11 @@ impl Pending {
         Some(event(&out))
     }
 
+    /// The id of its request, as JSON.
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
     /// The same call as one of a batch.
     pub(super) fn in_batch(self, others: Vec<String>) -> Self {
         Self {

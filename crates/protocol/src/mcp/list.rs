@@ -16,6 +16,10 @@ const ANYTHING: &str = r#"{"type":"object","properties":{}}"#;
 /// levels; the answer around it has some of its own.
 const MAX_DEPTH: usize = 100;
 
+/// Digits in a row that every 64-bit float has room for, 1.8e308 being the
+/// largest.
+const MAX_DIGITS: usize = 300;
+
 /// `"tools":[…]`: what the scope admits, in the app's order.
 pub(super) fn tools(server: &ServerView<'_>) -> String {
     let mut out = String::with_capacity(server.tools.len().saturating_mul(200));
@@ -64,16 +68,34 @@ fn input_schema(tool: &Tool) -> Cow<'_, str> {
     match Input::of(tool) {
         Input::Unknown => Cow::Borrowed(ANYTHING),
         Input::Object(_) => object_schema(schema.get()),
-        Input::Other(schema) => {
-            let shown = match schema.get() {
-                "false" => r#"{"not":{}}"#,
-                json if json.starts_with('{') => json,
-                _ => "{}",
-            };
-            Cow::Owned(format!(
-                r#"{{"type":"object","properties":{{"body":{shown}}},"required":["body"]}}"#
-            ))
+        Input::Other(schema) => Cow::Owned(wrapped(schema)),
+    }
+}
+
+/// A schema that is no object's, as that of the argument `body`. Its definitions
+/// stand at the root, too, where its references look for them.
+fn wrapped(schema: &RawValue) -> String {
+    let shown = shown_schema(schema);
+    let mut out =
+        format!(r#"{{"type":"object","properties":{{"body":{shown}}},"required":["body"]"#);
+    for (name, value) in members(shown).unwrap_or_default() {
+        if matches!(name.as_ref(), "$defs" | "definitions") && value.get().starts_with('{') {
+            out.push_str(",\"");
+            out.push_str(&name);
+            out.push_str("\":");
+            out.push_str(value.get());
         }
+    }
+    out.push('}');
+    out
+}
+
+/// A schema as an object, which is all that older revisions take.
+fn shown_schema(schema: &RawValue) -> &str {
+    match schema.get() {
+        "false" => r#"{"not":{}}"#,
+        json if json.starts_with('{') => json,
+        _ => "{}",
     }
 }
 
@@ -115,7 +137,6 @@ fn object_schema(json: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Older revisions take objects only as the schema of a property.
 fn push_properties(out: &mut String, raw: &RawValue) {
     out.push('{');
     for (index, (name, value)) in members(raw.get()).unwrap_or_default().iter().enumerate() {
@@ -124,11 +145,7 @@ fn push_properties(out: &mut String, raw: &RawValue) {
         }
         push_json_str(out, name);
         out.push(':');
-        out.push_str(match value.get() {
-            "false" => r#"{"not":{}}"#,
-            json if json.starts_with('{') => json,
-            _ => "{}",
-        });
+        out.push_str(shown_schema(value));
     }
     out.push('}');
 }
@@ -154,30 +171,38 @@ pub(super) fn app_body<'a>(tool: &Tool, arguments: &'a str) -> Result<&'a str, P
     }
 }
 
-/// Whether every client can read this valid JSON: it is not too deep, and none
-/// of its strings has a lone surrogate, which UTF-8 can't say.
+/// Whether every client can read this valid JSON: it is not too deep, none of
+/// its strings has a lone surrogate, which UTF-8 can't say, and none of its
+/// numbers is beyond a 64-bit float.
 pub(super) fn is_plain(json: &str) -> bool {
     let mut depth = 0_usize;
     let mut is_in_string = false;
     let mut is_escaped = false;
-    let mut has_escaped_unit = false;
+    let mut digits = 0_usize;
+    let mut is_odd = false;
     for byte in json.bytes() {
+        let digits_before = std::mem::take(&mut digits);
         match byte {
             _ if is_escaped => {
                 is_escaped = false;
-                has_escaped_unit |= byte == b'u';
+                is_odd |= byte == b'u';
             }
             b'\\' => is_escaped = is_in_string,
             b'"' => is_in_string = !is_in_string,
-            b'{' | b'[' if !is_in_string => {
+            _ if is_in_string => {}
+            b'{' | b'[' => {
                 depth = depth.saturating_add(1);
                 if depth > MAX_DEPTH {
                     return false;
                 }
             }
-            b'}' | b']' if !is_in_string => depth = depth.saturating_sub(1),
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b'0'..=b'9' => digits = digits_before.saturating_add(1),
+            b'e' | b'E' => is_odd |= digits_before > 0,
             _ => {}
         }
+        is_odd |= digits > MAX_DIGITS;
     }
-    !has_escaped_unit || serde_json::from_str::<serde_json::Value>(json).is_ok()
+    // Few have something odd, so few are read twice.
+    !is_odd || serde_json::from_str::<serde_json::Value>(json).is_ok()
 }

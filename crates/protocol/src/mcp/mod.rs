@@ -54,6 +54,10 @@ pub const MAX_BATCH: usize = 16;
 /// for it again and again.
 pub const MAX_BATCH_ANSWER_BYTES: usize = 4 * 1024 * 1024;
 
+/// Answers of a batch may have this many bytes if it also calls a tool: they
+/// wait with the call, and so may a hundred others.
+pub const MAX_BATCH_HELD_BYTES: usize = 128 * 1024;
+
 /// How long a client may keep a list, in ms. Short, since an app may change its
 /// tools at any time and nobody tells the client.
 pub const TTL_MS: u32 = 5_000;

@@ -280,6 +280,11 @@ fn schemas_that_some_clients_cannot_read_are_left_out() {
     for schema in [
         format!(r#"{{"type":"object","properties":{{"a":{{"default":{deep}}}}}}}"#),
         r#"{"type":"object","properties":{"a":{"default":"\ud800"}}}"#.to_owned(),
+        r#"{"type":"object","properties":{"a":{"default":1e999}}}"#.to_owned(),
+        format!(
+            r#"{{"type":"object","properties":{{"a":{{"default":1{}}}}}}}"#,
+            "0".repeat(400)
+        ),
         "true".to_owned(),
     ] {
         let raw = format!(r#"[{{"path":"/a","input_schema":{schema}}}]"#);
@@ -302,6 +307,22 @@ fn schemas_that_some_clients_cannot_read_are_left_out() {
         let list = result(world.answer(&head(&[]), &request("tools/list", json!({}))));
         assert_eq!(list["tools"][0]["inputSchema"]["properties"]["body"], shown);
     }
+    let schema =
+        r##"{"type":"array","items":{"$ref":"#/$defs/x"},"$defs":{"x":{"type":"string"}}}"##;
+    let raw = format!(r#"[{{"path":"/a","input_schema":{schema}}}]"#);
+    let raw: Box<RawValue> = serde_json::from_str(&raw).unwrap();
+    let world = World::of(crate::tool::parse_tools(Some(&raw)).unwrap(), "null");
+    let list = result(world.answer(&head(&[]), &request("tools/list", json!({}))));
+    let shown = &list["tools"][0]["inputSchema"];
+    assert_eq!(
+        shown["properties"]["body"],
+        serde_json::from_str::<Value>(schema).unwrap()
+    );
+    assert_eq!(
+        shown["$defs"],
+        json!({"x": {"type": "string"}}),
+        "where the reference leads"
+    );
 }
 
 #[test]
@@ -818,6 +839,22 @@ fn a_batch_cannot_make_a_huge_answer() {
         3
     );
     assert_eq!(all[3]["error"]["code"], -32603);
+
+    // What waits for a call is less yet.
+    let call = request("tools/call", json!({"name": "a"}));
+    let ping = request("ping", json!({}));
+    let (_, all) = world.answer(
+        &head(&[]),
+        &json!([call, request("tools/list", json!({})), ping]),
+    );
+    let codes: Vec<_> = all
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["error"]["code"].clone())
+        .collect();
+    assert_eq!(codes, [Value::Null, Value::Null, json!(-32603)]);
+    assert_eq!(world.call(&head(&[]), &json!([call, ping])).0, "/a");
 }
 
 /// The messages of a stream.
@@ -954,7 +991,7 @@ fn json_that_is_no_object_is_structured_in_the_modern_era_only() {
     }
     // What some clients could not read at all is text only.
     let deep = format!("{{\"a\":{}1{}}}", "[".repeat(120), "]".repeat(120));
-    for body in [deep.as_str(), r#"{"a":"\ud800"}"#] {
+    for body in [deep.as_str(), r#"{"a":"\ud800"}"#, "[1.0E+999]"] {
         let shown = tool_result(Era::Modern, Answer::json(body));
         assert_eq!(shown["content"][0]["text"], body);
         assert_eq!(shown.get("structuredContent"), None);

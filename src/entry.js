@@ -40,61 +40,59 @@ export default {
 
 export class RelaySession {
   constructor(state, env) {
-    mend();
     this.state = state;
+    this.env = env;
     this.generation = generation;
-    this.core = new relay.RelaySession(state, env);
+    this.core = undefined;
   }
 
-  /** The part in Rust; if it is of a memory that is gone, so is this object. */
-  live() {
+  /** Does something with the part in Rust. */
+  run(what) {
     mend();
-    if (this.generation !== generation) this.state.abort("the relay started anew");
-    return this.core;
+    // It is of a memory that is gone, and so is all that waits here.
+    if (this.core !== undefined && this.generation !== generation) this.state.abort("the relay started anew");
+    try {
+      this.generation = generation;
+      this.core ??= new relay.RelaySession(this.state, this.env);
+      return what(this.core);
+    } catch (error) {
+      note(error);
+      throw error;
+    }
+  }
+
+  /**
+   * Lets go of the part in Rust if nothing is there: the object itself stays in
+   * memory for a while, and WebAssembly's memory never shrinks.
+   */
+  rest() {
+    if (this.generation !== generation || !this.core?.isEmpty()) return;
+    this.core.free();
+    this.core = undefined;
   }
 
   fetch(request) {
-    try {
-      return this.live().fetch(request);
-    } catch (error) {
-      note(error);
-      throw error;
-    }
+    const response = this.run((core) => core.fetch(request));
+    this.rest();
+    return response;
   }
 
   webSocketMessage(socket, message) {
-    try {
-      this.live().webSocketMessage(socket, message);
-    } catch (error) {
-      note(error);
-      throw error;
-    }
+    this.run((core) => core.webSocketMessage(socket, message));
   }
 
   webSocketClose(socket, code, reason, wasClean) {
-    try {
-      this.live().webSocketClose(socket, code, reason, wasClean);
-    } catch (error) {
-      note(error);
-      throw error;
-    }
+    this.run((core) => core.webSocketClose(socket, code, reason, wasClean));
+    this.rest();
   }
 
   webSocketError(socket, problem) {
-    try {
-      this.live().webSocketError(socket, problem);
-    } catch (error) {
-      note(error);
-      throw error;
-    }
+    this.run((core) => core.webSocketError(socket, problem));
+    this.rest();
   }
 
   alarm() {
-    try {
-      this.live().alarm();
-    } catch (error) {
-      note(error);
-      throw error;
-    }
+    this.run((core) => core.alarm());
+    this.rest();
   }
 }

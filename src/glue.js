@@ -156,6 +156,11 @@ export function addHeader(response, name, value) {
   response.headers.set(name, value);
 }
 
+/** A long text as UTF-8: much faster than letting it cross character by character. */
+export function encode(text) {
+  return encoder.encode(text);
+}
+
 export function now() {
   return Date.now();
 }
@@ -295,9 +300,11 @@ export class Shell {
   }
 
   readBody(id, request) {
+    // A request that was answered meanwhile may have been the last.
+    const done = (bytes) => this.requests.has(id) && this.onBody(id, bytes);
     request.arrayBuffer().then(
-      (bytes) => this.onBody(id, new Uint8Array(bytes)),
-      () => this.onBody(id, undefined),
+      (bytes) => done(new Uint8Array(bytes)),
+      () => done(undefined),
     );
   }
 

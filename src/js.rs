@@ -1,5 +1,6 @@
 //! Bindings to `glue.js`, which is where the runtime's objects are touched.
 
+use js_sys::JsString;
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen(module = "/src/glue.js")]
@@ -63,6 +64,8 @@ extern "C" {
 
     #[wasm_bindgen(js_name = addHeader)]
     pub(crate) fn add_header(response: &JsValue, name: &str, value: &str);
+
+    pub(crate) fn encode(text: &JsString) -> Vec<u8>;
 
     pub(crate) fn now() -> f64;
 

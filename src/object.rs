@@ -24,6 +24,9 @@ use crate::settings::{Settings, settings};
 /// How soon an object that could not work tries its alarm again, in ms.
 const ALARM_RETRY_MS: f64 = 60_000.0;
 
+/// From this length on a text is encoded by the runtime before it crosses.
+const LONG_TEXT_CHARS: u32 = 1024;
+
 /// One session's object. The runtime calls its methods by their names.
 #[wasm_bindgen]
 pub struct RelaySession {
@@ -147,6 +150,15 @@ impl RelaySession {
     /// The alarm went off.
     pub fn alarm(&self) {
         self.inner.on_alarm();
+    }
+
+    /// Whether there is nothing here that would be missed: no session, and no
+    /// socket that may open one.
+    #[must_use]
+    #[wasm_bindgen(js_name = isEmpty)]
+    pub fn is_empty(&self) -> bool {
+        let session = self.inner.session.borrow();
+        session.as_ref().is_none_or(Session::is_empty)
     }
 }
 
@@ -433,6 +445,7 @@ impl Inner {
         // Wasm memory never shrinks: what is too large stays outside.
         let data = match message.dyn_ref::<JsString>() {
             Some(text) if text.length() as usize > MAX_FRAME_BYTES => None,
+            Some(text) if text.length() > LONG_TEXT_CHARS => Some(js::encode(text)),
             Some(text) => Some(String::from(text).into_bytes()),
             None => {
                 let bytes = Uint8Array::new(message);

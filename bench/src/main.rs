@@ -93,11 +93,13 @@ impl Cli {
     }
 
     fn check(&self) -> Result<()> {
-        let is_known = |name: &str| {
-            OTHER_CASES.contains(&name) || CASES.iter().any(|case| case.name == name)
-        };
+        let is_known =
+            |name: &str| OTHER_CASES.contains(&name) || CASES.iter().any(|case| case.name == name);
         for name in &self.cases {
-            ensure!(is_known(name), "there is no case '{name}'; --list shows them");
+            ensure!(
+                is_known(name),
+                "there is no case '{name}'; --list shows them"
+            );
         }
         let is_whole = self.cases.is_empty() && !self.quick;
         ensure!(
@@ -186,7 +188,12 @@ async fn load(cli: &Cli, effort: &Effort, report: &mut Report) -> Result<()> {
     if wants_cold {
         eprintln!("    cold");
         let objects = cold::objects([&relay, &floor], effort.rounds, effort.evictions).await?;
-        note_cold(report, &objects, "evicted object to its first answer, ms", Some(1.5));
+        note_cold(
+            report,
+            &objects,
+            "evicted object to its first answer, ms",
+            Some(1.5),
+        );
         relay.stop().await?;
         floor.stop().await?;
         let processes = cold::processes(effort.rounds).await?;
@@ -255,7 +262,9 @@ fn note_churn(report: &mut Report, churn: &memory::Churn) {
         .zip(churn.wasm_bytes.iter().zip(churn.resident_bytes))
     {
         report.others.push(Other {
-            what: format!("memory of WebAssembly (of the process) after {sessions} sessions came and went, MB"),
+            what: format!(
+                "memory of WebAssembly (of the process) after {sessions} sessions came and went, MB"
+            ),
             relay: format!(
                 "{} ({})",
                 short(*wasm as f64 / 1e6),

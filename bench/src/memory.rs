@@ -30,7 +30,12 @@ impl PerSession {
 
     /// The ratios of the rounds.
     pub fn ratio(&self) -> Option<Samples> {
-        Samples::new(self.rounds.iter().map(|[relay, floor]| relay / floor).collect())
+        Samples::new(
+            self.rounds
+                .iter()
+                .map(|[relay, floor]| relay / floor)
+                .collect(),
+        )
     }
 }
 
@@ -59,7 +64,8 @@ async fn weigh(kind: Kind, counts: &[usize]) -> Result<Vec<f64>> {
     let mut weights = Vec::new();
     for count in counts {
         while apps.len() <= *count {
-            let batch = (0..DOORS.min(count + 1 - apps.len())).map(|_| App::connect(&server.authority));
+            let batch =
+                (0..DOORS.min(count + 1 - apps.len())).map(|_| App::connect(&server.authority));
             apps.extend(try_join_all(batch).await?);
         }
         tokio::time::sleep(SETTLE).await;

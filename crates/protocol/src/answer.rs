@@ -187,8 +187,10 @@ impl AppReply {
                 };
                 (Some(content_type), bytes)
             }
-            (Some(body), content_type, None) => match (content_type, json_str(body)) {
-                (Some(content_type), Some(text)) => {
+            // A body that goes out as it is need not be decoded.
+            (Some(body), None, None) => (Some(JSON.to_owned()), body.get().as_bytes().to_vec()),
+            (Some(body), Some(content_type), None) => match json_str(body) {
+                Some(text) => {
                     let content_type = if is_active(&content_type) {
                         PLAIN.to_owned()
                     } else {
@@ -196,7 +198,7 @@ impl AppReply {
                     };
                     (Some(content_type), text.into_owned().into_bytes())
                 }
-                _ => (Some(JSON.to_owned()), body.get().as_bytes().to_vec()),
+                None => (Some(JSON.to_owned()), body.get().as_bytes().to_vec()),
             },
         };
         if matches!(status, 204 | 205 | 304) {

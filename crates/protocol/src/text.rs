@@ -111,30 +111,72 @@ pub fn json_uint(raw: &RawValue) -> Option<u64> {
 /// Appends `text` to `out` as a JSON string, quotes and all.
 pub fn push_json_str(out: &mut String, text: &str) {
     out.push('"');
-    let mut plain_from = 0;
-    for (at, byte) in text.bytes().enumerate() {
-        let short = match byte {
-            b'"' => "\\\"",
-            b'\\' => "\\\\",
-            b'\n' => "\\n",
-            b'\r' => "\\r",
-            b'\t' => "\\t",
-            0..0x20 => "",
-            _ => continue,
+    let mut rest = text;
+    loop {
+        // What is plain goes over as one piece.
+        let (plain, special) = rest.split_at(plain_len(rest.as_bytes()).min(rest.len()));
+        out.push_str(plain);
+        let Some(byte) = special.bytes().next() else {
+            break;
         };
-        out.push_str(text.get(plain_from..at).unwrap_or_default());
-        if short.is_empty() {
+        push_escape(out, byte);
+        rest = special.get(1..).unwrap_or_default();
+    }
+    out.push('"');
+}
+
+/// Writes one of the characters that JSON strings must escape (RFC 8259, 7).
+fn push_escape(out: &mut String, byte: u8) {
+    let short = match byte {
+        b'"' => "\\\"",
+        b'\\' => "\\\\",
+        b'\n' => "\\n",
+        b'\r' => "\\r",
+        b'\t' => "\\t",
+        _ => {
             out.push_str("\\u00");
             for nibble in [byte >> 4, byte & 15] {
                 out.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
             }
-        } else {
-            out.push_str(short);
+            return;
         }
-        plain_from = at.saturating_add(1);
+    };
+    out.push_str(short);
+}
+
+/// How many bytes come before the first that a JSON string must escape. Eight
+/// at a time: bodies are long, and mostly plain.
+fn plain_len(bytes: &[u8]) -> usize {
+    let mut len = 0_usize;
+    let mut words = bytes.chunks_exact(8);
+    for word in words.by_ref() {
+        if word.try_into().is_ok_and(has_special) {
+            break;
+        }
+        len = len.saturating_add(8);
     }
-    out.push_str(text.get(plain_from..).unwrap_or_default());
-    out.push('"');
+    let rest = bytes.get(len..).unwrap_or_default();
+    let until = rest.iter().position(|byte| is_special(*byte));
+    len.saturating_add(until.unwrap_or(rest.len()))
+}
+
+const fn is_special(byte: u8) -> bool {
+    matches!(byte, 0..0x20 | b'"' | b'\\')
+}
+
+/// Whether one of eight bytes is special: each test sets the highest bit of a
+/// byte that it finds (the "bit twiddling" test for a byte less than n).
+const fn has_special(word: [u8; 8]) -> bool {
+    const fn all(byte: u8) -> u64 {
+        u64::from_ne_bytes([byte; 8])
+    }
+    let word = u64::from_ne_bytes(word);
+    let control = word.wrapping_sub(all(0x20)) & !word;
+    let quote = word ^ all(b'"');
+    let quote = quote.wrapping_sub(all(1)) & !quote;
+    let backslash = word ^ all(b'\\');
+    let backslash = backslash.wrapping_sub(all(1)) & !backslash;
+    (control | quote | backslash) & all(0x80) != 0
 }
 
 #[cfg(test)]
@@ -187,7 +229,34 @@ mod tests {
         assert_eq!(cut("", 0), "");
     }
 
+    #[test]
+    fn what_needs_no_escape_is_found_wherever_it_ends() {
+        for special in (0..0x20).chain([b'"', b'\\']) {
+            for at in 0..40 {
+                let mut bytes = vec![b'a'; 40];
+                bytes[at] = special;
+                assert_eq!(plain_len(&bytes), at);
+                assert_eq!(plain_len(&bytes[..at]), at);
+            }
+        }
+        let plain: Vec<u8> = (0x20..=0xff).filter(|byte| !is_special(*byte)).collect();
+        assert_eq!(plain_len(&plain), plain.len());
+    }
+
     proptest! {
+        #[test]
+        fn escapes_are_those_of_serde_json(text in r#"([\x00-\x7f]|"|\\|\PC){0,40}"#) {
+            let mut out = String::new();
+            push_json_str(&mut out, &text);
+            let short = serde_json::to_string(&text).unwrap();
+            let long = short.replace("\\b", "\\u0008").replace("\\f", "\\u000c");
+            // A backslash that is itself escaped is no start of an escape.
+            if !text.contains('\\') {
+                prop_assert_eq!(&out, &long);
+            }
+            prop_assert_eq!(serde_json::from_str::<String>(&out).unwrap(), text);
+        }
+
         #[test]
         fn written_strings_read_back(text: String) {
             let mut out = String::new();

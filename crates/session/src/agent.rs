@@ -157,13 +157,13 @@ impl Session {
     }
 
     fn on_briefing(
-        &self,
+        &mut self,
         cx: &mut Cx<'_>,
         request: RequestId,
         head: &AgentRequest<'_>,
         token: &VerifierHash,
     ) {
-        let Some(live) = &self.live else {
+        let Some(live) = &mut self.live else {
             return cx.answer(request, message::no_session());
         };
         if !head.is_read() {
@@ -172,7 +172,7 @@ impl Session {
                 message::wrong_method("This path", "GET, HEAD".to_owned()),
             );
         }
-        let text = live.briefing(&self.config, &head.base(), token);
+        let text = live.kept_briefing(&self.config, &head.base(), token);
         // A browser would download markdown; as plain text it shows it.
         let content_type = if head.is_navigation() {
             PLAIN

@@ -83,8 +83,17 @@ pub(crate) struct Live {
     pub(crate) calls: Calls,
     pub(crate) waiters: BTreeMap<RequestId, Waiter>,
     pub(crate) replays: Replays,
+    /// The briefing that was asked for last: agents read it again and again.
+    briefing: Option<Briefing>,
     /// A name for each tool, made when a door first asks for one.
     pub(crate) names: OnceCell<Vec<String>>,
+}
+
+/// A briefing as it is served: whose, under which address, and its text.
+struct Briefing {
+    token: VerifierHash,
+    base: String,
+    text: String,
 }
 
 impl Session {
@@ -330,6 +339,12 @@ impl Session {
         self.live.is_some()
     }
 
+    /// Whether there is no session here, and no socket that may open one.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.live.is_none() && self.waiting.is_empty()
+    }
+
     fn event(
         &mut self,
         now: Millis,
@@ -414,6 +429,7 @@ impl Live {
         Self {
             registration,
             tools_json: None,
+            briefing: None,
             names: OnceCell::new(),
             check,
             presence,
@@ -466,6 +482,27 @@ impl Live {
         self.tokens.scope(token).cloned().unwrap_or_default()
     }
 
+    /// The briefing as this token's agent reads it, made anew only if it changed.
+    pub(crate) fn kept_briefing(
+        &mut self,
+        config: &Config,
+        base: &str,
+        token: &VerifierHash,
+    ) -> String {
+        match &self.briefing {
+            Some(kept) if kept.token == *token && kept.base == base => kept.text.clone(),
+            _ => {
+                let text = self.briefing(config, base, token);
+                self.briefing = Some(Briefing {
+                    token: *token,
+                    base: base.to_owned(),
+                    text: text.clone(),
+                });
+                text
+            }
+        }
+    }
+
     /// The briefing as this token's agent reads it.
     pub(crate) fn briefing(&self, config: &Config, base: &str, token: &VerifierHash) -> String {
         let links = ready_links(base, &self.registration.tools, &self.scope_of(token));
@@ -481,6 +518,7 @@ impl Live {
     pub(crate) fn register(&mut self, registration: Registration) {
         self.registration = registration;
         self.tools_json = None;
+        self.briefing = None;
         self.names = OnceCell::new();
     }
 }

@@ -3,7 +3,8 @@
 import assert from "node:assert/strict"
 import { join } from "node:path"
 import { after, before, test } from "node:test"
-import { ARTIFACTS, agent, connect, linkOf, newPage, pixels, startBrowser, startRelay, state } from "./relay.mjs"
+import { ARTIFACTS, agent, newPage, startBrowser, startRelay } from "../boot.mjs"
+import { connect, linkOf, pixels, state } from "./setup.mjs"
 
 let relay, browser
 before(async () => {

@@ -5,8 +5,9 @@ import { cp, mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { after, before, test } from "node:test"
-import { startRelay } from "../page/relay.mjs"
-import { ODD_TOOLS, ROOT, TOOLS, python, startApp } from "./app.mjs"
+import { openApp } from "../app.mjs"
+import { ROOT, startRelay } from "../boot.mjs"
+import { ODD_TOOLS, TOOLS, echoing, python } from "./tools.mjs"
 
 let relay
 let folder
@@ -21,8 +22,8 @@ after(async () => {
 
 /** An app until the test ends. */
 async function open(t, tools) {
-  const app = await startApp(relay.url, { tools })
-  t.after(() => app.end())
+  const app = await openApp(relay, { tools: echoing(tools) })
+  t.after(() => app.close())
   return app
 }
 
@@ -63,7 +64,7 @@ test("a validator accepts the document, whatever the app registered", async (t) 
     ["none", [], undefined, 1],
   ]) {
     const app = await open(t, tools)
-    const base = await app.link(scope)
+    const base = await app.mint({ tools: scope })
     const { code, output } = await python("openapi-spec-validator", ["--errors", "all", await save(base, `${name}.json`)])
     assert.equal(code, 0, `${name}: ${output}`)
     const document = await (await fetch(`${base}/_as_openapi.json`)).json()
@@ -84,7 +85,7 @@ test("a validator accepts the document, whatever the app registered", async (t) 
 
 test("the validator finds what is wrong with a document", async (t) => {
   const app = await open(t, TOOLS)
-  const document = await (await fetch(`${await app.link()}/openapi.json`)).json()
+  const document = await (await fetch(`${await app.mint()}/openapi.json`)).json()
   document.paths["/paint"].post.operationId = document.paths["/grid"].get.operationId
   const path = join(folder, "broken.json")
   await writeFile(path, JSON.stringify(document))
@@ -94,7 +95,7 @@ test("the validator finds what is wrong with a document", async (t) => {
 
 test("a generated client calls tools", async (t) => {
   const app = await open(t, TOOLS)
-  const base = await app.link()
+  const base = await app.mint()
   const made = await python("openapi-python-client", ["generate", "--path", await save(base, "client.json"), "--output-path", join(folder, "generated"), "--meta", "none", "--fail-on-warning"])
   assert.equal(made.code, 0, made.output)
   await cp(join(ROOT, "tests/doors/client.py"), join(folder, "client.py"))
@@ -113,7 +114,7 @@ test("a generated client calls tools", async (t) => {
 
 test("schemathesis finds no answer that the document does not allow, and no 5xx", async (t) => {
   const app = await open(t, TOOLS)
-  const base = await app.link()
+  const base = await app.mint()
   const { code, output } = await python("schemathesis", ["run", `${base}/openapi.json`,
     "--max-examples=20", "--seed=1", "--phases=examples,coverage,fuzzing",
     "--checks=not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,unsupported_method",

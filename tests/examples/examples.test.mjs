@@ -6,7 +6,8 @@ import { once } from "node:events"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { after, before, test } from "node:test"
-import { ARTIFACTS, ROOT, agent, connect, linkOf, mint, newPage, shoot, startBrowser, startRelay, state } from "./setup.mjs"
+import { ARTIFACTS, ROOT, agent, newPage, shoot, startBrowser, startRelay } from "../boot.mjs"
+import { connect, linkOf, mint, state } from "./setup.mjs"
 
 let relay, browser
 before(async () => {
@@ -33,7 +34,7 @@ test("pixel art: every tool does what it says, on the canvas", async (t) => {
   const { json: listed } = await ai.get("/tools.json")
   assert.deepEqual(listed.tools.map(({ method, path }) => `${method} ${path}`),
     ["POST /set_pixel", "POST /set_pixels", "POST /fill_rect", "POST /clear", "GET /get_grid", "GET /screenshot"])
-  await shoot(page, "pixel-art-canvas")
+  await shoot(page, "example-pixel-art-canvas")
 
   const expected = await pixels(page)
   assert.deepEqual((await ai.get("/get_grid")).json, { width: 32, height: 32, grid: expected })
@@ -108,7 +109,7 @@ test("form filler: an AI fills, the checks hold, and the person sends", async (t
   await page.locator(".field.by-ai #name").waitFor()
   for (const [name, value] of Object.entries(first)) assert.equal(await page.locator(`#${name}`).inputValue(), String(value))
   assert.equal(await page.locator("#to").getAttribute("aria-invalid"), "true")
-  await shoot(page, "form-filler")
+  await shoot(page, "example-form-filler")
 
   const bad = await ai.post("/fill", { travellers: 12, travel: "rocket", colour: "red" })
   assert.equal(bad.status, 400)
@@ -143,7 +144,7 @@ test("long job: progress shows to both sides, and the result is there", async (t
   while (poll.json.progress === undefined)
   assert.equal(poll.json.completed, false)
   assert.ok(poll.json.progress > 0 && /looked at/.test(poll.json.message), JSON.stringify(poll.json))
-  await shoot(page, "long-job")
+  await shoot(page, "example-long-job")
   assert.equal((await ai.post("/stop", { taskId: large.taskId })).json?.stopped ?? "finished", true)
   const stopped = await ai.get(`/_as_tasks/${large.taskId}?wait=20`)
   assert.deepEqual([stopped.status, stopped.json.error.code], [409, "stopped"])
@@ -162,9 +163,9 @@ test("minimal: the browser's half, with the code that it shows", async (t) => {
   assert.equal(await page.locator("#list li").innerText(), "Milk & <b>bread</b>")
   assert.equal((await ai.post("/add", { text: "" })).status, 400)
   assert.match(await page.locator("#code").innerText(), /description: "Adds an item\."/)
-  await shoot(page, "minimal")
+  await shoot(page, "example-minimal")
   await page.goto(`${relay.url}/examples/`)
-  await shoot(page, "index")
+  await shoot(page, "example-index")
   for (const link of await page.locator(".tiles a").evaluateAll((all) => all.map(({ href }) => href))) assert.equal((await fetch(link)).status, 200)
 })
 

@@ -10,7 +10,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { WebSocket } from "ws"
-import { BROWSER_ARGS, BROWSER_BIN } from "./setup.mjs"
+import { BROWSER_ARGS, BROWSER_BIN } from "../boot.mjs"
 
 /** Opens a URL in a hidden tab: `{ evaluate(source), freeze(), thaw(), close() }`. */
 export async function openHidden(url) {

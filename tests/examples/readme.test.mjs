@@ -6,7 +6,8 @@ import { readFileSync } from "node:fs"
 import { createServer } from "node:http"
 import { join } from "node:path"
 import { after, before, test } from "node:test"
-import { ARTIFACTS, ROOT, agent, mint, newPage, startBrowser, startRelay } from "./setup.mjs"
+import { ARTIFACTS, ROOT, agent, newPage, startBrowser, startRelay } from "../boot.mjs"
+import { mint } from "./setup.mjs"
 
 const pageOf = (path) => /```html\n([\s\S]*?)```/.exec(readFileSync(join(ROOT, path), "utf8"))[1]
 let relay, browser

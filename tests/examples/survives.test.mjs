@@ -2,8 +2,9 @@
 
 import assert from "node:assert/strict"
 import { after, before, test } from "node:test"
+import { agent, newPage, startBrowser, startRelay } from "../boot.mjs"
 import { openHidden } from "./hidden-tab.mjs"
-import { agent, connect, mint, newPage, startBrowser, startRelay, state } from "./setup.mjs"
+import { connect, mint, state } from "./setup.mjs"
 
 /** Past the relay's patience, which is 2 s here. */
 const FREEZE_MS = Number(process.env.FREEZE_MS ?? 6_000)

@@ -5,8 +5,9 @@ import { after, before, test } from "node:test"
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client"
 import { Client as OldClient } from "@modelcontextprotocol/sdk/client/index.js"
 import { StreamableHTTPClientTransport as OldTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js"
-import { startRelay } from "../examples/setup.mjs"
-import { MODERN, openApp } from "./setup.mjs"
+import { openApp } from "../app.mjs"
+import { startRelay } from "../boot.mjs"
+import { MODERN } from "./setup.mjs"
 
 const PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8DwHwAFBQIAX8jx0gAAAABJRU5ErkJggg=="
 const number = { type: "number" }

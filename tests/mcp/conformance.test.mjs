@@ -9,8 +9,8 @@ import { once } from "node:events"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { after, before, test } from "node:test"
-import { ROOT, startRelay } from "../examples/setup.mjs"
-import { openApp } from "./setup.mjs"
+import { openApp } from "../app.mjs"
+import { ROOT, startRelay } from "../boot.mjs"
 import { suiteTools } from "./tools.mjs"
 
 const SUITE = join(ROOT, "node_modules/@modelcontextprotocol/conformance/dist/index.js")

@@ -4,8 +4,8 @@ import assert from "node:assert/strict"
 import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { after, before, test } from "node:test"
-import { ROOT, startRelay } from "../examples/setup.mjs"
-import { openApp } from "./setup.mjs"
+import { openApp } from "../app.mjs"
+import { ROOT, startRelay } from "../boot.mjs"
 import { suiteTools } from "./tools.mjs"
 
 let relay, app

@@ -6,8 +6,9 @@ import { after, before, test } from "node:test"
 import { Ajv } from "ajv"
 import { Ajv2020 } from "ajv/dist/2020.js"
 import addFormats from "ajv-formats"
-import { startRelay } from "../examples/setup.mjs"
-import { LEGACY, MODERN, legacy, modern, openApp, post } from "./setup.mjs"
+import { openApp } from "../app.mjs"
+import { startRelay } from "../boot.mjs"
+import { LEGACY, MODERN, legacy, modern, post } from "./setup.mjs"
 import { suiteTools } from "./tools.mjs"
 
 /** `check(name, value)` asserts that a value is what the revision's schema calls by that name. */

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict"
 import { readFile } from "node:fs/promises"
 import { after, before, test } from "node:test"
-import { newPage, startBrowser } from "./relay.mjs"
+import { newPage, startBrowser } from "../boot.mjs"
 
 const ORIGIN = "http://relay.test"
 let browser

@@ -3,7 +3,8 @@
 import assert from "node:assert/strict"
 import { join } from "node:path"
 import { after, before, test } from "node:test"
-import { ARTIFACTS, agent, connect, linkOf, newPage, pixels, startBrowser, startRelay, state } from "./relay.mjs"
+import { ARTIFACTS, agent, newPage, startBrowser, startRelay } from "../boot.mjs"
+import { connect, linkOf, pixels, state } from "./setup.mjs"
 
 let relay, browser
 before(async () => {
@@ -347,7 +348,8 @@ test("the link and the text are copied, also without the clipboard API", async (
     await page.locator("#copy-link", { hasText: "Copied" }).waitFor()
     assert.equal(await pasted(), link)
     for (const target of ["chat", "terminal", "curl"]) {
-      await page.locator(`input[name=target][value=${target}]`).check({ force: true })
+      // The label is what a person clicks; the input below it is hidden, and may still move while the page scrolls.
+      await page.locator("label", { has: page.locator(`input[name=target][value=${target}]`) }).click()
       await page.click("#copy-sentence")
       await page.locator("#copy-sentence", { hasText: "Copied" }).waitFor()
       const text = await pasted()

@@ -6,7 +6,7 @@ import { request } from "node:http"
 import { after, before, test } from "node:test"
 import * as ws from "ws"
 import { connect, endSession, tool } from "../../sdk/dist/index.js"
-import { agent, startRelay } from "../examples/setup.mjs"
+import { agent, startRelay } from "../boot.mjs"
 
 /** Node's own since 22, else that of the package. */
 const WebSocket = globalThis.WebSocket ?? ws.WebSocket

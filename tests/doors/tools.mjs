@@ -1,11 +1,10 @@
-/** What the tests of the doors share: an app with tools of every sort, and programs that are run. */
+/** What the tests of the OpenAPI document share: tools of every sort, and programs that are run. */
 
 import { spawn } from "node:child_process"
 import { once } from "node:events"
-import { dirname, join } from "node:path"
-import { fileURLToPath } from "node:url"
+import { join } from "node:path"
+import { ROOT } from "../boot.mjs"
 
-export const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..", "..")
 /** What scripts/setup.sh installed of requirements.txt. */
 const PYTHON = join(ROOT, ".tools", "python", "bin")
 
@@ -68,48 +67,11 @@ export const ODD_TOOLS = [
   { path: "/l", method: "HEAD", input_schema: { properties: { long: { type: "string", description: "ä".repeat(900) } } } },
 ]
 
-/**
- * An app at the relay: `{ link(scope), calls, end() }`. It answers each call with what it got, and keeps it in `calls`.
- *
- * @param more further members of its `register` frame.
- */
-export async function startApp(relay, more) {
-  const socket = new WebSocket(`${relay.replace("http", "ws")}/v1/_ws`)
-  await once(socket, "open")
-  const calls = []
-  const waiting = new Map()
-  socket.addEventListener("message", ({ data }) => {
-    const frame = JSON.parse(data)
-    if (frame.type === "tool_call") {
-      calls.push(frame)
-      const { method, path, query, body } = frame
-      socket.send(JSON.stringify({ type: "tool_reply", id: frame.id, status: 200, body: { method, path, query, body } }))
-    } else {
-      waiting.get(frame.id)?.(frame)
-    }
-  })
-  const request = async (frame) => {
-    const reply = await new Promise((resolve, reject) => {
-      waiting.set(frame.id, resolve)
-      socket.addEventListener("close", ({ code }) => reject(new Error(`the relay closed the socket ${code}`)))
-      socket.send(JSON.stringify(frame))
-    })
-    if (!reply.ok) throw new Error(`${frame.type}: ${reply.error.message}`)
-    return reply
-  }
-  // Its reply has no id.
-  await request({ id: undefined, type: "register", appId: "as_app_anon", agentsMd: "For tests.", appDescription: "An app for tests", ...more })
-  let minted = 0
-  return {
-    calls,
-    /** The link of a new token, without `/agents.md`. */
-    async link(tools) {
-      const { url } = await request({ type: "mint_agent_token", id: `m${++minted}`, label: "tests", tools })
-      return url.replace("__BASE__", relay).replace(/\/agents\.md$/, "")
-    },
-    end() { socket.close(1000) },
-  }
-}
+/** The tools, each answering a call with what it got. */
+export const echoing = (tools) => tools.map((tool) => ({
+  ...tool,
+  answer: ({ method, path, query, body }) => ({ status: 200, body: { method, path, query, body } }),
+}))
 
 /** Runs a program of requirements.txt; resolves to `{ code, output }`. */
 export async function python(program, args, options = {}) {

@@ -115,7 +115,9 @@ impl Socket {
         };
         self.0.close(Some(frame)).await.context("closing")?;
         let drain = async { while let Some(Ok(_)) = self.0.next().await {} };
-        timeout(PATIENCE, drain).await.context("no Close frame came back")
+        timeout(PATIENCE, drain)
+            .await
+            .context("no Close frame came back")
     }
 
     /// Answers calls with their own body, until the socket ends.
@@ -157,7 +159,11 @@ fn registration(kind: &str) -> Value {
 }
 
 fn tool(number: usize) -> Value {
-    let path = if number == 0 { "/echo".to_owned() } else { format!("/tools/{number}") };
+    let path = if number == 0 {
+        "/echo".to_owned()
+    } else {
+        format!("/tools/{number}")
+    };
     json!({
         "method": "POST",
         "path": path,
@@ -292,7 +298,10 @@ pub async fn answers(authority: &str) -> bool {
         return false;
     };
     let path = format!("/v1/t/as_00000000_{}/agents.md", "A".repeat(22));
-    matches!(lane.ask("GET", &path, &[], Bytes::new()).await, Ok((503, _)))
+    matches!(
+        lane.ask("GET", &path, &[], Bytes::new()).await,
+        Ok((503, _))
+    )
 }
 
 async fn connect(authority: &str) -> Result<TcpStream> {

@@ -22,7 +22,12 @@ impl Cold {
 
     /// The ratios of the rounds.
     pub fn ratio(&self) -> Option<Samples> {
-        Samples::new(self.rounds.iter().map(|[relay, floor]| relay / floor).collect())
+        Samples::new(
+            self.rounds
+                .iter()
+                .map(|[relay, floor]| relay / floor)
+                .collect(),
+        )
     }
 }
 

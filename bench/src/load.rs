@@ -126,9 +126,9 @@ impl<'a> Side<'a> {
             lanes.push((lane, Ask::of(self.work, &app.session)));
         }
         let clock = Clock::start(self.server, length)?;
-        let run = lanes.iter_mut().map(|(lane, ask)| {
-            clock.repeat(count, async || ask.send(lane).await)
-        });
+        let run = lanes
+            .iter_mut()
+            .map(|(lane, ask)| clock.repeat(count, async || ask.send(lane).await));
         let latencies = try_join_all(run).await?;
         clock.stop(latencies)
     }
@@ -296,7 +296,11 @@ pub type Rounds = Vec<[Turn; 2]>;
 ///
 /// # Errors
 /// If one of them fails.
-pub async fn in_turns(sides: &mut [Side<'_>; 2], rounds: usize, length: Duration) -> Result<Rounds> {
+pub async fn in_turns(
+    sides: &mut [Side<'_>; 2],
+    rounds: usize,
+    length: Duration,
+) -> Result<Rounds> {
     for side in sides.iter_mut() {
         side.turn(length / 2).await?;
     }

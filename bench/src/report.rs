@@ -115,7 +115,9 @@ impl Report {
         let model = cpus
             .lines()
             .find_map(|line| line.strip_prefix("model name"))
-            .map_or("unknown processor", |rest| rest.trim_start_matches(['\t', ' ', ':']));
+            .map_or("unknown processor", |rest| {
+                rest.trim_start_matches(['\t', ' ', ':'])
+            });
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         let kernel = kernel.trim();
@@ -125,7 +127,7 @@ impl Report {
         let date = command("date", &["-u", "+%Y-%m-%d"])?;
         Ok(format!(
             "{date}; {model}, {cores} cores, Linux {kernel}; {workerd}; load by {rustc}. \
-             Medians of {} rounds, in brackets the smallest and the largest.",
+             Medians of {} rounds, in brackets the middle half of them.",
             self.rounds
         ))
     }

@@ -41,8 +41,9 @@ pub struct Core {
     now: Millis,
     base: String,
     last_request: u32,
-    /// Bodies of 64 B and of 16 KiB, and these replies echo them.
+    /// Bodies of 64 B and of 16 KiB.
     bodies: [String; 2],
+    /// Replies that echo them, to no call.
     replies: [String; 2],
     mcp_body: String,
 }
@@ -124,7 +125,7 @@ impl Core {
             &mut out,
         );
         let bodies = [64, 16 * KIB].map(body);
-        let replies = [reply(&bodies[0]), reply(&bodies[1])];
+        let replies = [reply("0", &bodies[0]), reply("0", &bodies[1])];
         let mcp_body = format!(
             r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"echo","arguments":{}}}}}"#,
             bodies[0]
@@ -194,19 +195,20 @@ impl Core {
     /// A call from the request's head to its answer.
     fn tool_call(&mut self) {
         let url = format!("{}/echo", self.base);
-        self.call(&url, |core| (&core.bodies[0], &core.replies[0]));
+        self.call(&url, 0, None);
     }
 
     /// The same with a body of 16 KiB.
     fn tool_call_16k(&mut self) {
         let url = format!("{}/echo", self.base);
-        self.call(&url, |core| (&core.bodies[1], &core.replies[1]));
+        self.call(&url, 1, None);
     }
 
     /// The same through the MCP door.
     fn mcp_call(&mut self) {
         let url = format!("{}/mcp", self.base);
-        self.call(&url, |core| (&core.mcp_body, &core.replies[0]));
+        let body = self.mcp_body.clone();
+        self.call(&url, 0, Some(body.as_bytes()));
     }
 
     /// A request for the briefing.
@@ -235,29 +237,28 @@ impl Core {
         out
     }
 
-    fn call(&mut self, url: &str, of: fn(&Self) -> (&String, &String)) {
+    /// A call that the app answers with the body of that index, which is also
+    /// the request's unless another is given.
+    fn call(&mut self, url: &str, index: usize, body: Option<&[u8]>) {
         let effects = self.request("POST", url);
         assert!(
             matches!(effects[..], [Effect::ReadBody { .. }]),
             "the body is asked for"
         );
-        let (body, reply) = of(self);
-        let (body, reply) = (body.clone(), reply.clone());
         let mut out = Vec::new();
-        let request = RequestId(self.last_request);
         self.session.request_body(
             self.now,
             &mut self.shell,
             &mut out,
-            request,
-            Ok(black_box(body.as_bytes())),
+            RequestId(self.last_request),
+            Ok(black_box(body.unwrap_or(self.bodies[index].as_bytes()))),
         );
         let sent = out.iter().find_map(|effect| match effect {
             Effect::Send { text, .. } => call_id(text),
             _ => None,
         });
-        let reply = reply.replacen("CALL", sent.expect("a call was sent"), 1);
-        let effects = self.frame(&reply);
+        let id = sent.expect("a call was sent");
+        let effects = self.frame(&reply(id, &self.bodies[index]));
         assert!(is_ok(answer_in(&effects)), "the call is answered");
         black_box(effects);
     }
@@ -291,9 +292,9 @@ fn body(bytes: usize) -> String {
     format!(r#"{{"text":"{text}"}}"#)
 }
 
-/// A `tool_reply` to the call CALL.
-fn reply(body: &str) -> String {
-    format!(r#"{{"type":"tool_reply","id":"CALL","status":200,"body":{body}}}"#)
+/// A `tool_reply` to a call.
+fn reply(id: &str, body: &str) -> String {
+    format!(r#"{{"type":"tool_reply","id":"{id}","status":200,"body":{body}}}"#)
 }
 
 fn tool(number: usize) -> String {

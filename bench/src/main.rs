@@ -20,12 +20,15 @@ use anyhow::{Result, ensure};
 use cases::{CASES, Case};
 use clap::Parser;
 use load::Side;
+use memory::{Churn, Look};
 use report::{Bound, Other, Report};
 use server::{Kind, Server};
 use stats::{Samples, short};
 
 /// The most an upload may weigh, gzipped, in KB.
 const MAX_UPLOAD_KB: f64 = 350.0;
+/// Most processes of each side that are started for their start alone.
+const MAX_STARTS: usize = 9;
 /// Cases that are no load.
 const OTHER_CASES: [&str; 3] = ["memory", "churn", "cold"];
 
@@ -33,7 +36,7 @@ const OTHER_CASES: [&str; 3] = ["memory", "churn", "cold"];
 #[derive(Parser)]
 struct Cli {
     /// Rounds of each case
-    #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u16).range(1..=50))]
+    #[arg(long, default_value_t = 31, value_parser = clap::value_parser!(u16).range(5..=100))]
     rounds: u16,
     /// Only these cases
     #[arg(long = "case", value_name = "NAME")]
@@ -58,8 +61,8 @@ struct Effort {
     turn: Duration,
     sessions: &'static [usize],
     memory_rounds: usize,
-    /// Sessions that come and go before each look at the memory.
-    churn: Option<[usize; 2]>,
+    /// Sessions that come and go.
+    churn: Option<usize>,
     evictions: usize,
 }
 
@@ -68,8 +71,8 @@ impl Effort {
         let rounds = usize::from(cli.rounds);
         if cli.quick {
             return Self {
-                rounds: rounds.min(5),
-                turn: Duration::from_millis(300),
+                rounds: rounds.min(11),
+                turn: Duration::from_millis(120),
                 sessions: &[200],
                 memory_rounds: 1,
                 churn: None,
@@ -78,10 +81,10 @@ impl Effort {
         }
         Self {
             rounds,
-            turn: Duration::from_millis(500),
+            turn: Duration::from_millis(180),
             sessions: &[200, 1_000],
             memory_rounds: rounds.min(3),
-            churn: Some([1_000, 10_000]),
+            churn: Some(10_000),
             evictions: 50,
         }
     }
@@ -151,8 +154,19 @@ async fn run(cli: &Cli) -> Result<()> {
         ..Report::default()
     };
     let started = Instant::now();
+    let churn = match effort.churn.filter(|_| cli.wants("churn")) {
+        Some(sessions) => {
+            eprintln!("    churn, first half");
+            Some(Churn::begin(sessions).await?)
+        }
+        None => None,
+    };
     load(cli, &effort, &mut report).await?;
     memory(cli, &effort, &mut report).await?;
+    if let Some(churn) = churn {
+        eprintln!("    churn, second half");
+        note_churn(&mut report, &churn.finish().await?);
+    }
     upload(cli, &mut report);
     println!("{}", report.markdown()?);
     let met = report.bounds.iter().filter(|bound| bound.is_met()).count();
@@ -196,7 +210,7 @@ async fn load(cli: &Cli, effort: &Effort, report: &mut Report) -> Result<()> {
         );
         relay.stop().await?;
         floor.stop().await?;
-        let processes = cold::processes(effort.rounds).await?;
+        let processes = cold::processes(effort.rounds.min(MAX_STARTS)).await?;
         note_cold(report, &processes, "process to its first answer, ms", None);
     }
     Ok(())
@@ -229,10 +243,6 @@ async fn memory(cli: &Cli, effort: &Effort, report: &mut Report) -> Result<()> {
             note_weight(report, *count, &weight);
         }
     }
-    if let Some([early, all]) = effort.churn.filter(|_| cli.wants("churn")) {
-        eprintln!("    churn");
-        note_churn(report, &memory::churn(early, all).await?);
-    }
     Ok(())
 }
 
@@ -255,30 +265,29 @@ fn note_weight(report: &mut Report, count: usize, weight: &memory::PerSession) {
     });
 }
 
-fn note_churn(report: &mut Report, churn: &memory::Churn) {
-    for (sessions, (wasm, resident)) in churn
-        .sessions
-        .iter()
-        .zip(churn.wasm_bytes.iter().zip(churn.resident_bytes))
-    {
+fn note_churn(report: &mut Report, looks: &[Look]) {
+    for look in looks {
         report.others.push(Other {
             what: format!(
-                "memory of WebAssembly (of the process) after {sessions} sessions came and went, MB"
+                "memory of WebAssembly (of the process) after {} sessions came and went, MB",
+                look.sessions
             ),
             relay: format!(
                 "{} ({})",
-                short(*wasm as f64 / 1e6),
-                short(resident as f64 / 1e6)
+                short(look.wasm_bytes as f64 / 1e6),
+                short(look.resident_bytes as f64 / 1e6)
             ),
             floor: None,
         });
     }
-    let [early, late] = churn.wasm_bytes;
-    if let Some(measured) = Samples::new(vec![late as f64 / early as f64]) {
+    let [.., half, all] = looks else {
+        return;
+    };
+    if let Some(measured) = Samples::new(vec![all.wasm_bytes as f64 / half.wasm_bytes as f64]) {
         report.bounds.push(Bound {
             what: format!(
                 "memory of WebAssembly after {} sessions, of that after {}",
-                churn.sessions[1], churn.sessions[0]
+                all.sessions, half.sessions
             ),
             measured,
             limit: 1.1,

@@ -127,7 +127,7 @@ impl Report {
         let date = command("date", &["-u", "+%Y-%m-%d"])?;
         Ok(format!(
             "{date}; {model}, {cores} cores, Linux {kernel}; {workerd}; load by {rustc}. \
-             Medians of {} rounds, in brackets the smallest and the largest.",
+             Medians of {} rounds, in brackets the middle half of them.",
             self.rounds
         ))
     }

@@ -23,8 +23,11 @@ const SOCKET: SocketId = SocketId(1);
 const START: Millis = 1_750_000_000_000;
 const KIB: usize = 1024;
 
-/// An operation by its name, in the order of the tables.
-pub const OPERATIONS: [(&str, fn(&mut Core)); 7] = [
+/// Something that the core does, by its name.
+pub type Operation = (&'static str, fn(&mut Core));
+
+/// All operations, in the order of the tables.
+pub const OPERATIONS: [Operation; 7] = [
     ("frame_parse", Core::frame_parse),
     ("reply_to_response", Core::reply_to_response),
     ("reply_to_response_16k", Core::reply_to_response_16k),

@@ -43,7 +43,9 @@ export async function openApp(relay, { tools, agentsMd = "# Test\nAn app made fo
       if (!reply.ok) throw new Error(reply.error.message)
       return reply.url.replace("__BASE__", relay.url).replace(/\/agents\.md$/, "")
     },
+    /** Ends the session, unless the line was cut before. */
     async close() {
+      if (socket.readyState === WebSocket.CLOSED) return
       const closed = once(socket, "close")
       socket.close(1000)
       await closed

@@ -12,7 +12,7 @@ use agent_socket_protocol::token::{AgentToken, VerifierHash};
 use agent_socket_protocol::tool::Tool;
 
 use crate::calls::{Call, Outgoing, Unsent};
-use crate::door::Door;
+use crate::door::{Door, task_on_page};
 use crate::effect::{Cx, Effect, Millis, NoHeaders, RequestHeaders, RequestId};
 use crate::message;
 use crate::presence::Presence;
@@ -75,6 +75,12 @@ impl<'a> AgentRequest<'a> {
         self.sec_fetch_site.is_some_and(|site| site != "none")
     }
 
+    /// Whether a page of another origin made it: the relay's own page is of
+    /// this one.
+    pub(crate) fn is_cross_origin(&self) -> bool {
+        self.is_cross_site() && self.sec_fetch_site != Some("same-origin")
+    }
+
     /// Whether a person looks at the link in a browser.
     pub(crate) fn is_navigation(&self) -> bool {
         self.sec_fetch_dest == Some("document")
@@ -133,6 +139,7 @@ impl Session {
         match (live.tokens.standing(&token, cx.now), path) {
             // The last call may have started a task, whose result is its answer.
             (Standing::Live, _) | (Standing::Spent, AgentPath::Task(_)) => {}
+            (Standing::Spent, AgentPath::Page(rest)) if task_on_page(rest).is_some() => {}
             // Nor is the answer lost to a preview that asked first.
             (Standing::Spent, AgentPath::Get(rest))
                 if live.replays.has(&(token, rest.to_owned()), cx.now) => {}

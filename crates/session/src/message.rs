@@ -60,6 +60,14 @@ pub(crate) fn csrf_denied() -> HttpError {
     )
 }
 
+/// For a person: what another page sent to the forms of this link.
+pub(crate) fn form_refused() -> HttpError {
+    HttpError::new(
+        HttpCode::CsrfDenied,
+        "Another web page sent this form, and only this link's own page may. Nothing was done: open the link itself and send the form from there.",
+    )
+}
+
 pub(crate) fn too_many_inflight() -> HttpError {
     HttpError::new(
         HttpCode::TooManyInflight,

@@ -20,6 +20,9 @@ const FIELD_PREFIX: &str = "f.";
 /// The field of a body that has no properties to make fields of.
 const BODY_FIELD: &str = "body";
 
+/// Marks a field for JSON.
+const CODE: &str = " class=\"code\"";
+
 /// A text that may be longer than this gets a field of several lines.
 const LONG_TEXT_CHARS: u64 = 200;
 
@@ -221,6 +224,7 @@ fn default_of<'a>(property: &Property<'a>) -> Option<Cow<'a, str>> {
     // Choices and JSON have their JSON as value.
     match property.kind {
         Kind::Text if choices(property).is_none() => json_str(raw),
+        Kind::Integer | Kind::Number if !is_number(raw) => None,
         _ => Some(Cow::Borrowed(raw.get())),
     }
 }
@@ -245,6 +249,11 @@ fn field(out: &mut Html, property: &Property<'_>, id: &str, value: &str) {
     if let Some(description) = &description {
         out.text(description);
     }
+    if let Some(bounds) = bounds(property) {
+        out.raw(if description.is_some() { " (" } else { "" })
+            .text(&bounds)
+            .raw(if description.is_some() { ")" } else { "" });
+    }
     if property.kind == Kind::Json && choices(property).is_none() {
         out.raw(if description.is_some() {
             " (as JSON)"
@@ -253,6 +262,21 @@ fn field(out: &mut Html, property: &Property<'_>, id: &str, value: &str) {
         });
     }
     out.raw("</span></p>");
+}
+
+/// The least and the largest number, in words.
+fn bounds(property: &Property<'_>) -> Option<String> {
+    if !matches!(property.kind, Kind::Integer | Kind::Number) || choices(property).is_some() {
+        return None;
+    }
+    let [least, most] = ["minimum", "maximum"]
+        .map(|keyword| member(&property.schema, keyword).filter(|raw| is_number(raw)));
+    match (least, most) {
+        (Some(least), Some(most)) => Some(format!("{} to {}", least.get(), most.get())),
+        (Some(least), None) => Some(format!("at least {}", least.get())),
+        (None, Some(most)) => Some(format!("at most {}", most.get())),
+        (None, None) => None,
+    }
 }
 
 /// The attributes that every control has.
@@ -282,6 +306,11 @@ fn control(out: &mut Html, property: &Property<'_>, id: &str, hint_id: &str, val
         Kind::Text if !is_long(property) => text(out, property, id, hint_id, value),
         Kind::Text | Kind::Json => {
             out.raw("<textarea rows=\"3\"");
+            out.raw(if property.kind == Kind::Json {
+                CODE
+            } else {
+                ""
+            });
             common(out, property, id, hint_id);
             length(out, property);
             // The first line break after the tag is none of the text.
@@ -379,9 +408,12 @@ fn body_field(out: &mut Html, scope: usize, form: Option<&Form>, schema: Option<
     if schema.is_some() {
         out.raw(" <span class=\"needed\">needed</span>");
     }
+    let hint_id = format!("{id}-hint");
     out.raw("</label><textarea rows=\"3\"")
+        .raw(CODE)
         .attr("id", &id)
         .attr("name", &name)
+        .attr("aria-describedby", &hint_id)
         .flag("required", schema.is_some())
         .raw(">\n")
         .text(
@@ -389,10 +421,15 @@ fn body_field(out: &mut Html, scope: usize, form: Option<&Form>, schema: Option<
                 .unwrap_or_default(),
         )
         .raw("</textarea>");
-    if let Some(schema) = schema {
-        out.raw("<span class=\"hint\">It fits this JSON Schema: <code>")
+    out.raw("<span class=\"hint\"")
+        .attr("id", &hint_id)
+        .raw(">");
+    match schema {
+        Some(schema) => out
+            .raw("It fits this JSON Schema: <code>")
             .text(schema.get())
-            .raw("</code></span>");
-    }
-    out.raw("</p>");
+            .raw("</code>"),
+        None => out.raw("The app does not say what it takes; it may stay empty."),
+    };
+    out.raw("</span></p>");
 }

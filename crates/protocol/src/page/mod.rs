@@ -22,7 +22,7 @@ pub use form::{FieldError, Form};
 use html::Html;
 
 use crate::answer::Answer;
-use crate::error::HttpError;
+use crate::error::{HttpCode, HttpError};
 use crate::get::get_link;
 use crate::route::origin;
 use crate::tool::{AppView, Tool};
@@ -35,6 +35,10 @@ const PAGE: &str = "/_as_page";
 
 /// A page with at most this many tools shows all their forms at once.
 const MAX_OPEN_TOOLS: usize = 5;
+
+/// The face of `public/favicon.svg`. With an icon of its own the page asks for
+/// none elsewhere.
+const ICON: &str = "<link rel=\"icon\" href=\"data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16' shape-rendering='crispEdges'%3E%3Cpath fill='%231a1530' d='M2 1h12v1h1v12h-1v1H2v-1H1V2h1z'/%3E%3Cpath fill='%23fff6dc' d='M2 2h12v12H2z'/%3E%3Cpath fill='%231a1530' d='M4 4h2v5H4zM10 4h2v5h-2z'/%3E%3Cpath fill='%233ddc97' d='M6 11h4v1H6z'/%3E%3C/svg%3E\">";
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -100,6 +104,11 @@ pub fn page(view: &PageView<'_>) -> Answer {
             .flag("open", is_open)
             .raw("><summary>");
         title(&mut out, tool);
+        if !tool.description.is_empty() {
+            out.raw("<span class=\"about\">")
+                .text(&tool.description)
+                .raw("</span>");
+        }
         out.raw("</summary><div>");
         tool_form(&mut out, view, tool, index, None);
         out.raw("</div></details>");
@@ -210,6 +219,7 @@ pub fn task_page(app_name: &str, base: &str, state: &Answer) -> Answer {
         if let Some(message) = result::text_member(state, &["message"]) {
             out.text(&message).raw("</p><p>");
         }
+        out.part(&result::progress(state));
         out.raw("This page looks again every few seconds.</p></section>");
     } else {
         out.part(&result::section(state));
@@ -224,8 +234,20 @@ pub fn task_page(app_name: &str, base: &str, state: &Answer) -> Answer {
 pub fn problem_page(error: &HttpError) -> Answer {
     let mut out = document("This does not work", false);
     heading(&mut out, "This does not work");
+    let message = match error.code {
+        HttpCode::AppOffline => {
+            "No app is connected to this link, which may be an old one. Open the app, then load this page again. If that changes nothing, make a new link in the app, or ask whoever gave you this one."
+        }
+        HttpCode::TokenInvalid => {
+            "This link is not valid any more, or was never made. Make a new one in the app, or ask whoever gave you this one."
+        }
+        HttpCode::TokenExpired => {
+            "This link has used up its time or its number of calls. Make a new one in the app, or ask whoever gave you this one."
+        }
+        _ => &error.message,
+    };
     out.raw("</header><main><p class=\"card bad\">")
-        .text(&error.message)
+        .text(message)
         .raw("</p></main>");
     Answer {
         retry_after: error.retry_after,
@@ -237,7 +259,7 @@ pub fn problem_page(error: &HttpError) -> Answer {
 // ---- parts ----
 
 fn answer(status: u16, mut out: Html) -> Answer {
-    out.raw("<footer><p>Whoever has the address of this page can use these tools: keep it private. It is served by agent-socket, which passes on what the app says.</p></footer><script>")
+    out.raw("<footer><p>Whoever has this link can use what it covers: keep it private. The page is made by agent-socket, which passes on what the app says.</p></footer><script>")
         .raw(SCRIPT)
         .raw("</script></body></html>\n");
     Answer {
@@ -253,7 +275,8 @@ fn document(title: &str, reloads: bool) -> Html {
     if reloads {
         out.raw("<meta http-equiv=\"refresh\" content=\"3\">");
     }
-    out.raw("<title>")
+    out.raw(ICON)
+        .raw("<title>")
         .text(title)
         .raw("</title><style>")
         .raw(STYLE)
@@ -288,7 +311,7 @@ fn top(view: &PageView<'_>, tool: Option<&Tool>) -> Html {
 }
 
 fn title(out: &mut Html, tool: &Tool) {
-    out.raw("<b>").text(&tool.path).raw("</b> ");
+    out.raw("<h2>").text(&tool.path).raw("</h2> ");
     if tool.method != "POST" {
         out.raw("<span class=\"tag\">")
             .text(&tool.method)
@@ -301,9 +324,11 @@ fn title(out: &mut Html, tool: &Tool) {
 
 fn one_tool(view: &PageView<'_>, tool: &Tool, form: Option<&Form>) -> Html {
     let mut out = Html::default();
-    out.raw("<section class=\"card\"><h2>");
+    out.raw("<section class=\"card\">");
     title(&mut out, tool);
-    out.raw("</h2>");
+    if !tool.description.is_empty() {
+        out.raw("<p>").text(&tool.description).raw("</p>");
+    }
     tool_form(&mut out, view, tool, 0, form);
     out.raw("</section>");
     back(&mut out, view.path());
@@ -317,9 +342,6 @@ fn back(out: &mut Html, path: &str) {
 }
 
 fn tool_form(out: &mut Html, view: &PageView<'_>, tool: &Tool, scope: usize, form: Option<&Form>) {
-    if !tool.description.is_empty() {
-        out.raw("<p>").text(&tool.description).raw("</p>");
-    }
     let action = format!("{}{PAGE}/{}{}", view.path(), tool.method, tool.path);
     out.raw("<form method=\"post\"")
         .attr("action", &action)
@@ -335,7 +357,8 @@ fn tool_form(out: &mut Html, view: &PageView<'_>, tool: &Tool, scope: usize, for
 
 /// What a person gives to an AI, for each of the doors.
 fn copy_texts(out: &mut Html, view: &PageView<'_>) {
-    let (base, name, id) = (view.base, view.app.name, view.app.id);
+    let (base, name) = (view.base, view.app.name);
+    let id = server_name(view.app.id);
     let link = format!("{base}/agents.md");
     let texts = [
         (
@@ -359,7 +382,7 @@ fn copy_texts(out: &mut Html, view: &PageView<'_>) {
             format!("{base}/openapi.json"),
         ),
     ];
-    out.raw("<section class=\"card\" aria-labelledby=\"copy-title\"><h2 id=\"copy-title\">Copy for your AI</h2>");
+    out.raw("<section class=\"card\" aria-labelledby=\"copy-title\"><h2 id=\"copy-title\">Copy for your AI</h2><p>One of these lets an AI use the same tools. Each holds your link, so give it only to an AI that may use them.</p>");
     for (index, (label, text)) in texts.iter().enumerate() {
         copy_text(out, &format!("copy-{index}"), label, text);
     }
@@ -377,6 +400,14 @@ fn copy_texts(out: &mut Html, view: &PageView<'_>) {
         );
     }
     out.raw("</section>");
+}
+
+/// An app's id as clients of MCP take it for a server's name: without dots, and
+/// never like an option of a command.
+fn server_name(id: &str) -> String {
+    let name = id.replace('.', "-");
+    let name = name.trim_start_matches('-');
+    if name.is_empty() { "app" } else { name }.to_owned()
 }
 
 fn copy_text(out: &mut Html, id: &str, label: &str, text: &str) {

@@ -14,4 +14,4 @@ for (const form of document.forms) {
   form.addEventListener("submit", () => { button.textContent = "Working…" })
   addEventListener("pageshow", () => { button.textContent = text })
 }
-document.getElementById("result")?.scrollIntoView()
+document.getElementById("result")?.scrollIntoView({ block: "nearest" })

@@ -34,6 +34,34 @@ pub(super) fn text_member(answer: &Answer, path: &[&str]) -> Option<String> {
     json_str(found).map(std::borrow::Cow::into_owned)
 }
 
+/// How far a task is: a bar for a share of the whole, else the number itself.
+pub(super) fn progress(state: &Answer) -> Html {
+    let mut out = Html::default();
+    let Some(json) = std::str::from_utf8(&state.body).ok().and_then(members) else {
+        return out;
+    };
+    let value = member(&json, "progress").and_then(|raw| raw.get().parse::<f64>().ok());
+    match value {
+        Some(value) if (0.0..=1.0).contains(&value) => {
+            let percent = format!("{:.0} %", value * 100.0);
+            out.raw("<progress max=\"1\" aria-label=\"Progress\"")
+                .attr("value", &value.to_string())
+                .raw(">")
+                .text(&percent)
+                .raw("</progress> ")
+                .text(&percent)
+                .raw("</p><p>");
+        }
+        Some(value) => {
+            out.raw("Progress: ")
+                .text(&value.to_string())
+                .raw("</p><p>");
+        }
+        None => {}
+    }
+    out
+}
+
 /// The outcome as a section of the page.
 pub(super) fn section(answer: &Answer) -> Html {
     let mut out = Html::default();
@@ -99,7 +127,8 @@ fn body(out: &mut Html, answer: &Answer) {
 fn text(out: &mut Html, answer: &Answer, is_json: bool) {
     let shown = answer.body.get(..MAX_SHOWN_BYTES).unwrap_or(&answer.body);
     let text = String::from_utf8_lossy(shown);
-    out.raw("<pre>\n");
+    // What scrolls is to be reached by the keyboard, too.
+    out.raw("<pre tabindex=\"0\">\n");
     if is_json && shown.len() == answer.body.len() {
         out.text(&indented(&text));
     } else {

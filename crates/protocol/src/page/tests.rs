@@ -119,6 +119,9 @@ fn what_was_filled_in_stays() {
     );
     let fresh = tool_page(&view(vec![&tool], "App"), &tool, None, None);
     assert!(text(&fresh).contains("step=\"1\" value=\"1\""));
+    let odd = with_schema(json!({"properties": {"x": {"type": "integer", "default": "one"}}}));
+    let fresh_odd = tool_page(&view(vec![&odd], "App"), &odd, None, None);
+    assert!(text(&fresh_odd).contains("step=\"1\" value=\"\""));
     let note = Note::Field(FieldError {
         field: "x".into(),
         expected: "a whole number",
@@ -137,6 +140,63 @@ fn what_was_filled_in_stays() {
     ] {
         assert!(text(&again).contains(part), "{part}");
     }
+}
+
+#[test]
+fn bounds_stand_beside_the_field() {
+    let hint = |schema: Value| {
+        let tool = with_schema(json!({"properties": {"n": schema}}));
+        let page = tool_page(&view(vec![&tool], "App"), &tool, None, None);
+        let hint = text(&page).split("id=\"t0-0-hint\">").nth(1).unwrap();
+        hint.split("</span>").next().unwrap().to_owned()
+    };
+    for (schema, shown) in [
+        (
+            json!({"type": "integer", "minimum": 0, "maximum": 31}),
+            "0 to 31",
+        ),
+        (
+            json!({"type": "number", "minimum": 0.5, "description": "Share"}),
+            "Share (at least 0.5)",
+        ),
+        (json!({"type": "number", "maximum": -1}), "at most -1"),
+        (json!({"type": "integer", "minimum": "<b>"}), ""),
+        (json!({"type": "string", "minimum": 3}), ""),
+        (
+            json!({"type": "array", "description": "All"}),
+            "All (as JSON)",
+        ),
+    ] {
+        assert_eq!(hint(schema), shown);
+    }
+}
+
+#[test]
+fn a_servers_name_is_one_that_clients_take() {
+    for (id, name) in [
+        ("as_app_anon", "as_app_anon"),
+        ("my.app", "my-app"),
+        ("--help", "help"),
+        ("...", "app"),
+    ] {
+        assert_eq!(server_name(id), name);
+    }
+}
+
+#[test]
+fn who_has_a_dead_link_is_told_what_a_person_can_do() {
+    let error = |code| problem_page(&HttpError::new(code, "Ask the user."));
+    for (code, status) in [
+        (HttpCode::AppOffline, 503),
+        (HttpCode::TokenInvalid, 401),
+        (HttpCode::TokenExpired, 401),
+    ] {
+        let page = error(code);
+        assert_eq!(page.status, status);
+        assert!(text(&page).contains("ask whoever gave you this one"));
+        assert!(!text(&page).contains("the user"));
+    }
+    assert!(text(&error(HttpCode::NotFound)).contains("Ask the user."));
 }
 
 #[test]
@@ -191,6 +251,16 @@ fn a_tasks_page_looks_again_until_it_is_done() {
     );
     let page = task_page("App", BASE, &pending);
     assert!(text(&page).contains("http-equiv=\"refresh\"") && text(&page).contains("&lt;half&gt;"));
+    for (progress, shown) in [
+        ("0.4", "value=\"0.4\">40 %</progress>"),
+        ("1", "value=\"1\">100 %</progress>"),
+        ("17", "Progress: 17<"),
+        ("-1", "Progress: -1<"),
+    ] {
+        let body = format!(r#"{{"completed":false,"progress":{progress},"taskId":"t"}}"#);
+        let page = task_page("App", BASE, &Answer::new(202, JSON, body));
+        assert!(text(&page).contains(shown), "{progress}");
+    }
     let done = task_page("App", BASE, &Answer::json("1"));
     assert!(!text(&done).contains("http-equiv=\"refresh\""));
 }

@@ -16,7 +16,7 @@ use agent_socket_protocol::token::VerifierHash;
 
 pub(crate) use self::get::GetDoor;
 pub(crate) use self::mcp::McpDoor;
-pub(crate) use self::page::FormTarget;
+pub(crate) use self::page::{FormTarget, task_on_page};
 pub(crate) use self::replay::Replays;
 use crate::effect::{Cx, Millis, RequestId};
 use crate::session::{Live, Session};

@@ -28,6 +28,11 @@ pub(crate) struct FormTarget {
     verifier: Verifier,
 }
 
+/// The task whose page this path below `_as_page/` is.
+pub(crate) fn task_on_page(rest: &str) -> Option<&str> {
+    rest.strip_prefix("_as_tasks/")
+}
+
 impl Session {
     /// A request for the page, or for what is below it. The token is good.
     pub(crate) fn on_page(
@@ -38,7 +43,7 @@ impl Session {
         rest: &str,
     ) {
         let token = head.token.verifier.hash();
-        if let Some(id) = rest.strip_prefix("_as_tasks/") {
+        if let Some(id) = task_on_page(rest) {
             return self.on_task_page(cx, request, head, &token, id);
         }
         let Some(live) = &self.live else { return };
@@ -58,6 +63,10 @@ impl Session {
                     None => page(&view),
                 };
                 cx.answer(request, head.fit(answer));
+            }
+            // A nonce can be had with the link, so a page elsewhere may have one.
+            ("POST", _) if head.is_cross_origin() => {
+                cx.answer(request, problem_page(&message::form_refused()));
             }
             ("POST", Some(tool)) => {
                 if let Err(error) = self.check_in_flight() {
@@ -125,7 +134,7 @@ impl Session {
         let state = nonces.state(form.nonce(), cx.now);
         // A form without a nonce is a call as any other: a page may not make it.
         if state == NonceState::Bad && target.is_cross_site {
-            return Err(problem(message::csrf_denied()));
+            return Err(problem(message::form_refused()));
         }
         let tool = live
             .open_tool(token, &target.method, &target.path)
@@ -138,17 +147,20 @@ impl Session {
         let arguments = form
             .arguments(tool)
             .map_err(|error| tool_page(&view, tool, Some(&form), Some(&Note::Field(error))))?;
+        let (query, body) = if tool.takes_query() {
+            let query = std::str::from_utf8(&arguments).ok().and_then(query_of);
+            (query, Vec::new())
+        } else {
+            (None, arguments)
+        };
         let outgoing = Outgoing {
             method: tool.method.clone(),
             path: tool.path.clone(),
-            query: tool
-                .takes_query()
-                .then(|| std::str::from_utf8(&arguments).ok().and_then(query_of))
-                .flatten(),
+            query,
             headers_json: with_json_type(&knock.headers_json),
         };
         let result = ResultPage::new(&view, tool, &form);
-        Ok((Door::Page(Box::new(result)), outgoing, arguments))
+        Ok((Door::Page(Box::new(result)), outgoing, body))
     }
 
     fn on_task_page(

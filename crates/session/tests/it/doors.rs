@@ -468,6 +468,23 @@ fn a_person_sees_a_page_and_calls_by_a_form() {
         "{}",
         text_in(result)
     );
+
+    // A tool that takes no body gets none.
+    let form = format!("_as_nonce={}&f.q=a%26b", nonce_in(&shown));
+    let request = post_form(
+        &mut world,
+        &token,
+        "/_as_page/GET/find",
+        "same-origin",
+        &form,
+    );
+    let (id, frame) = sent_call(&world, &app);
+    assert_eq!(
+        (&frame["query"], &frame["body"]),
+        (&json!("q=a%26b"), &json!(""))
+    );
+    world.reply(&app, &id, json!({"status": 204}));
+    assert!(text_in(world.answer(request)).contains("nothing to show"));
 }
 
 #[test]
@@ -487,6 +504,10 @@ fn a_form_without_a_good_nonce_makes_no_call() {
     let form = format!("f.x=3&_as_nonce={nonce}");
     let request = post_form(&mut world, &other, "/_as_page/POST/a", "same-origin", &form);
     assert_eq!(world.answer(request).status, 403, "another token's nonce");
+    for from in ["cross-site", "same-site"] {
+        let request = post_form(&mut world, &token, "/_as_page/POST/a", from, &form);
+        assert_eq!(world.answer(request).status, 403, "a nonce from {from}");
+    }
 
     world.advance(PAGE_NONCE_MS + 1);
     let app = world.resume_with(&app, tools());
@@ -520,6 +541,13 @@ fn the_page_shows_what_its_link_covers_and_how_tasks_stand() {
     world.complete(&app, "t", json!({"body": "ready"}));
     let done = page(&mut world, &token, "/_as_page/_as_tasks/t");
     assert!(text_in(&done).contains("ready") && !text_in(&done).contains("http-equiv=\"refresh\""));
+
+    // The last call of a token may have started a task, which stays in sight.
+    let once = world.mint_with(&app, json!({"maxCalls": 1}));
+    world.start_task(&app, &once, "u");
+    assert_eq!(page(&mut world, &once, "/_as_page").status, 401);
+    let last = page(&mut world, &once, "/_as_page/_as_tasks/u");
+    assert!(text_in(&last).contains("http-equiv=\"refresh\""));
 
     world.drop_socket(app.socket, 1006);
     world.advance(180_000);

@@ -20,7 +20,7 @@ use anyhow::{Result, ensure};
 use cases::{CASES, Case};
 use clap::Parser;
 use load::Side;
-use memory::{Churn, Look};
+use memory::Look;
 use report::{Bound, Other, Report};
 use server::{Kind, Server};
 use stats::{Samples, short};
@@ -61,8 +61,8 @@ struct Effort {
     turn: Duration,
     sessions: &'static [usize],
     memory_rounds: usize,
-    /// Sessions that come and go.
-    churn: Option<usize>,
+    /// Sessions that come and go before each look at the memory.
+    churn: Option<[usize; 2]>,
     evictions: usize,
 }
 
@@ -84,7 +84,7 @@ impl Effort {
             turn: Duration::from_millis(180),
             sessions: &[200, 1_000],
             memory_rounds: rounds.min(3),
-            churn: Some(10_000),
+            churn: Some([1_000, 10_000]),
             evictions: 50,
         }
     }
@@ -154,19 +154,8 @@ async fn run(cli: &Cli) -> Result<()> {
         ..Report::default()
     };
     let started = Instant::now();
-    let churn = match effort.churn.filter(|_| cli.wants("churn")) {
-        Some(sessions) => {
-            eprintln!("    churn, first half");
-            Some(Churn::begin(sessions).await?)
-        }
-        None => None,
-    };
     load(cli, &effort, &mut report).await?;
     memory(cli, &effort, &mut report).await?;
-    if let Some(churn) = churn {
-        eprintln!("    churn, second half");
-        note_churn(&mut report, &churn.finish().await?);
-    }
     upload(cli, &mut report);
     println!("{}", report.markdown()?);
     let met = report.bounds.iter().filter(|bound| bound.is_met()).count();
@@ -243,6 +232,10 @@ async fn memory(cli: &Cli, effort: &Effort, report: &mut Report) -> Result<()> {
             note_weight(report, *count, &weight);
         }
     }
+    if let Some(counts) = effort.churn.filter(|_| cli.wants("churn")) {
+        eprintln!("    churn");
+        note_churn(report, &memory::churn(counts).await?);
+    }
     Ok(())
 }
 
@@ -265,7 +258,7 @@ fn note_weight(report: &mut Report, count: usize, weight: &memory::PerSession) {
     });
 }
 
-fn note_churn(report: &mut Report, looks: &[Look]) {
+fn note_churn(report: &mut Report, looks: &[Look; 2]) {
     for look in looks {
         report.others.push(Other {
             what: format!(
@@ -280,14 +273,12 @@ fn note_churn(report: &mut Report, looks: &[Look]) {
             floor: None,
         });
     }
-    let [.., half, all] = looks else {
-        return;
-    };
-    if let Some(measured) = Samples::new(vec![all.wasm_bytes as f64 / half.wasm_bytes as f64]) {
+    let [early, all] = looks;
+    if let Some(measured) = Samples::new(vec![all.wasm_bytes as f64 / early.wasm_bytes as f64]) {
         report.bounds.push(Bound {
             what: format!(
                 "memory of WebAssembly after {} sessions, of that after {}",
-                all.sessions, half.sessions
+                all.sessions, early.sessions
             ),
             measured,
             limit: 1.1,

@@ -1,6 +1,6 @@
 //! What sessions weigh: idle ones that are connected, and ones that are gone.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use futures_util::future::try_join_all;
@@ -77,24 +77,6 @@ async fn weigh(kind: Kind, counts: &[usize]) -> Result<Vec<f64>> {
     Ok(weights)
 }
 
-/// How long the runtime may keep an object in memory after its session ended.
-/// There is no event to wait for.
-const LET_GO: Duration = Duration::from_secs(80);
-
-/// Sessions that come and go, and the memory after them. The runtime keeps an
-/// object for more than a minute after its session ended, so memory first grows
-/// with their number, however little they leave behind: therefore half of them
-/// come once the runtime has let go of the others, and what they need then is
-/// what the others needed, if nothing was lost.
-pub struct Churn {
-    server: Server,
-    watch: App,
-    half: usize,
-    since_half: Instant,
-    /// How much there was after so many sessions.
-    pub looks: Vec<Look>,
-}
-
 /// Memory at a time.
 pub struct Look {
     /// Sessions that came and went until then.
@@ -105,48 +87,29 @@ pub struct Look {
     pub resident_bytes: u64,
 }
 
-impl Churn {
-    /// Opens and ends the first half, and looks after a tenth of all, too.
-    ///
-    /// # Errors
-    /// If a session can't be opened or ended.
-    pub async fn begin(sessions: usize) -> Result<Self> {
-        let server = Server::start(Kind::Relay).await?;
-        let watch = App::connect(&server.authority).await?;
-        let mut churn = Self {
-            server,
-            watch,
-            half: sessions / 2,
-            since_half: Instant::now(),
-            looks: Vec::new(),
-        };
-        churn.go_on(sessions / 10).await?;
-        churn.go_on(churn.half - sessions / 10).await?;
-        churn.since_half = Instant::now();
-        Ok(churn)
-    }
+/// Opens and ends sessions, and looks each time as many as in `counts` (rising)
+/// have come and gone. The runtime keeps their objects in memory all the while.
+///
+/// # Errors
+/// If a session can't be opened or ended.
+pub async fn churn(counts: [usize; 2]) -> Result<[Look; 2]> {
+    let server = Server::start(Kind::Relay).await?;
+    let watch = App::connect(&server.authority).await?;
+    let [early, all] = counts;
+    come_and_go(&server, early).await?;
+    let first = look(&server, &watch, early).await?;
+    come_and_go(&server, all - early).await?;
+    let last = look(&server, &watch, all).await?;
+    server.stop().await?;
+    Ok([first, last])
+}
 
-    /// Opens and ends the second half, once the runtime let go of the first.
-    ///
-    /// # Errors
-    /// If a session can't be opened or ended.
-    pub async fn finish(mut self) -> Result<Vec<Look>> {
-        tokio::time::sleep(LET_GO.saturating_sub(self.since_half.elapsed())).await;
-        self.go_on(self.half).await?;
-        self.server.stop().await?;
-        Ok(self.looks)
-    }
-
-    async fn go_on(&mut self, count: usize) -> Result<()> {
-        come_and_go(&self.server, count).await?;
-        let before = self.looks.last().map_or(0, |look| look.sessions);
-        self.looks.push(Look {
-            sessions: before + count,
-            wasm_bytes: wasm_bytes(&self.server, &self.watch).await?,
-            resident_bytes: self.server.resident_bytes()?,
-        });
-        Ok(())
-    }
+async fn look(server: &Server, watch: &App, sessions: usize) -> Result<Look> {
+    Ok(Look {
+        sessions,
+        wasm_bytes: wasm_bytes(server, watch).await?,
+        resident_bytes: server.resident_bytes()?,
+    })
 }
 
 async fn come_and_go(server: &Server, count: usize) -> Result<()> {

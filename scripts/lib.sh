@@ -201,7 +201,7 @@ quiet_wrangler() {
 
 # The most an upload may weigh, gzipped. Cloudflare takes 3 MB on the free plan;
 # this keeps a cold start short.
-MAX_UPLOAD_GZIP_BYTES=500000
+MAX_UPLOAD_GZIP_BYTES=350000
 
 # Prints bytes and gzipped bytes of what an upload holds.
 upload_size() {

@@ -13,7 +13,8 @@
 #   * wasm         the Worker's build and the size of its upload
 #   * deploy       all that a deploy checks before it uploads
 #   * harness      end-to-end scenarios against the relay
-#   * page         the page in a real browser (tests/page/)
+#   * page         the demo and the page for people in a real browser
+#                  (tests/page/, tests/doors-page/)
 #   * sdk          the SDK on Node 20 and 22, and the examples in a real browser
 #   * mcp          the MCP door: the official conformance suite and real clients
 #   * doors        the OpenAPI document under a validator, a code generator and
@@ -114,7 +115,7 @@ find_chromium() {
 part_page() {
   local chromium
   chromium=${CHROMIUM_BIN:-$(find_chromium)} &&
-    ./scripts/build.sh && CHROMIUM_BIN=$chromium node --test --test-reporter=spec 'tests/page/*.test.mjs'
+    ./scripts/build.sh && CHROMIUM_BIN=$chromium node --test --test-reporter=spec 'tests/page/*.test.mjs' 'tests/doors-page/*.test.mjs'
 }
 
 part_sdk() {

@@ -133,6 +133,20 @@ pub const MAX_REPLAY_BYTES: usize = 4 * 1024 * 1024;
 /// press, in ms.
 pub const PAGE_NONCE_MS: u64 = 60 * 60 * 1000;
 
+/// Size from which on the page for people only links to the pages of further
+/// tools, in bytes: 500 tools with ten fields each are below it. An app's texts
+/// are longer in HTML, up to ten times, so that the limit of a frame alone would
+/// not bound the page.
+pub const MAX_PAGE_BYTES: usize = 2 * 1024 * 1024;
+
+/// Longest description of a tool on the page for people, in characters; longer
+/// ones are cut.
+pub const MAX_PAGE_DESCRIPTION_CHARS: usize = 4000;
+
+/// Largest form, filled in, that is shown again beside its result, in bytes. It
+/// is kept for as long as the call takes.
+pub const MAX_RESULT_FORM_BYTES: usize = 128 * 1024;
+
 /// Longest pause between two liveness checks of a connected app, in ms.
 pub const MAX_LIVENESS_PAUSE_MS: u64 = 60 * 60 * 1000;
 

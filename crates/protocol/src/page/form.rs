@@ -1,12 +1,14 @@
 //! Forms: made of a tool's schema, and read back into the tool's body.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use serde_json::value::RawValue;
 
 use super::html::Html;
 use crate::error::{HttpCode, HttpError};
 use crate::input::{Input, Kind, Property, member};
+use crate::limits::MAX_READ_SCHEMA_BYTES;
 use crate::text::{json_str, json_uint, push_json_str};
 use crate::tool::Tool;
 
@@ -31,9 +33,12 @@ const LONG_NAMES: [&str; 10] = [
     "body", "code", "content", "html", "markdown", "message", "note", "notes", "prompt", "text",
 ];
 
-/// A form as a browser sent it.
+/// Longest schema that stands beside the field of a body, in bytes.
+const MAX_SHOWN_SCHEMA_BYTES: usize = 4096;
+
+/// A form as a browser sent it. Of a field that is there twice the first counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Form(Vec<(String, String)>);
+pub struct Form(HashMap<String, String>);
 
 /// A field that can't be taken as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,27 +64,23 @@ impl Form {
         let pairs = body
             .split(|byte| *byte == b'&')
             .filter(|pair| !pair.is_empty());
-        let mut fields = Vec::new();
+        let mut fields = HashMap::new();
         for pair in pairs {
             let mut halves = pair.splitn(2, |byte| *byte == b'=');
             let mut half = || decode(halves.next().unwrap_or_default());
-            fields.push((half().ok_or_else(problem)?, half().ok_or_else(problem)?));
+            let (name, value) = (half().ok_or_else(problem)?, half().ok_or_else(problem)?);
+            fields.entry(name).or_insert(value);
         }
         Ok(Self(fields))
     }
 
     fn get(&self, name: &str) -> Option<&str> {
-        let found = self.0.iter().find(|(known, _)| known == name);
-        found.map(|(_, value)| value.as_str())
+        self.0.get(name).map(String::as_str)
     }
 
     /// The value of one of the tool's fields.
     fn field(&self, name: &str) -> Option<&str> {
-        let found = self
-            .0
-            .iter()
-            .find(|(known, _)| known.strip_prefix(FIELD_PREFIX) == Some(name));
-        found.map(|(_, value)| value.as_str())
+        self.get(&format!("{FIELD_PREFIX}{name}"))
     }
 
     /// The nonce that came with it; empty if none did.
@@ -94,7 +95,7 @@ impl Form {
     /// # Errors
     /// The first field that is not what the schema asks for.
     pub fn arguments(&self, tool: &Tool) -> Result<Vec<u8>, FieldError> {
-        match Input::of(tool) {
+        match input_of(tool) {
             Input::Object(properties) => self.object(&properties).map(String::into_bytes),
             // A request of that method has no body.
             Input::Unknown if tool.takes_query() => Ok(Vec::new()),
@@ -131,6 +132,14 @@ impl Form {
         }
         out.push('}');
         Ok(out)
+    }
+}
+
+/// What a tool takes; a schema that is too large to be read makes one field.
+fn input_of(tool: &Tool) -> Input<'_> {
+    match tool.input_schema.as_deref() {
+        Some(schema) if schema.get().len() > MAX_READ_SCHEMA_BYTES => Input::Other(schema),
+        _ => Input::of(tool),
     }
 }
 
@@ -195,7 +204,7 @@ fn hex(digit: u8) -> Option<u8> {
 /// differ from those of the page's other forms.
 pub(super) fn fields(tool: &Tool, scope: usize, form: Option<&Form>) -> Html {
     let mut out = Html::default();
-    match Input::of(tool) {
+    match input_of(tool) {
         Input::Object(properties) => {
             for (index, property) in properties.iter().enumerate() {
                 let id = format!("t{scope}-{index}");
@@ -425,6 +434,9 @@ fn body_field(out: &mut Html, scope: usize, form: Option<&Form>, schema: Option<
         .attr("id", &hint_id)
         .raw(">");
     match schema {
+        Some(schema) if schema.get().len() > MAX_SHOWN_SCHEMA_BYTES => {
+            out.raw("It fits the tool's JSON Schema, which is too long to show here.")
+        }
         Some(schema) => out
             .raw("It fits this JSON Schema: <code>")
             .text(schema.get())

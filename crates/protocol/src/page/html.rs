@@ -48,6 +48,11 @@ impl Html {
         self
     }
 
+    /// Its length, in bytes.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(super) fn into_string(self) -> String {
         self.0
     }

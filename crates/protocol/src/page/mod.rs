@@ -24,7 +24,9 @@ use html::Html;
 use crate::answer::Answer;
 use crate::error::{HttpCode, HttpError};
 use crate::get::get_link;
+use crate::limits::{MAX_PAGE_BYTES, MAX_PAGE_DESCRIPTION_CHARS, MAX_RESULT_FORM_BYTES};
 use crate::route::origin;
+use crate::text::cut;
 use crate::tool::{AppView, Tool};
 
 /// `text/html; charset=utf-8`.
@@ -100,14 +102,20 @@ pub fn page(view: &PageView<'_>) -> Answer {
     }
     let is_open = view.tools.len() <= MAX_OPEN_TOOLS;
     for (index, tool) in view.tools.iter().enumerate() {
+        if out.len() > MAX_PAGE_BYTES {
+            out.raw("<p class=\"card\">");
+            tool_link(&mut out, view, tool);
+            out.raw("</p>");
+            continue;
+        }
         out.raw("<details class=\"card\"")
             .flag("open", is_open)
             .raw("><summary>");
         title(&mut out, tool);
         if !tool.description.is_empty() {
-            out.raw("<span class=\"about\">")
-                .text(&tool.description)
-                .raw("</span>");
+            out.raw("<span class=\"about\">");
+            description(&mut out, tool);
+            out.raw("</span>");
         }
         out.raw("</summary><div>");
         tool_form(&mut out, view, tool, index, None);
@@ -165,6 +173,13 @@ impl ResultPage {
         let mut before = top(view, Some(tool));
         before.raw("<main>");
         let mut after = one_tool(view, tool, Some(form));
+        if after.len() > MAX_RESULT_FORM_BYTES {
+            after = Html::default();
+            after.raw("<p>The form is too long to stand here again: ");
+            tool_link(&mut after, view, tool);
+            after.raw("</p>");
+            back(&mut after, view.path());
+        }
         after.raw("</main>");
         Self {
             before,
@@ -322,12 +337,36 @@ fn title(out: &mut Html, tool: &Tool) {
     }
 }
 
+fn description(out: &mut Html, tool: &Tool) {
+    let shown = cut(&tool.description, MAX_PAGE_DESCRIPTION_CHARS);
+    out.text(shown);
+    if shown.len() < tool.description.len() {
+        out.raw("…");
+    }
+}
+
+/// A link to the page of a tool alone.
+fn tool_link(out: &mut Html, view: &PageView<'_>, tool: &Tool) {
+    out.raw("<a")
+        .attr("href", &tool_path(view, tool))
+        .raw(">")
+        .text(&tool.path)
+        .raw("</a>");
+}
+
+/// Where the page of a tool is, and where its form goes.
+fn tool_path(view: &PageView<'_>, tool: &Tool) -> String {
+    format!("{}{PAGE}/{}{}", view.path(), tool.method, tool.path)
+}
+
 fn one_tool(view: &PageView<'_>, tool: &Tool, form: Option<&Form>) -> Html {
     let mut out = Html::default();
     out.raw("<section class=\"card\">");
     title(&mut out, tool);
     if !tool.description.is_empty() {
-        out.raw("<p>").text(&tool.description).raw("</p>");
+        out.raw("<p>");
+        description(&mut out, tool);
+        out.raw("</p>");
     }
     tool_form(&mut out, view, tool, 0, form);
     out.raw("</section>");
@@ -342,9 +381,8 @@ fn back(out: &mut Html, path: &str) {
 }
 
 fn tool_form(out: &mut Html, view: &PageView<'_>, tool: &Tool, scope: usize, form: Option<&Form>) {
-    let action = format!("{}{PAGE}/{}{}", view.path(), tool.method, tool.path);
     out.raw("<form method=\"post\"")
-        .attr("action", &action)
+        .attr("action", &tool_path(view, tool))
         .raw("><input type=\"hidden\"")
         .attr("name", NONCE_FIELD)
         .attr("value", view.nonce)

@@ -172,6 +172,55 @@ fn bounds_stand_beside_the_field() {
 }
 
 #[test]
+fn what_is_long_is_bounded() {
+    let marks = "'".repeat(60_000);
+    let one = with_schema(json!({"properties": {"a": {"enum": [marks]}}}));
+    assert!(text(&page(&view(vec![&one], "App"))).contains("<option value=\"&quot;&#39;"));
+    // Of many such tools the last ones are links.
+    let many = page(&view(vec![&one; 60], "App"));
+    assert!(many.body.len() < MAX_PAGE_BYTES + 1024 * 1024);
+    assert!(text(&many).contains("<p class=\"card\"><a href=\"/v1/t/"));
+
+    // A schema that is not read makes one field, which takes its arguments all the same.
+    let huge = |method: &str| {
+        tool(
+            json!({"method": method, "input_schema": {"properties": {"a": {"enum": ["'".repeat(70_000)]}}}}),
+        )
+    };
+    let (post, get) = (huge("POST"), huge("GET"));
+    let shown = page(&view(vec![&post, &get], "App"));
+    assert!(shown.body.len() < 20_000);
+    assert_eq!(text(&shown).matches("name=\"f.body\"").count(), 2);
+    for tool in [&post, &get] {
+        let sent = form("f.body=%7B%22a%22%3A1%7D").arguments(tool).unwrap();
+        assert_eq!(sent, br#"{"a":1}"#);
+    }
+
+    let wordy = tool(json!({"description": "w".repeat(100_000)}));
+    assert!(text(&page(&view(vec![&wordy], "App"))).contains(&format!(">{}…<", "w".repeat(4000))));
+
+    // A result is shown without a form that is too long to be kept.
+    let text_tool = with_schema(json!({"properties": {"a": {"type": "string"}}}));
+    for (length, is_kept) in [(1000, true), (200_000, false)] {
+        let form = filled(&"x".repeat(length));
+        let result = ResultPage::new(&view(vec![&text_tool], "App"), &text_tool, &form);
+        let shown = result.finish(Answer::json("1"));
+        assert_eq!(text(&shown).contains("<form"), is_kept);
+        assert!(text(&shown).contains("<pre") && text(&shown).contains("/_as_page/POST/paint\""));
+    }
+}
+
+#[test]
+fn many_fields_are_found_at_once() {
+    let properties: serde_json::Map<String, Value> =
+        (0..4000).map(|n| (n.to_string(), json!({}))).collect();
+    let tool = with_schema(json!({ "properties": properties }));
+    let coded: String = (0..200_000).map(|n| format!("f.x{n}=&")).collect();
+    let form = form(&format!("{coded}f.3999=7&f.3999=8"));
+    assert_eq!(form.arguments(&tool).unwrap(), br#"{"3999":7}"#);
+}
+
+#[test]
 fn a_servers_name_is_one_that_clients_take() {
     for (id, name) in [
         ("as_app_anon", "as_app_anon"),

@@ -120,7 +120,8 @@ impl Report {
             });
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-        let kernel = kernel.trim();
+        // What follows the number names whoever built it.
+        let kernel = kernel.trim().split('-').next().unwrap_or_default();
         let workerd = command("workerd", &["--version"])?;
         let rustc = command("rustc", &["--version"])?;
         let rustc = rustc.split(" (").next().unwrap_or_default();

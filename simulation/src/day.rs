@@ -91,6 +91,8 @@ struct Day {
     session: Option<Session>,
     alarm: Option<Millis>,
     timer: Option<Millis>,
+    /// Whether a timer has gone off since the last request came.
+    is_watching: bool,
     requests: BTreeMap<RequestId, Purpose>,
     queue: BTreeMap<(Millis, u64), Action>,
     app: App,
@@ -126,6 +128,7 @@ pub fn simulate_days(profile: Profile, policy: Policy, setup: Setup, days: u64) 
         session: None,
         alarm: None,
         timer: None,
+        is_watching: false,
         requests: BTreeMap::new(),
         queue: BTreeMap::new(),
         app: App::default(),
@@ -281,20 +284,30 @@ impl Day {
         self.carry_out(out)?;
         match timer {
             Some(at) => self.arm(at),
-            None => self.timer = None,
+            None => {
+                self.timer = None;
+                self.is_watching = false;
+            }
         }
         Ok(())
     }
 
     /// As `arm` in `src/glue.js`: in short steps.
     fn arm(&mut self, at: Millis) {
-        if self.timer.is_none_or(|set| at < set) {
-            self.timer = Some(at.min(self.now.saturating_add(self.setup.timer_step_ms)));
+        let step = if self.is_watching {
+            self.setup.timer_step_ms
+        } else {
+            self.setup.watch_after_ms
+        };
+        let until = at.min(self.now.saturating_add(step));
+        if self.timer.is_none_or(|set| until < set) {
+            self.timer = Some(until);
         }
     }
 
     fn on_timer(&mut self) -> Result<()> {
         self.timer = None;
+        self.is_watching = true;
         self.event(|session, now, host, out| session.timer(now, host, out))
     }
 
@@ -412,6 +425,7 @@ impl Day {
             Cause::Deploy => {
                 self.session = None;
                 self.timer = None;
+                self.is_watching = false;
                 self.requests.clear();
                 self.machine.sockets.clear();
             }
@@ -437,6 +451,7 @@ impl Day {
         let request = RequestId(self.fresh());
         self.counts.agent_requests = self.counts.agent_requests.saturating_add(1);
         self.requests.insert(request, purpose);
+        self.is_watching = false;
         self.event(|session, now, host, out| {
             let head = AgentRequest::new(method, &url, &parsed, CALL_HEADERS);
             session.request(now, host, out, request, &head);

@@ -54,8 +54,12 @@ fn the_heartbeat_is_the_sdks() {
 #[test]
 fn timers_are_as_short_as_the_shells() {
     let glue = source("src/glue.js");
-    let step = number_after(after(&glue, "arm(at) {"), "start +");
-    assert_eq!(step, Setup::USUAL.timer_step_ms as f64);
+    for (name, value) in [
+        ("const STEP_MS", Setup::USUAL.timer_step_ms),
+        ("const WATCH_AFTER_MS", Setup::USUAL.watch_after_ms),
+    ] {
+        assert_eq!(number_after(&glue, name), value as f64, "{name}");
+    }
 }
 
 #[test]

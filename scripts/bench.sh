@@ -4,15 +4,15 @@
 #
 # Usage: scripts/bench.sh [option…]
 #
-#   --rounds N     rounds of each case; 5 to 100; 31 if not given
+#   --rounds N     rounds of each case; 5 to 100; 15 if not given
 #   --case NAME    only this case; may be given more than once
 #   --list         list the cases
-#   --quick        a look, in a minute: shorter turns, 11 rounds, fewer sessions
+#   --quick        a look, in a minute: shorter turns, 7 rounds, fewer sessions
 #   --write        write the tables of docs/performance.md (a whole run only)
 #   --no-build     take what is in build/ as it is
 #   --help         this text
 #
-# A whole run takes five minutes. The tables go to stdout: medians of the rounds
+# A whole run takes ten minutes. The tables go to stdout: medians of the rounds
 # with the middle half of them, and each bound with whether it is met. A
 # bound that is not met is no failure: the exit code is 0. Linux only, as it
 # reads what the kernel accounts to the runtime's threads.

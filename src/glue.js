@@ -19,21 +19,28 @@ export function edgeHead(request) {
   return `${method}\n${request.url}\n${content}\n${length ?? ""}\n${headers.get("upgrade") ?? ""}`;
 }
 
-/** The same for the object: with the headers that may go on to the app. */
+/** The same for the object, which asks for the rest if it needs it. */
 export function agentHead(request) {
-  const { method, headers } = request;
-  let length = null;
+  return `${request.method}\n${request.url}`;
+}
+
+export function bringsContent({ method, headers }) {
+  return hasContent(method, headers.get("content-length"));
+}
+
+/** `Sec-Fetch-Site`, then names and values in turn of the headers that may go on to the app. */
+export function callHeaders({ headers }) {
   let site = "";
-  let dest = "";
   let forwarded = "";
   for (const [name, value] of headers) {
     if (name === "content-type" || name.startsWith("x-")) forwarded += `\n${name}\n${value}`;
-    else if (name === "content-length") length = value;
     else if (name === "sec-fetch-site") site = value;
-    else if (name === "sec-fetch-dest") dest = value;
   }
-  const content = hasContent(method, length) ? "body" : "";
-  return `${method}\n${request.url}\n${content}\n${site}\n${dest}${forwarded}`;
+  return site + forwarded;
+}
+
+export function fetchDest({ headers }) {
+  return headers.get("sec-fetch-dest") ?? undefined;
 }
 
 export function header(request, name) {
@@ -66,8 +73,9 @@ function restarted() {
   return new Response(restartedBody, { status: 503, headers });
 }
 
+/** `session` is in ASCII bytes: so few are read quicker one by one than by a decoder. */
 export function forward(env, session, request) {
-  return env.RELAY.getByName(session).fetch(request).catch(restarted);
+  return env.RELAY.getByName(String.fromCharCode.apply(undefined, session)).fetch(request).catch(restarted);
 }
 
 /** An object that was told to evict itself cannot answer. */
@@ -144,7 +152,8 @@ function headersOf(type) {
 /** A response of the agent surface; without a type it has no body. */
 export function respond(status, type, body) {
   // `body` is a view of wasm memory, which the next call may change: copy it.
-  return new Response(type === undefined ? null : body.slice(), { status, headers: headersOf(type) });
+  // Much quicker than `slice`, which clears the new array first.
+  return new Response(type === undefined ? null : new Uint8Array(body), { status, headers: headersOf(type) });
 }
 
 export function respondJson(status, body) {

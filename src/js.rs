@@ -11,6 +11,15 @@ extern "C" {
     #[wasm_bindgen(js_name = agentHead)]
     pub(crate) fn agent_head(request: &JsValue) -> String;
 
+    #[wasm_bindgen(js_name = bringsContent)]
+    pub(crate) fn brings_content(request: &JsValue) -> bool;
+
+    #[wasm_bindgen(js_name = callHeaders)]
+    pub(crate) fn call_headers(request: &JsValue) -> String;
+
+    #[wasm_bindgen(js_name = fetchDest)]
+    pub(crate) fn fetch_dest(request: &JsValue) -> Option<String>;
+
     pub(crate) fn header(request: &JsValue, name: &str) -> Option<String>;
 
     #[wasm_bindgen(js_name = headersStarting)]
@@ -21,7 +30,7 @@ extern "C" {
 
     pub(crate) fn prepare(headers: &str, restarted: &str);
 
-    pub(crate) fn forward(env: &JsValue, session: &str, request: &JsValue) -> JsValue;
+    pub(crate) fn forward(env: &JsValue, session: &[u8], request: &JsValue) -> JsValue;
 
     #[wasm_bindgen(js_name = forwardEvict)]
     pub(crate) fn forward_evict(
@@ -34,7 +43,7 @@ extern "C" {
     #[wasm_bindgen(js_name = forwardCapped)]
     pub(crate) fn forward_capped(
         env: &JsValue,
-        session: &str,
+        session: &[u8],
         request: &JsValue,
         cap: u32,
         too_large: JsValue,

@@ -1,6 +1,6 @@
 //! The Durable Object that holds one session.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::{Rc, Weak};
 
 use agent_socket_protocol::answer::Answer;
@@ -9,7 +9,6 @@ use agent_socket_protocol::headers::forwarded_json;
 use agent_socket_protocol::id::SessionId;
 use agent_socket_protocol::limits::{HEARTBEAT_PING, HEARTBEAT_PONG, MAX_FRAME_BYTES};
 use agent_socket_protocol::route::{Route, path_and_query, query_value, route};
-use agent_socket_protocol::token::AgentToken;
 use agent_socket_session::{
     AgentRequest, BodyError, DropMode, Effect, Host, LAZY_RECORDS, Millis, Opening, RequestHeaders,
     RequestId, Session, SocketId,
@@ -65,17 +64,47 @@ impl Host for ShellHost<'_> {
     }
 }
 
-/// A request's headers, asked for one by one.
+/// A request's headers, each read when it is asked for.
 #[derive(Debug)]
-struct JsHeaders<'a>(&'a JsValue);
+struct JsHeaders<'a> {
+    request: &'a JsValue,
+    /// What every call needs, read at once.
+    of_call: OnceCell<String>,
+}
+
+impl<'a> JsHeaders<'a> {
+    const fn new(request: &'a JsValue) -> Self {
+        Self {
+            request,
+            of_call: OnceCell::new(),
+        }
+    }
+
+    /// `Sec-Fetch-Site`, and after it, line by line, what may go on to the app.
+    fn of_call(&self) -> (&str, &str) {
+        let packed = self.of_call.get_or_init(|| js::call_headers(self.request));
+        packed.split_once('\n').unwrap_or((packed, ""))
+    }
+}
 
 impl RequestHeaders for JsHeaders<'_> {
+    fn forwarded_json(&self) -> String {
+        let mut lines = self.of_call().1.split('\n');
+        forwarded_json(std::iter::from_fn(|| Some((lines.next()?, lines.next()?))))
+    }
+
     fn get(&self, name: &str) -> Option<String> {
-        js::header(self.0, name)
+        match name {
+            "sec-fetch-site" => Some(self.of_call().0)
+                .filter(|site| !site.is_empty())
+                .map(ToOwned::to_owned),
+            "sec-fetch-dest" => js::fetch_dest(self.request),
+            _ => js::header(self.request, name),
+        }
     }
 
     fn starting_with(&self, prefix: &str) -> Vec<(String, String)> {
-        pairs(js::headers_starting(self.0, prefix))
+        pairs(js::headers_starting(self.request, prefix))
     }
 }
 
@@ -339,20 +368,12 @@ impl Inner {
 
     fn fetch(&self, request: &JsValue, packed: &str) -> Result<JsValue, String> {
         let settings = self.settings.clone()?;
-        let mut parts = packed.split('\n');
-        let mut part = || parts.next().unwrap_or_default();
-        let (method, url, has_body, site, dest) =
-            (part(), part(), part() == "body", part(), part());
+        let (method, url) = packed.split_once('\n').unwrap_or_default();
         match route(url, &settings.config.token_prefix) {
             Route::Agent(token) => {
-                let headers = std::iter::from_fn(|| Some((parts.next()?, parts.next()?)));
-                let headers_json = forwarded_json(headers);
-                let mut head = AgentRequest::new(method, url, &token, &headers_json);
-                head.sec_fetch_site = Some(site).filter(|site| !site.is_empty());
-                head.sec_fetch_dest = Some(dest).filter(|dest| !dest.is_empty());
-                let headers = JsHeaders(request);
-                head.headers = &headers;
-                self.on_agent(request, &head, &token, has_body)
+                let headers = JsHeaders::new(request);
+                let head = AgentRequest::new(method, url, &token, &headers);
+                self.on_agent(request, &head)
             }
             Route::App { .. } => self.on_upgrade(url, js::header(request, "origin")),
             Route::Debug(path) if settings.debug => self.on_debug(path, url),
@@ -360,31 +381,26 @@ impl Inner {
         }
     }
 
-    fn on_agent(
-        &self,
-        request: &JsValue,
-        head: &AgentRequest<'_>,
-        token: &AgentToken,
-        has_body: bool,
-    ) -> Result<JsValue, String> {
+    fn on_agent(&self, request: &JsValue, head: &AgentRequest<'_>) -> Result<JsValue, String> {
         let id = RequestId(self.fresh_id());
-        let outcome =
-            self.try_event(Some(token.session), Some(id), |session, now, host, out| {
-                session.request(now, host, out, id, head)
-            })?;
+        let session = Some(head.token.session);
+        let outcome = self.try_event(session, Some(id), |session, now, host, out| {
+            session.request(now, host, out, id, head)
+        })?;
         if let Some(answer) = outcome.answer {
-            if has_body {
+            // Content that a GET brings all the same, the runtime passes over.
+            if !head.is_read() {
                 js::discard(request);
             }
             return Ok(respond(answer));
         }
         let promise = self.shell.pend(id.0, request);
-        match (outcome.read_body, has_body) {
-            (true, true) => self.shell.read_body(id.0, request),
-            (true, false) => self.event(None, |session, now, host, out| {
+        match outcome.read_body {
+            true if js::brings_content(request) => self.shell.read_body(id.0, request),
+            true => self.event(None, |session, now, host, out| {
                 session.request_body(now, host, out, id, Ok(&[]))
             }),
-            (false, _) => js::discard(request),
+            false => js::discard(request),
         }
         Ok(promise)
     }

@@ -86,6 +86,10 @@ const HEADERS: [(&str, &str); 4] = [
 ];
 
 impl RequestHeaders for Headers {
+    fn forwarded_json(&self) -> String {
+        forwarded_json(HEADERS[..2].iter().copied())
+    }
+
     fn get(&self, name: &str) -> Option<String> {
         let found = HEADERS.iter().find(|(own, _)| *own == name);
         found.map(|(_, value)| (*value).to_owned())
@@ -228,9 +232,7 @@ impl Core {
         let Route::Agent(token) = route(black_box(url), "as") else {
             return Vec::new();
         };
-        let headers_json = forwarded_json(HEADERS[..2].iter().copied());
-        let mut head = AgentRequest::new(method, url, &token, &headers_json);
-        head.headers = &Headers;
+        let head = AgentRequest::new(method, url, &token, &Headers);
         self.last_request += 1;
         self.now += 1;
         let mut out = Vec::new();

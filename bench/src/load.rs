@@ -68,6 +68,8 @@ pub struct Side<'a> {
     server: &'a Server,
     work: Work,
     apps: Vec<App>,
+    /// Connections of agents, with what each sends.
+    lanes: Vec<(Lane, Ask)>,
     /// For [`Work::Resume`].
     resumable: Vec<(Session, Socket)>,
 }
@@ -82,6 +84,7 @@ impl<'a> Side<'a> {
             server,
             work,
             apps: Vec::new(),
+            lanes: Vec::new(),
             resumable: Vec::new(),
         };
         let sessions = match work {
@@ -91,6 +94,15 @@ impl<'a> Side<'a> {
         };
         for _ in 0..sessions {
             side.apps.push(App::connect(&server.authority).await?);
+        }
+        let lanes = match work {
+            Work::Call { lanes, .. } | Work::Mcp { lanes } | Work::Page { lanes, .. } => lanes,
+            Work::Connect | Work::Resume => 0,
+        };
+        for index in 0..lanes {
+            let app = side.apps.get(index % sessions).context("no app")?;
+            let ask = Ask::of(work, &app.session);
+            side.lanes.push((Lane::open(&server.authority).await?, ask));
         }
         if work == Work::Resume {
             for _ in 0..DOORS {
@@ -114,19 +126,11 @@ impl<'a> Side<'a> {
         }
     }
 
-    async fn request_turn(&self, length: Duration) -> Result<Turn> {
-        let count = match self.work {
-            Work::Call { lanes, .. } | Work::Mcp { lanes } | Work::Page { lanes, .. } => lanes,
-            Work::Connect | Work::Resume => DOORS,
-        };
-        let mut lanes = Vec::with_capacity(count);
-        for index in 0..count {
-            let app = self.apps.get(index % self.apps.len()).context("no app")?;
-            let lane = Lane::open(&self.server.authority).await?;
-            lanes.push((lane, Ask::of(self.work, &app.session)));
-        }
+    async fn request_turn(&mut self, length: Duration) -> Result<Turn> {
+        let count = self.lanes.len();
         let clock = Clock::start(self.server, length)?;
-        let run = lanes
+        let run = self
+            .lanes
             .iter_mut()
             .map(|(lane, ask)| clock.repeat(count, async || ask.send(lane).await));
         let latencies = try_join_all(run).await?;
@@ -292,7 +296,10 @@ impl<'a> Clock<'a> {
 /// What both sides brought, round by round.
 pub type Rounds = Vec<[Turn; 2]>;
 
-/// Lets two sides work in turns, after one turn each that does not count.
+/// Turns of warming up: the runtime compiles what runs often only after a while.
+const WARM_UP_TURNS: u32 = 2;
+
+/// Lets two sides work in turns, after a warm-up that does not count.
 ///
 /// # Errors
 /// If one of them fails.
@@ -302,7 +309,7 @@ pub async fn in_turns(
     length: Duration,
 ) -> Result<Rounds> {
     for side in sides.iter_mut() {
-        side.turn(length / 2).await?;
+        side.turn(length.saturating_mul(WARM_UP_TURNS)).await?;
     }
     let mut all = Vec::with_capacity(rounds);
     for _ in 0..rounds {

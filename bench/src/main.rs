@@ -36,7 +36,7 @@ const OTHER_CASES: [&str; 3] = ["memory", "churn", "cold"];
 #[derive(Parser)]
 struct Cli {
     /// Rounds of each case
-    #[arg(long, default_value_t = 31, value_parser = clap::value_parser!(u16).range(5..=100))]
+    #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u16).range(5..=100))]
     rounds: u16,
     /// Only these cases
     #[arg(long = "case", value_name = "NAME")]
@@ -71,8 +71,8 @@ impl Effort {
         let rounds = usize::from(cli.rounds);
         if cli.quick {
             return Self {
-                rounds: rounds.min(11),
-                turn: Duration::from_millis(120),
+                rounds: rounds.min(7),
+                turn: Duration::from_millis(300),
                 sessions: &[200],
                 memory_rounds: 1,
                 churn: None,
@@ -81,7 +81,7 @@ impl Effort {
         }
         Self {
             rounds,
-            turn: Duration::from_millis(180),
+            turn: Duration::from_secs(1),
             sessions: &[200, 1_000],
             memory_rounds: rounds.min(3),
             churn: Some([1_000, 10_000]),

@@ -14,7 +14,8 @@ use agent_socket_protocol::id::SessionId;
 use agent_socket_protocol::limits::{HEARTBEAT_PING, MAX_POLL_WAIT_S};
 use agent_socket_protocol::token::AgentToken;
 use agent_socket_session::{
-    AgentRequest, Config, Effect, LAZY_RECORDS, Millis, Opening, RequestId, Session, SocketId,
+    AgentRequest, Config, Effect, LAZY_RECORDS, Millis, Opening, RequestHeaders, RequestId,
+    Session, SocketId,
 };
 use anyhow::{Context as _, Result, anyhow, ensure};
 use serde_json::{Value, json};
@@ -38,7 +39,23 @@ const APPS: &str = r#"{"*": {"label": "Any app", "allowedOrigins": ["*"]}}"#;
 
 /// What an agent sends with a call, and what the app answers.
 const CALL_BODY: &[u8] = br##"{"x":3,"y":4,"color":"#ff5d5d"}"##;
-const CALL_HEADERS: &str = r#"{"content-type":"application/json"}"#;
+/// The headers of a request with a JSON body.
+#[derive(Debug)]
+struct CallHeaders;
+
+impl RequestHeaders for CallHeaders {
+    fn forwarded_json(&self) -> String {
+        r#"{"content-type":"application/json"}"#.to_owned()
+    }
+
+    fn get(&self, name: &str) -> Option<String> {
+        (name == "content-type").then(|| "application/json".to_owned())
+    }
+
+    fn starting_with(&self, _: &str) -> Vec<(String, String)> {
+        Vec::new()
+    }
+}
 
 /// Something that the app, its agent or the network does.
 #[derive(Clone, Debug)]
@@ -453,7 +470,7 @@ impl Day {
         self.requests.insert(request, purpose);
         self.is_watching = false;
         self.event(|session, now, host, out| {
-            let head = AgentRequest::new(method, &url, &parsed, CALL_HEADERS);
+            let head = AgentRequest::new(method, &url, &parsed, &CallHeaders);
             session.request(now, host, out, request, &head);
         })
     }

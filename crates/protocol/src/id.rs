@@ -7,6 +7,12 @@ use crate::limits::{MAX_APP_ID_BYTES, MAX_TASK_ID_BYTES};
 /// Crockford's base32 alphabet, upper case: no `I`, `L`, `O` or `U`.
 const CROCKFORD: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
+/// Whether a character is of that alphabet. Asked for each of a link, twice a
+/// request: quicker than a search.
+const fn is_crockford(char: u8) -> bool {
+    matches!(char, b'0'..=b'9' | b'A'..=b'H' | b'J' | b'K' | b'M' | b'N' | b'P'..=b'T' | b'V'..=b'Z')
+}
+
 /// Length of a session id in characters.
 pub const SESSION_ID_LEN: usize = 8;
 
@@ -37,7 +43,7 @@ impl SessionId {
         let chars: [u8; SESSION_ID_LEN] = text.as_bytes().try_into().ok()?;
         chars
             .iter()
-            .all(|char| CROCKFORD.contains(char))
+            .all(|char| is_crockford(*char))
             .then_some(Self(chars))
     }
 
@@ -99,6 +105,13 @@ mod tests {
         fn a_random_session_id_reads_back(random: [u8; 5]) {
             let id = SessionId::from_random(random);
             prop_assert_eq!(SessionId::parse(id.as_str()), Some(id));
+        }
+    }
+
+    #[test]
+    fn the_ranges_are_those_of_the_alphabet() {
+        for char in 0..=u8::MAX {
+            assert_eq!(is_crockford(char), CROCKFORD.contains(&char), "{char}");
         }
     }
 

@@ -24,34 +24,39 @@ pub enum Route<'a> {
     Other,
 }
 
+/// Splits an absolute URL after its origin: scheme, host and port.
+fn split_origin(url: &str) -> (&str, &str) {
+    // No scheme has a colon, and no host a slash: nothing has to be searched for
+    // twice, as it would for "://".
+    let authority = url
+        .find(':')
+        .filter(|colon| {
+            url.get(*colon..)
+                .is_some_and(|rest| rest.starts_with("://"))
+        })
+        .map_or(0, |colon| colon.saturating_add(3));
+    let rest = url.bytes().skip(authority);
+    let host = rest.take_while(|byte| !matches!(byte, b'/' | b'?' | b'#'));
+    let end = authority.saturating_add(host.count());
+    url.split_at_checked(end).unwrap_or((url, ""))
+}
+
 /// Splits an absolute URL into its path and its query, without `?` and `#…`.
 #[must_use]
 pub fn path_and_query(url: &str) -> (&str, Option<&str>) {
-    let after_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let path = after_scheme
-        .find('/')
-        .and_then(|at| after_scheme.get(at..))
-        .unwrap_or("/");
-    let path = path.split('#').next().unwrap_or_default();
-    match path.split_once('?') {
+    let (_, rest) = split_origin(url);
+    let rest = rest.split('#').next().unwrap_or_default();
+    let (path, query) = match rest.split_once('?') {
         Some((path, query)) => (path, Some(query)),
-        None => (path, None),
-    }
+        None => (rest, None),
+    };
+    (if path.is_empty() { "/" } else { path }, query)
 }
 
 /// The origin of an absolute URL: scheme, host and port.
 #[must_use]
 pub fn origin(url: &str) -> &str {
-    url.find("://")
-        .and_then(|at| at.checked_add(3))
-        .and_then(|from| {
-            let end = url
-                .get(from..)?
-                .find(['/', '?', '#'])
-                .and_then(|at| from.checked_add(at));
-            url.get(..end.unwrap_or(url.len()))
-        })
-        .unwrap_or(url)
+    split_origin(url).0
 }
 
 /// The first value of a parameter in a query, undecoded.
@@ -246,7 +251,17 @@ mod tests {
         assert_eq!(origin("https://h:8/a"), "https://h:8");
         assert_eq!(origin("https://h"), "https://h");
         assert_eq!(path_and_query("https://h/a?b?c#d"), ("/a", Some("b?c")));
-        assert_eq!(path_and_query("https://h?b"), ("/", None));
+        for (url, expected) in [
+            ("https://h?b", ("/", Some("b"))),
+            ("https://h#b/c", ("/", None)),
+            ("https://h?a/b#c?d", ("/", Some("a/b"))),
+            ("https://h:8/a#b?c", ("/a", None)),
+            ("/a:b", ("/a:b", None)),
+            ("", ("/", None)),
+        ] {
+            assert_eq!(path_and_query(url), expected, "{url}");
+        }
+        assert_eq!(origin("https://h?a"), "https://h");
     }
 
     proptest! {

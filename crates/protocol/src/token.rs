@@ -62,9 +62,8 @@ impl VerifierHash {
     /// What an app learns of who calls: 8 hex characters of the hash.
     #[must_use]
     pub fn agent_id(&self) -> String {
-        let mut id = self.hex();
-        id.truncate(8);
-        id
+        let [a, b, c, d, ..] = self.0;
+        to_hex(&[a, b, c, d])
     }
 
     /// Compares in constant time.
@@ -77,11 +76,13 @@ impl VerifierHash {
 /// Writes bytes as lower-case hex.
 #[must_use]
 pub fn to_hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .filter_map(|nibble| char::from_digit(u32::from(nibble), 16))
-        .collect()
+    let mut hex = String::with_capacity(bytes.len().saturating_mul(2));
+    for byte in bytes {
+        for nibble in [byte >> 4, byte & 15] {
+            hex.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
+        }
+    }
+    hex
 }
 
 /// Reads exactly 64 hex characters of either case.

@@ -6,14 +6,16 @@ use agent_socket_protocol::frame::Fields;
 use agent_socket_protocol::limits::MAX_INFLIGHT_CALLS;
 use agent_socket_protocol::page::problem_page;
 use agent_socket_protocol::reply::{self, CancelReason, ToolCall};
-use agent_socket_protocol::route::{AgentPath, agent_path, door_unless_tool, path_and_query};
+use agent_socket_protocol::route::{
+    AgentPath, agent_path, door_unless_tool, origin, path_and_query,
+};
 use agent_socket_protocol::text::json_str;
 use agent_socket_protocol::token::{AgentToken, VerifierHash};
 use agent_socket_protocol::tool::Tool;
 
 use crate::calls::{Call, Outgoing, Unsent};
 use crate::door::{Door, task_on_page};
-use crate::effect::{Cx, Effect, Millis, NoHeaders, RequestHeaders, RequestId};
+use crate::effect::{Cx, Effect, Millis, RequestHeaders, RequestId};
 use crate::message;
 use crate::presence::Presence;
 use crate::session::{BodyError, Live, Session};
@@ -32,14 +34,7 @@ pub struct AgentRequest<'a> {
     pub query: Option<&'a str>,
     /// The token in the path.
     pub token: &'a AgentToken,
-    /// `Sec-Fetch-Site` (W3C Fetch Metadata).
-    pub sec_fetch_site: Option<&'a str>,
-    /// `Sec-Fetch-Dest` (W3C Fetch Metadata).
-    pub sec_fetch_dest: Option<&'a str>,
-    /// The headers that go on to the app, as a JSON object; see
-    /// [`agent_socket_protocol::headers::forwarded_json`].
-    pub headers_json: &'a str,
-    /// All headers, for the doors.
+    /// All headers.
     pub headers: &'a dyn RequestHeaders,
 }
 
@@ -50,40 +45,43 @@ impl<'a> AgentRequest<'a> {
         method: &'a str,
         url: &'a str,
         token: &'a AgentToken,
-        headers_json: &'a str,
+        headers: &'a dyn RequestHeaders,
     ) -> Self {
         let (path, query) = path_and_query(url);
         Self {
             method,
-            origin: agent_socket_protocol::route::origin(url),
+            origin: origin(url),
             path,
             query,
             token,
-            sec_fetch_site: None,
-            sec_fetch_dest: None,
-            headers_json,
-            headers: &NoHeaders,
+            headers,
         }
     }
 
-    pub(crate) fn is_read(&self) -> bool {
+    /// Whether the method only reads.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
         matches!(self.method, "GET" | "HEAD")
     }
 
-    /// Whether a page in a browser made the request.
+    /// Whether a page in a browser made the request (`Sec-Fetch-Site`, W3C Fetch
+    /// Metadata).
     pub(crate) fn is_cross_site(&self) -> bool {
-        self.sec_fetch_site.is_some_and(|site| site != "none")
+        let site = self.headers.get("sec-fetch-site");
+        site.is_some_and(|site| site != "none")
     }
 
     /// Whether a page of another origin made it: the relay's own page is of
     /// this one.
     pub(crate) fn is_cross_origin(&self) -> bool {
-        self.is_cross_site() && self.sec_fetch_site != Some("same-origin")
+        let site = self.headers.get("sec-fetch-site");
+        site.is_some_and(|site| site != "none" && site != "same-origin")
     }
 
-    /// Whether a person looks at the link in a browser.
+    /// Whether a person looks at the link in a browser (`Sec-Fetch-Dest`, W3C
+    /// Fetch Metadata).
     pub(crate) fn is_navigation(&self) -> bool {
-        self.sec_fetch_dest == Some("document")
+        self.headers.get("sec-fetch-dest").as_deref() == Some("document")
     }
 
     /// Whether that browser takes HTML.
@@ -179,7 +177,7 @@ impl Session {
                 message::wrong_method("This path", "GET, HEAD".to_owned()),
             );
         }
-        let text = live.kept_briefing(&self.config, &head.base(), token);
+        let text = live.kept_briefing(&self.config, head, token);
         // A browser would download markdown; as plain text it shows it.
         let content_type = if head.is_navigation() {
             PLAIN
@@ -224,7 +222,7 @@ impl Session {
             method: head.method.to_owned(),
             path: path.to_owned(),
             query: head.query.map(ToOwned::to_owned),
-            headers_json: head.headers_json.to_owned(),
+            headers_json: head.headers.forwarded_json(),
         };
         match self.admit(cx, token, head.method, path) {
             Ok(timeout) => {

@@ -104,27 +104,17 @@ pub trait Host {
     fn read(&mut self, key: &str) -> Option<String>;
 }
 
-/// The headers of a request, for the doors that look at more than a call does.
+/// The headers of a request, asked for only as far as an answer needs them.
 pub trait RequestHeaders: std::fmt::Debug {
+    /// The headers that go on to the app, as a JSON object; see
+    /// [`agent_socket_protocol::headers::forwarded_json`].
+    fn forwarded_json(&self) -> String;
+
     /// The value of a header, by its lower-case name.
     fn get(&self, name: &str) -> Option<String>;
 
     /// Names, in lower case, and values of the headers whose names start like this.
     fn starting_with(&self, prefix: &str) -> Vec<(String, String)>;
-}
-
-/// The headers of a request that has none.
-#[derive(Debug)]
-pub struct NoHeaders;
-
-impl RequestHeaders for NoHeaders {
-    fn get(&self, _: &str) -> Option<String> {
-        None
-    }
-
-    fn starting_with(&self, _: &str) -> Vec<(String, String)> {
-        Vec::new()
-    }
 }
 
 /// What every call of a session gets: the time, the shell, and a place for

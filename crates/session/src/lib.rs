@@ -41,6 +41,6 @@ mod tokens;
 
 pub use agent::AgentRequest;
 pub use config::{BadVar, Config};
-pub use effect::{Effect, Host, Millis, NoHeaders, RequestHeaders, RequestId, SocketId};
+pub use effect::{Effect, Host, Millis, RequestHeaders, RequestId, SocketId};
 pub use record::{LAZY_RECORDS, LoadError, SCHEMA_VERSION};
 pub use session::{BodyError, DropMode, Opening, Session};

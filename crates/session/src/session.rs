@@ -92,7 +92,7 @@ pub(crate) struct Live {
 /// A briefing as it is served: whose, under which address, and its text.
 struct Briefing {
     token: VerifierHash,
-    base: String,
+    origin: String,
     text: String,
 }
 
@@ -486,16 +486,16 @@ impl Live {
     pub(crate) fn kept_briefing(
         &mut self,
         config: &Config,
-        base: &str,
+        head: &AgentRequest<'_>,
         token: &VerifierHash,
     ) -> String {
         match &self.briefing {
-            Some(kept) if kept.token == *token && kept.base == base => kept.text.clone(),
+            Some(kept) if kept.token == *token && kept.origin == head.origin => kept.text.clone(),
             _ => {
-                let text = self.briefing(config, base, token);
+                let text = self.briefing(config, &head.base(), token);
                 self.briefing = Some(Briefing {
                     token: *token,
-                    base: base.to_owned(),
+                    origin: head.origin.to_owned(),
                     text: text.clone(),
                 });
                 text

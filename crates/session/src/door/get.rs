@@ -52,7 +52,7 @@ impl Session {
             method: call.tool.method.clone(),
             path: call.tool.path.clone(),
             query: call.query,
-            headers_json: with_json_type(head.headers_json),
+            headers_json: with_json_type(&head.headers.forwarded_json()),
         };
         // Previews ask with HEAD, and must not make the call.
         if head.method == "HEAD" {

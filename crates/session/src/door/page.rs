@@ -81,7 +81,7 @@ impl Session {
                 let knock = Knock {
                     what,
                     base: head.base(),
-                    headers_json: head.headers_json.to_owned(),
+                    headers_json: head.headers.forwarded_json(),
                 };
                 let timeout = self.config.max_sync_tool_ms;
                 self.wait_for_body(cx, request, &token, timeout, Unsent::Knock(Box::new(knock)));

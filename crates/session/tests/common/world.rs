@@ -129,6 +129,10 @@ impl Headers {
 }
 
 impl RequestHeaders for Headers {
+    fn forwarded_json(&self) -> String {
+        r#"{"x-a":"b"}"#.to_owned()
+    }
+
     fn get(&self, name: &str) -> Option<String> {
         self.find(name).map(ToOwned::to_owned)
     }
@@ -549,11 +553,9 @@ impl World {
         self.secrets.asked_by(request, token);
         let parsed = AgentToken::parse("as", token).unwrap();
         let url = format!("https://relay.example/v1/t/{token}{below}");
-        let mut head = AgentRequest::new(method, &url, &parsed, r#"{"x-a":"b"}"#);
-        head.sec_fetch_site = site;
-        let headers = Headers(self.headers.clone());
-        head.sec_fetch_dest = headers.find("sec-fetch-dest");
-        head.headers = &headers;
+        let site = site.map(|site| ("sec-fetch-site", site.to_owned()));
+        let headers = Headers(self.headers.iter().cloned().chain(site).collect());
+        let head = AgentRequest::new(method, &url, &parsed, &headers);
         self.event(|session, now, host, out| session.request(now, host, out, request, &head));
         request
     }

@@ -111,7 +111,7 @@ fn on_agent(request: &JsValue, env: &JsValue, head: &Head<'_>, token: &AgentToke
             ),
         );
     }
-    let session = token.session.as_str().as_bytes();
+    let session = token.session.as_str();
     match head.content_length {
         _ if !head.has_body => js::forward(env, session, request),
         Some(length) if length > MAX_BODY_BYTES as u64 => refuse(request, too_large()),
@@ -202,7 +202,7 @@ fn on_debug(request: &JsValue, env: &JsValue, path: &str) -> JsValue {
             request,
             respond(Answer::json(r#"{"ok":true}"#)),
         ),
-        (Some("state" | "kill-ws"), Some(id)) => js::forward(env, id.as_str().as_bytes(), request),
+        (Some("state" | "kill-ws"), Some(id)) => js::forward(env, id.as_str(), request),
         _ => refuse(
             request,
             not_found("_debug has health, state/<id>, kill-ws/<id> and evict/<id>."),

@@ -30,7 +30,7 @@ extern "C" {
 
     pub(crate) fn prepare(headers: &str, restarted: &str);
 
-    pub(crate) fn forward(env: &JsValue, session: &[u8], request: &JsValue) -> JsValue;
+    pub(crate) fn forward(env: &JsValue, session: &str, request: &JsValue) -> JsValue;
 
     #[wasm_bindgen(js_name = forwardEvict)]
     pub(crate) fn forward_evict(
@@ -43,7 +43,7 @@ extern "C" {
     #[wasm_bindgen(js_name = forwardCapped)]
     pub(crate) fn forward_capped(
         env: &JsValue,
-        session: &[u8],
+        session: &str,
         request: &JsValue,
         cap: u32,
         too_large: JsValue,

@@ -149,6 +149,45 @@ async fn body_cap(cx: Context) -> Result<()> {
         .await?
         .fails(HttpCode::BodyTooLarge)?;
     agent.post("/echo", &json!({})).await?.is(200)?;
+    uploads_side_by_side(&cx).await
+}
+
+/// Uploads of several sessions, each read while the others come in: every one
+/// has to reach its own app.
+async fn uploads_side_by_side(cx: &Context) -> Result<()> {
+    const SESSIONS: usize = 8;
+    let mut pairs = Vec::new();
+    let mut uploads = Vec::new();
+    for _ in 0..SESSIONS {
+        let (app, agent) = cx.pair().await?;
+        let mut raw = cx.raw().await?;
+        let headers = [
+            ("Host", cx.relay.authority()),
+            ("Transfer-Encoding", "chunked"),
+        ];
+        let target = format!("POST /v1/t/{}/echo", agent.token);
+        raw.head(&target, &headers).await?;
+        raw.chunk(b"mine: ").await?;
+        pairs.push((app, agent));
+        uploads.push(raw);
+    }
+    // An answer of the last shows that the relay has begun to read them all.
+    pairs[SESSIONS - 1]
+        .0
+        .handle(|call| Some(json!({"status": 200, "body": call["body"]})));
+    pairs[SESSIONS - 1]
+        .1
+        .post("/echo", &json!({}))
+        .await?
+        .is(200)?;
+    for (raw, (app, agent)) in uploads.iter_mut().zip(&pairs) {
+        app.handle(|call| Some(json!({"status": 200, "body": call["body"]})));
+        raw.chunk(agent.token.as_bytes()).await?;
+        raw.chunk(b"").await?;
+        let answer = raw.response().await?;
+        let own = json!(format!("mine: {}", agent.token));
+        equal("an upload's answer", answer.is(200)?.json()?, own)?;
+    }
     Ok(())
 }
 

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use cases::{CASES, Case};
 use clap::Parser;
-use load::Side;
+use load::{Rounds, Side};
 use memory::Look;
 use report::{Bound, Other, Report};
 use server::{Kind, Server};
@@ -58,6 +58,9 @@ struct Cli {
 /// How much is measured.
 struct Effort {
     rounds: usize,
+    /// Pairs of processes that the rounds are spread over: how memory lies in
+    /// one makes a few percent.
+    pairs: usize,
     turn: Duration,
     sessions: &'static [usize],
     memory_rounds: usize,
@@ -72,6 +75,7 @@ impl Effort {
         if cli.quick {
             return Self {
                 rounds: rounds.min(7),
+                pairs: 1,
                 turn: Duration::from_millis(300),
                 sessions: &[200],
                 memory_rounds: 1,
@@ -81,6 +85,7 @@ impl Effort {
         }
         Self {
             rounds,
+            pairs: 3,
             turn: Duration::from_secs(1),
             sessions: &[200, 1_000],
             memory_rounds: rounds.min(3),
@@ -167,41 +172,53 @@ async fn run(cli: &Cli) -> Result<()> {
     Ok(())
 }
 
-/// Cases of load, and evicted objects: what two lasting runtimes are for.
+/// Cases of load, and starts.
 async fn load(cli: &Cli, effort: &Effort, report: &mut Report) -> Result<()> {
     let cases: Vec<&Case> = CASES.iter().filter(|case| cli.wants(case.name)).collect();
-    let wants_cold = cli.wants("cold");
-    if cases.is_empty() && !wants_cold {
-        return Ok(());
-    }
-    let relay = Server::start(Kind::Relay).await?;
-    let floor = Server::start(Kind::Floor).await?;
-    let server = |kind| if kind == Kind::Relay { &relay } else { &floor };
-    for case in cases {
-        eprintln!("    {}", case.name);
-        let (kind, work) = case.beside;
-        let mut sides = [
-            Side::new(&relay, case.work).await?,
-            Side::new(server(kind), work).await?,
-        ];
-        let rounds = load::in_turns(&mut sides, effort.rounds, effort.turn).await?;
-        report.figures.extend(case.figure(&rounds));
-        report.bounds.extend(case.bounds(&rounds));
-    }
-    if wants_cold {
-        eprintln!("    cold");
-        let objects = cold::objects([&relay, &floor], effort.rounds, effort.evictions).await?;
-        note_cold(
-            report,
-            &objects,
-            "evicted object to its first answer, ms",
-            Some(1.5),
-        );
+    let mut rounds: Vec<Rounds> = cases.iter().map(|_| Rounds::new()).collect();
+    for pair in (1..=effort.pairs).take_while(|_| !cases.is_empty()) {
+        let relay = Server::start(Kind::Relay).await?;
+        let floor = Server::start(Kind::Floor).await?;
+        for (case, rounds) in cases.iter().zip(&mut rounds) {
+            eprintln!("    {} ({pair} of {})", case.name, effort.pairs);
+            let (kind, work) = case.beside;
+            let beside = if kind == Kind::Relay { &relay } else { &floor };
+            let mut sides = [
+                Side::new(&relay, case.work).await?,
+                Side::new(beside, work).await?,
+            ];
+            let share = effort.rounds.div_ceil(effort.pairs);
+            rounds.extend(load::in_turns(&mut sides, share, effort.turn).await?);
+        }
         relay.stop().await?;
         floor.stop().await?;
-        let processes = cold::processes(effort.rounds.min(MAX_STARTS)).await?;
-        note_cold(report, &processes, "process to its first answer, ms", None);
     }
+    for (case, rounds) in cases.iter().zip(&rounds) {
+        report.figures.extend(case.figure(rounds));
+        report.bounds.extend(case.bounds(rounds));
+    }
+    if cli.wants("cold") {
+        cold(effort, report).await?;
+    }
+    Ok(())
+}
+
+/// Objects that were evicted, and processes that start.
+async fn cold(effort: &Effort, report: &mut Report) -> Result<()> {
+    eprintln!("    cold");
+    let relay = Server::start(Kind::Relay).await?;
+    let floor = Server::start(Kind::Floor).await?;
+    let objects = cold::objects([&relay, &floor], effort.rounds, effort.evictions).await?;
+    note_cold(
+        report,
+        &objects,
+        "evicted object to its first answer, ms",
+        Some(1.5),
+    );
+    relay.stop().await?;
+    floor.stop().await?;
+    let processes = cold::processes(effort.rounds.min(MAX_STARTS)).await?;
+    note_cold(report, &processes, "process to its first answer, ms", None);
     Ok(())
 }
 

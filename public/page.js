@@ -241,7 +241,7 @@ const SAY = {
   curl: (link) => `curl ${link.replace(/agents\.md$/, "fill_rect")} -d '{"x":25,"y":1,"w":4,"h":4,"color":"#fff6dc"}'`,
 }
 const HINTS = {
-  chat: "It needs web access that may send POST requests.",
+  chat: "It needs web access: to send requests, or at least to fetch links.",
   terminal: "Claude Code, Codex, Gemini CLI and the like.",
   curl: "No AI at hand? This paints a square moon.",
 }

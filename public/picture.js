@@ -148,10 +148,14 @@ const PIXEL = object({
   color: COLOR,
 })
 
+// What was painted can be painted over, so a mere link may do it, too: that is
+// for chats that can only fetch pages.
+const BY_LINK = { allow_get: true }
+
 export function tools(picture) {
   /** A tool whose `run` gets the parsed body; what it throws as BadInput becomes a 400. */
-  const post = (path, description, input_schema, run) => ({
-    method: "POST", path, description, input_schema,
+  const post = (path, description, input_schema, run, marks) => ({
+    method: "POST", path, description, input_schema, ...marks,
     handler({ body }) {
       try {
         return { body: run(parse(body, input_schema)) }
@@ -177,7 +181,7 @@ export function tools(picture) {
     post("/set_pixel", "Paints one pixel.", PIXEL, (input) => {
       picture.paint([pixel(input, "body")])
       return { ok: true, painted: 1 }
-    }),
+    }, BY_LINK),
     post("/set_pixels", `Paints up to ${MAX_PIXELS} pixels in one call, in the order given. One bad pixel, and none is painted.`,
       object({ pixels: { type: "array", minItems: 1, maxItems: MAX_PIXELS, items: PIXEL } }), (input) => {
         const { pixels } = fields(input, "body", ["pixels"])
@@ -186,7 +190,7 @@ export function tools(picture) {
           throw new BadInput(`pixels has ${pixels.length} entries; it may have 1 to ${MAX_PIXELS}.`)
         picture.paint(pixels.map((entry, i) => pixel(entry, `pixels[${i}]`)))
         return { ok: true, painted: pixels.length }
-      }),
+      }, BY_LINK),
     post("/fill_rect", "Fills a rectangle whose upper left corner is (x, y). It has to lie inside the grid.",
       object({
         ...PIXEL.properties,
@@ -201,7 +205,7 @@ export function tools(picture) {
         if (y + h > SIZE) throw new BadInput(`y + h is ${y + h}; it may be at most ${SIZE}, so h is at most ${SIZE - y} here.`)
         picture.fill(x, y, w, h, paint)
         return { ok: true, painted: w * h }
-      }),
+      }, BY_LINK),
     post("/clear", `Fills the whole grid with one colour, "${BLANK}" when none is given.`, object({ color: COLOR }, []), (input) => {
       const { color: paint = BLANK } = fields(input, "body", ["color"])
       picture.fill(0, 0, SIZE, SIZE, color(paint, "color"))

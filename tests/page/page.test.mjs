@@ -114,6 +114,20 @@ const BAD = [
   ["/clear", "[]", /body is an array/],
 ]
 
+test("an agent that can only fetch links paints, but does not clear", async (t) => {
+  const page = await open(t)
+  const ai = agent(await connect(page))
+  const expected = await pixels(page)
+  assert.deepEqual((await ai.get("/_as_get/set_pixel/3/4/%23ff5d5d")).json.result, { ok: true, painted: 1 })
+  const rect = Buffer.from(JSON.stringify({ x: 7, y: 8, w: 1, h: 1, color: "#00ff00" })).toString("base64url")
+  assert.equal((await ai.get(`/_as_get/fill_rect/j/${rect}`)).json.result.painted, 1)
+  expected[4][3] = "#ff5d5d"
+  expected[8][7] = "#00ff00"
+  assert.deepEqual(await pixels(page), expected)
+  assert.equal((await ai.get("/_as_get/clear")).status, 405)
+  assert.deepEqual(await pixels(page), expected)
+})
+
 test("bad input gets 400 with the field and its limits, and changes nothing", async (t) => {
   const page = await open(t)
   const ai = agent(await connect(page))

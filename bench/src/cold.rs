@@ -7,35 +7,13 @@ use anyhow::Result;
 
 use crate::client::{App, Lane};
 use crate::server::{Kind, Server};
-use crate::stats::{Samples, percentile};
+use crate::stats::{Pairs, percentile};
 
-/// Medians by side and round, in ms.
-pub struct Cold {
-    rounds: Vec<[f64; 2]>,
-}
-
-impl Cold {
-    /// Of each side, relay first.
-    pub fn side(&self, side: usize) -> Option<Samples> {
-        Samples::new(self.rounds.iter().map(|round| round[side]).collect())
-    }
-
-    /// The ratios of the rounds.
-    pub fn ratio(&self) -> Option<Samples> {
-        Samples::new(
-            self.rounds
-                .iter()
-                .map(|[relay, floor]| relay / floor)
-                .collect(),
-        )
-    }
-}
-
-/// From the start of a process to its first answer.
+/// From the start of a process to its first answer, in ms.
 ///
 /// # Errors
 /// If one does not start.
-pub async fn processes(rounds: usize) -> Result<Cold> {
+pub async fn processes(rounds: usize) -> Result<Pairs> {
     let mut all = Vec::new();
     for _ in 0..rounds {
         let mut pair = [0.0; 2];
@@ -46,15 +24,15 @@ pub async fn processes(rounds: usize) -> Result<Cold> {
         }
         all.push(pair);
     }
-    Ok(Cold { rounds: all })
+    Ok(Pairs(all))
 }
 
 /// From a request for `agents.md` of a session whose object was evicted to its
-/// answer; each round's figure is the median of `times`.
+/// answer, in ms; each round's figure is the median of `times`.
 ///
 /// # Errors
 /// If it isn't answered.
-pub async fn objects(servers: [&Server; 2], rounds: usize, times: usize) -> Result<Cold> {
+pub async fn objects(servers: [&Server; 2], rounds: usize, times: usize) -> Result<Pairs> {
     let apps = [
         App::connect(&servers[0].authority).await?,
         App::connect(&servers[1].authority).await?,
@@ -70,7 +48,7 @@ pub async fn objects(servers: [&Server; 2], rounds: usize, times: usize) -> Resu
             all.push(pair);
         }
     }
-    Ok(Cold { rounds: all })
+    Ok(Pairs(all))
 }
 
 async fn evict(server: &Server, app: &App, times: usize) -> Result<f64> {

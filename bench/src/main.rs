@@ -23,7 +23,7 @@ use load::{Rounds, Side};
 use memory::Look;
 use report::{Bound, Other, Report};
 use server::{Kind, Server};
-use stats::{Samples, short};
+use stats::{Pairs, Samples, short};
 
 /// The most an upload may weigh, gzipped, in KB.
 const MAX_UPLOAD_KB: f64 = 350.0;
@@ -222,7 +222,7 @@ async fn cold(effort: &Effort, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-fn note_cold(report: &mut Report, cold: &cold::Cold, what: &str, limit: Option<f64>) {
+fn note_cold(report: &mut Report, cold: &Pairs, what: &str, limit: Option<f64>) {
     let (Some(relay), Some(floor)) = (cold.side(0), cold.side(1)) else {
         return;
     };
@@ -256,7 +256,7 @@ async fn memory(cli: &Cli, effort: &Effort, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-fn note_weight(report: &mut Report, count: usize, weight: &memory::PerSession) {
+fn note_weight(report: &mut Report, count: usize, weight: &Pairs) {
     let (Some(relay), Some(floor), Some(measured)) =
         (weight.side(0), weight.side(1), weight.ratio())
     else {

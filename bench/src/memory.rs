@@ -9,48 +9,25 @@ use serde_json::Value;
 
 use crate::client::{App, Lane, Socket};
 use crate::server::{Kind, Server};
-use crate::stats::Samples;
+use crate::stats::Pairs;
 
 /// How long memory may settle before it is read.
 const SETTLE: Duration = Duration::from_millis(500);
 /// Sessions that are opened, or closed, at once.
 const DOORS: usize = 8;
 
-/// KB of resident memory per connected idle session, by side and round.
-#[derive(Default)]
-pub struct PerSession {
-    rounds: Vec<[f64; 2]>,
-}
-
-impl PerSession {
-    /// Of each side, relay first.
-    pub fn side(&self, side: usize) -> Option<Samples> {
-        Samples::new(self.rounds.iter().map(|round| round[side]).collect())
-    }
-
-    /// The ratios of the rounds.
-    pub fn ratio(&self) -> Option<Samples> {
-        Samples::new(
-            self.rounds
-                .iter()
-                .map(|[relay, floor]| relay / floor)
-                .collect(),
-        )
-    }
-}
-
 /// Connects so many sessions, in fresh runtimes in turns, and reads at each of
-/// `counts` (rising) what they weigh.
+/// `counts` (rising) what they weigh: KB of resident memory per connected idle one.
 ///
 /// # Errors
 /// If a session can't connect.
-pub async fn per_session(counts: &[usize], rounds: usize) -> Result<Vec<PerSession>> {
-    let mut all: Vec<PerSession> = counts.iter().map(|_| PerSession::default()).collect();
+pub async fn per_session(counts: &[usize], rounds: usize) -> Result<Vec<Pairs>> {
+    let mut all: Vec<Pairs> = counts.iter().map(|_| Pairs::default()).collect();
     for _ in 0..rounds {
         let relay = weigh(Kind::Relay, counts).await?;
         let floor = weigh(Kind::Floor, counts).await?;
         for (of, pair) in all.iter_mut().zip(relay.into_iter().zip(floor)) {
-            of.rounds.push([pair.0, pair.1]);
+            of.0.push([pair.0, pair.1]);
         }
     }
     Ok(all)

@@ -44,6 +44,22 @@ impl fmt::Display for Samples {
     }
 }
 
+/// A figure of both sides, relay first, round by round.
+#[derive(Default)]
+pub struct Pairs(pub Vec<[f64; 2]>);
+
+impl Pairs {
+    /// Of each side, relay first.
+    pub fn side(&self, side: usize) -> Option<Samples> {
+        Samples::new(self.0.iter().map(|round| round[side]).collect())
+    }
+
+    /// The ratios of the rounds.
+    pub fn ratio(&self) -> Option<Samples> {
+        Samples::new(self.0.iter().map(|[relay, floor]| relay / floor).collect())
+    }
+}
+
 /// Three digits that count, or all in front of the point.
 pub fn short(value: f64) -> String {
     match value.abs() {

@@ -366,20 +366,28 @@ mod tests {
         crate::tool::parse_tools(Some(&raw)).unwrap().remove(0)
     }
 
+    fn object(tool: &Tool) -> Vec<Property<'_>> {
+        let Input::Object(found) = Input::of(tool) else {
+            panic!("no object")
+        };
+        found
+    }
+
+    fn facts<'p>(found: &'p [Property<'_>]) -> Vec<(&'p str, Kind, bool)> {
+        let facts = found.iter();
+        facts
+            .map(|one| (one.name.as_ref(), one.kind, one.required))
+            .collect()
+    }
+
     #[test]
     fn properties_come_in_the_order_of_the_schema() {
         let tool = tool(
             r#"{"type":"object","properties":{"y":{"type":"integer","description":"Row"},"x":{"type":["number","null"]},"on":{"type":"boolean"},"c":{"enum":["a","b"]},"any":true,"l":{"type":"array"},"y":{"type":"string"}},"required":["x","y","gone",7]}"#,
         );
-        let Input::Object(found) = Input::of(&tool) else {
-            panic!("no object")
-        };
-        let facts: Vec<_> = found
-            .iter()
-            .map(|one| (one.name.as_ref(), one.kind, one.required))
-            .collect();
+        let found = object(&tool);
         assert_eq!(
-            facts,
+            facts(&found),
             [
                 ("y", Kind::Text, true),
                 ("x", Kind::Number, true),
@@ -408,15 +416,9 @@ mod tests {
                     "nulls":{"anyOf":[{"type":"null"}]}}},
                 "color":{"enum":["red","green"]},"n":{"type":"integer"},"loop":{"$ref":"#/definitions/loop"}}}"##,
         );
-        let Input::Object(found) = Input::of(&tool) else {
-            panic!("no object")
-        };
-        let facts: Vec<_> = found
-            .iter()
-            .map(|one| (one.name.as_ref(), one.kind, one.required))
-            .collect();
+        let found = object(&tool);
         assert_eq!(
-            facts,
+            facts(&found),
             [
                 ("color", Kind::Text, true),
                 ("name", Kind::Text, false),
@@ -443,9 +445,7 @@ mod tests {
         );
         assert!(schema.len() < MAX_READ_SCHEMA_BYTES);
         let tool = tool(&schema);
-        let Input::Object(found) = Input::of(&tool) else {
-            panic!("no object")
-        };
+        let found = object(&tool);
         assert_eq!(found.len(), 1001);
         assert_eq!(found[0].kind, Kind::Json);
         assert_eq!(found[1000].kind, Kind::Text);

@@ -149,14 +149,14 @@ impl Session {
             }
         }
         match live.door_at(path) {
-            AgentPath::Base if head.wants_page() => self.on_page(cx, request, head, ""),
+            AgentPath::Base if head.wants_page() => self.on_page(cx, request, head, &token, ""),
             AgentPath::Base | AgentPath::Briefing => self.on_briefing(cx, request, head, &token),
             AgentPath::Tools => self.on_tools(cx, request, head, &token),
             AgentPath::OpenApi => self.on_openapi(cx, request, head, &token),
             AgentPath::Task(id) => self.on_task_request(cx, request, head, &token, id),
             AgentPath::Mcp => self.on_mcp(cx, request, head, &token),
             AgentPath::Get(rest) => self.on_get(cx, request, head, &token, rest),
-            AgentPath::Page(rest) => self.on_page(cx, request, head, rest),
+            AgentPath::Page(rest) => self.on_page(cx, request, head, &token, rest),
             AgentPath::Tool(path) => self.on_call(cx, request, head, &token, path),
         }
     }
@@ -238,12 +238,7 @@ impl Session {
     /// # Errors
     /// `too_many_inflight`.
     pub(crate) fn check_in_flight(&self) -> Result<(), HttpError> {
-        match &self.live {
-            Some(live) if live.in_flight() >= MAX_INFLIGHT_CALLS => {
-                Err(message::too_many_inflight())
-            }
-            _ => Ok(()),
-        }
+        self.live.as_ref().map_or(Ok(()), Live::check_in_flight)
     }
 
     /// Makes a call that came through a door, all of which is there.
@@ -295,7 +290,7 @@ impl Session {
         if let Presence::Held(hold) = &live.presence {
             return Err(message::away(hold.since, cx.now));
         }
-        self.check_in_flight()?;
+        live.check_in_flight()?;
         let config = &self.config;
         let live = self.live.as_mut().ok_or_else(message::no_session)?;
         let tool = live.find_tool(method, path)?;
@@ -466,9 +461,15 @@ impl Live {
         door_unless_tool(name).filter(|_| is_free()).unwrap_or(path)
     }
 
-    /// How many requests have a place among the calls in flight.
-    pub(crate) fn in_flight(&self) -> usize {
-        self.calls.len().saturating_add(self.replays.waiting())
+    /// Whether one more request may be in flight.
+    ///
+    /// # Errors
+    /// `too_many_inflight`.
+    pub(crate) fn check_in_flight(&self) -> Result<(), HttpError> {
+        if self.calls.len().saturating_add(self.replays.waiting()) >= MAX_INFLIGHT_CALLS {
+            return Err(message::too_many_inflight());
+        }
+        Ok(())
     }
 
     /// Sends a call, which is among those in flight, to the app.

@@ -33,20 +33,23 @@ impl Session {
         token: &VerifierHash,
         rest: &str,
     ) {
-        let base = head.base();
         let Some(live) = &mut self.live else { return };
         if head.is_cross_site() {
-            return live.answer_get(cx, request, head, message::csrf_denied().into());
+            return live.answer_get(cx, request, head, token, message::csrf_denied().into());
         }
         if !head.is_read() {
             let error = message::wrong_method("The GET door", "GET, HEAD".to_owned());
-            return live.answer_get(cx, request, head, error.into());
+            return live.answer_get(cx, request, head, token, error.into());
         }
         let scope = live.scope_of(token);
         let call = match read_get(rest, &live.registration.tools, &scope) {
             Ok(call) => call,
-            Err(error) => return live.answer_get(cx, request, head, error.into()),
+            Err(error) => return live.answer_get(cx, request, head, token, error.into()),
         };
+        // Previews ask with HEAD, and must not make the call.
+        if head.method == "HEAD" {
+            return live.answer_get(cx, request, head, token, Answer::empty(200));
+        }
         let body = call.body;
         let outgoing = Outgoing {
             method: call.tool.method.clone(),
@@ -54,20 +57,16 @@ impl Session {
             query: call.query,
             headers_json: with_json_type(&head.headers.forwarded_json()),
         };
-        // Previews ask with HEAD, and must not make the call.
-        if head.method == "HEAD" {
-            return live.answer_get(cx, request, head, Answer::empty(200));
-        }
         let key = (*token, rest.to_owned());
         match live.join_replay(cx, &key, request) {
             Ok(Found::Joined) => return,
             Ok(Found::Answer(answer)) => return cx.answer(request, answer),
             Ok(Found::Nothing) => {}
-            Err(error) => return live.answer_get(cx, request, head, error.into()),
+            Err(error) => return live.answer_get(cx, request, head, token, error.into()),
         }
         let door = Door::Get(Box::new(GetDoor {
             key,
-            base,
+            base: head.base(),
             is_left: false,
         }));
         self.call_through(cx, request, token, door, &outgoing, &body);
@@ -81,9 +80,7 @@ impl Live {
         key: &ReplayKey,
         request: RequestId,
     ) -> Result<Found, HttpError> {
-        if self.in_flight() >= agent_socket_protocol::limits::MAX_INFLIGHT_CALLS {
-            return Err(message::too_many_inflight());
-        }
+        self.check_in_flight()?;
         Ok(self.replays.join(key, request, cx.now))
     }
 
@@ -105,10 +102,10 @@ impl Live {
         cx: &mut Cx<'_>,
         request: RequestId,
         head: &AgentRequest<'_>,
+        token: &VerifierHash,
         answer: Answer,
     ) {
-        let token = head.token.verifier.hash();
-        let answer = self.with_links(&head.base(), &token, answer);
+        let answer = self.with_links(&head.base(), token, answer);
         cx.answer(request, head.fit(answer));
     }
 

@@ -40,11 +40,11 @@ impl Session {
         cx: &mut Cx<'_>,
         request: RequestId,
         head: &AgentRequest<'_>,
+        token: &VerifierHash,
         rest: &str,
     ) {
-        let token = head.token.verifier.hash();
         if let Some(id) = task_on_page(rest) {
-            return self.on_task_page(cx, request, head, &token, id);
+            return self.on_task_page(cx, request, head, token, id);
         }
         let Some(live) = &self.live else { return };
         let target = rest
@@ -52,12 +52,12 @@ impl Session {
             .map(|(method, path)| (method, format!("/{path}")));
         let tool = target
             .as_ref()
-            .and_then(|(method, path)| live.open_tool(&token, method, path));
+            .and_then(|(method, path)| live.open_tool(token, method, path));
         match (head.method, tool) {
             ("GET" | "HEAD", tool) if tool.is_some() || rest.is_empty() => {
                 let nonce = PageNonces::new(head.token.verifier.clone()).make(cx.now);
                 let base = head.base();
-                let view = live.page_view(&self.config, &base, &token, &nonce, cx.now);
+                let view = live.page_view(&self.config, &base, token, &nonce, cx.now);
                 let answer = match tool {
                     Some(tool) => tool_page(&view, tool, None, None),
                     None => page(&view),
@@ -84,7 +84,7 @@ impl Session {
                     headers_json: head.headers.forwarded_json(),
                 };
                 let timeout = self.config.max_sync_tool_ms;
-                self.wait_for_body(cx, request, &token, timeout, Unsent::Knock(Box::new(knock)));
+                self.wait_for_body(cx, request, token, timeout, Unsent::Knock(Box::new(knock)));
             }
             (_, None) => cx.answer(request, head.fit(problem_page(&message::no_such_page()))),
             _ => {

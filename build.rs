@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use agent_socket_protocol::apps::Apps;
+use agent_socket_wire::apps::Apps;
 
 fn main() -> ExitCode {
     println!("cargo::rerun-if-changed=apps.json");

@@ -1,11 +1,12 @@
 //! The Worker's entrypoint: where a request goes.
 
-use agent_socket_protocol::answer::{Answer, JSON};
-use agent_socket_protocol::error::{HttpCode, HttpError};
-use agent_socket_protocol::id::SessionId;
-use agent_socket_protocol::limits::MAX_BODY_BYTES;
-use agent_socket_protocol::route::{Route, origin, route};
-use agent_socket_protocol::token::AgentToken;
+use agent_socket_front::route::{Route, route};
+use agent_socket_wire::answer::{Answer, JSON};
+use agent_socket_wire::error::{HttpCode, HttpError};
+use agent_socket_wire::id::SessionId;
+use agent_socket_wire::limits::MAX_BODY_BYTES;
+use agent_socket_wire::token::AgentToken;
+use agent_socket_wire::url::origin;
 use wasm_bindgen::prelude::*;
 
 use crate::js;
@@ -193,9 +194,7 @@ fn on_debug(request: &JsValue, env: &JsValue, path: &str) -> JsValue {
         .split_once('/')
         .and_then(|(_, id)| SessionId::parse(id));
     match (path.split('/').next(), id) {
-        (Some("health"), _) => {
-            respond(Answer::new(200, agent_socket_protocol::answer::PLAIN, "ok"))
-        }
+        (Some("health"), _) => respond(Answer::new(200, agent_socket_wire::answer::PLAIN, "ok")),
         (Some("evict"), Some(id)) => js::forward_evict(
             env,
             id.as_str(),

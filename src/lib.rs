@@ -9,7 +9,7 @@
 //!    is what the runtime loads.
 //!
 //! **This crate decides nothing**: the rules are in `crates/session`, what is
-//! on the wire is in `crates/protocol`.
+//! on the wire is in `crates/wire`, a way in is in `crates/doors`.
 
 pub mod edge;
 mod js;

@@ -3,16 +3,17 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::{Rc, Weak};
 
-use agent_socket_protocol::answer::Answer;
-use agent_socket_protocol::error::{HttpCode, HttpError};
-use agent_socket_protocol::headers::forwarded_json;
-use agent_socket_protocol::id::SessionId;
-use agent_socket_protocol::limits::{HEARTBEAT_PING, HEARTBEAT_PONG, MAX_FRAME_BYTES};
-use agent_socket_protocol::route::{Route, path_and_query, query_value, route};
+use agent_socket_front::route::{Route, route};
 use agent_socket_session::{
     AgentRequest, BodyError, DropMode, Effect, Host, LAZY_RECORDS, Millis, Opening, RequestHeaders,
     RequestId, Session, SocketId,
 };
+use agent_socket_wire::answer::Answer;
+use agent_socket_wire::error::{HttpCode, HttpError};
+use agent_socket_wire::headers::forwarded_json;
+use agent_socket_wire::id::SessionId;
+use agent_socket_wire::limits::{HEARTBEAT_PING, HEARTBEAT_PONG, MAX_FRAME_BYTES};
+use agent_socket_wire::url::{path_and_query, query_value};
 use js_sys::{JsString, Uint8Array};
 use wasm_bindgen::prelude::*;
 

@@ -3,10 +3,10 @@
 use std::cell::OnceCell;
 use std::rc::Rc;
 
-use agent_socket_protocol::answer::AGENT_HEADERS;
-use agent_socket_protocol::apps::Apps;
-use agent_socket_protocol::error::{self, HttpCode};
 use agent_socket_session::Config;
+use agent_socket_wire::answer::AGENT_HEADERS;
+use agent_socket_wire::apps::Apps;
+use agent_socket_wire::error::{self, HttpCode};
 use wasm_bindgen::JsValue;
 
 use crate::js;

@@ -7,16 +7,16 @@
 use std::hint::black_box;
 use std::rc::Rc;
 
-use agent_socket_protocol::answer::{Answer, ToolReply};
-use agent_socket_protocol::apps::Apps;
-use agent_socket_protocol::frame::AppFrame;
-use agent_socket_protocol::headers::forwarded_json;
-use agent_socket_protocol::id::SessionId;
-use agent_socket_protocol::route::{Route, route};
+use agent_socket_front::route::{Route, route};
 use agent_socket_session::{
     AgentRequest, Config, Effect, Host, Millis, Opening, RequestHeaders, RequestId, Session,
     SocketId,
 };
+use agent_socket_wire::answer::{Answer, ToolReply};
+use agent_socket_wire::apps::Apps;
+use agent_socket_wire::frame::AppFrame;
+use agent_socket_wire::headers::forwarded_json;
+use agent_socket_wire::id::SessionId;
 
 const APPS: &str = r#"{"as_app_anon": {"label": "Anonymous app", "allowedOrigins": ["*"]}}"#;
 const SOCKET: SocketId = SocketId(1);

@@ -6,23 +6,24 @@
 //! cd fuzz && cargo +nightly fuzz run -s none frames -- -max_total_time=60 -max_len=4096 -dict=frames.dict
 //! ```
 //! A finding lands in `fuzz/artifacts/frames/`; run it again by giving its path
-//! in place of the options, and keep it as a test of `crates/protocol`.
+//! in place of the options, and keep it as a test of `crates/wire`.
 
 #![no_main]
 
-use agent_socket_protocol::answer::{AppReply, ToolReply};
-use agent_socket_protocol::apps::Apps;
-use agent_socket_protocol::frame::{AppFrame, Fields, string_list};
-use agent_socket_protocol::id::is_task_id;
-use agent_socket_protocol::limits::{
-    MAX_AGENTS_MD_CHARS, MAX_DESCRIPTION_CHARS, MAX_FRAME_ID_BYTES, MAX_LABEL_CHARS,
-};
-use agent_socket_protocol::register::{MintRequest, Registration, parse_revoke_tokens};
-use agent_socket_protocol::reply;
-use agent_socket_protocol::route::{agent_path, origin, path_and_query, route};
-use agent_socket_protocol::text::{json_str, json_uint, push_json_str, utf16_len};
-use agent_socket_protocol::token::{AgentToken, ResumeSecret};
-use agent_socket_protocol::tool::{AppView, Scope, tools_json};
+use agent_socket_wire::answer::{AppReply, ToolReply};
+use agent_socket_wire::apps::Apps;
+use agent_socket_wire::frame::{AppFrame, Fields, string_list};
+use agent_socket_wire::id::is_task_id;
+use agent_socket_wire::limits::{MAX_AGENTS_MD_CHARS, MAX_DESCRIPTION_CHARS, MAX_FRAME_ID_BYTES, MAX_LABEL_CHARS};
+use agent_socket_wire::register::{MintRequest, Registration, parse_revoke_tokens};
+use agent_socket_wire::reply;
+use agent_socket_doors::path::agent_path;
+use agent_socket_wire::url::{origin, path_and_query};
+use agent_socket_front::route::route;
+use agent_socket_wire::text::{json_str, json_uint, push_json_str, utf16_len};
+use agent_socket_wire::token::{AgentToken, ResumeSecret};
+use agent_socket_doors::tools::{AppView, tools_json};
+use agent_socket_wire::tool::Scope;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 

@@ -7,16 +7,17 @@
 //! cd fuzz && cargo +nightly fuzz run -s none mcp -- -max_total_time=60 -max_len=4096 -dict=mcp.dict
 //! ```
 //! A finding lands in `fuzz/artifacts/mcp/`; run it again by giving its path in
-//! place of the options, and keep it as a test in `crates/protocol/src/mcp`.
+//! place of the options, and keep it as a test in `crates/doors/src/mcp`.
 
 #![no_main]
 
 use std::borrow::Cow;
 
-use agent_socket_protocol::answer::{Answer, JSON};
-use agent_socket_protocol::mcp::{Incoming, McpHead, Pending, RESULT_TYPE, ServerView, read};
-use agent_socket_protocol::names::tool_names;
-use agent_socket_protocol::tool::{AppView, Scope, parse_tools};
+use agent_socket_wire::answer::{Answer, JSON};
+use agent_socket_doors::mcp::{Incoming, McpHead, Pending, RESULT_TYPE, ServerView, read};
+use agent_socket_doors::names::tool_names;
+use agent_socket_doors::tools::AppView;
+use agent_socket_wire::tool::{Scope, parse_tools};
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_socket_protocol::error::HttpCode;
+use agent_socket_wire::error::HttpCode;
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use tokio::time::Instant;

@@ -8,15 +8,15 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use agent_socket_protocol::answer::Answer;
-use agent_socket_protocol::apps::Apps;
-use agent_socket_protocol::id::SessionId;
-use agent_socket_protocol::limits::{HEARTBEAT_PING, MAX_POLL_WAIT_S};
-use agent_socket_protocol::token::AgentToken;
 use agent_socket_session::{
     AgentRequest, Config, Effect, LAZY_RECORDS, Millis, Opening, RequestHeaders, RequestId,
     Session, SocketId,
 };
+use agent_socket_wire::answer::Answer;
+use agent_socket_wire::apps::Apps;
+use agent_socket_wire::id::SessionId;
+use agent_socket_wire::limits::{HEARTBEAT_PING, MAX_POLL_WAIT_S};
+use agent_socket_wire::token::AgentToken;
 use anyhow::{Context as _, Result, anyhow, ensure};
 use serde_json::{Value, json};
 

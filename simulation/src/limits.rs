@@ -1,15 +1,15 @@
 //! The limits that a growing relay meets: the protocol's, read from its own
 //! tables, and the platform's.
 
-use agent_socket_protocol::apps::Apps;
-use agent_socket_protocol::limits::{
+use agent_socket_session::Config;
+use agent_socket_wire::apps::Apps;
+use agent_socket_wire::limits::{
     FIRST_FRAME_TIMEOUT_MS, MAX_AGENTS_MD_CHARS, MAX_ATTACHMENT_BYTES, MAX_BODY_BYTES,
     MAX_FINISHED_TASKS, MAX_FRAME_BYTES, MAX_INFLIGHT_CALLS, MAX_LIVE_TOKENS,
     MAX_LIVENESS_PAUSE_MS, MAX_PENDING_TASKS, MAX_POLL_WAIT_S, MAX_REPLAY_BYTES, MAX_REPLAYS,
     MAX_TASK_BODY_BYTES, MAX_TOOL_TIMEOUT_MS, MAX_WAITING_POLLS, MAX_WAITING_SOCKETS, REPLAY_MS,
     TASK_PENDING_MS, TASK_READ_MS, TASK_UNREAD_MS,
 };
-use agent_socket_session::Config;
 
 use crate::format::{bytes, count, span, table};
 

@@ -292,7 +292,7 @@ async function assertHarmless(page, base) {
   assert.equal(found.hacked, false)
   assert.deepEqual(found.elements.filter((name) => !KNOWN_ELEMENTS.has(name)), [])
   assert.deepEqual(found.handlers, [])
-  assert.deepEqual(found.scripts, [["", readFileSync(join(ROOT, "crates/protocol/src/page/page.js"), "utf8")]])
+  assert.deepEqual(found.scripts, [["", readFileSync(join(ROOT, "crates/doors/src/page/page.js"), "utf8")]])
   assert.equal(found.styles, 1)
   assert.deepEqual(found.sources, [])
   for (const target of found.targets) assert.ok(target.startsWith(`${new URL(base).pathname}/_as_page`), target)

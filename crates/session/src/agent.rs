@@ -1,17 +1,16 @@
 //! What agents ask for over HTTP.
 
-use agent_socket_protocol::answer::{Answer, MARKDOWN, PLAIN, ToolReply};
-use agent_socket_protocol::error::HttpError;
-use agent_socket_protocol::frame::Fields;
-use agent_socket_protocol::limits::MAX_INFLIGHT_CALLS;
-use agent_socket_protocol::page::problem_page;
-use agent_socket_protocol::reply::{self, CancelReason, ToolCall};
-use agent_socket_protocol::route::{
-    AgentPath, agent_path, door_unless_tool, origin, path_and_query,
-};
-use agent_socket_protocol::text::json_str;
-use agent_socket_protocol::token::{AgentToken, VerifierHash};
-use agent_socket_protocol::tool::Tool;
+use agent_socket_doors::page::problem_page;
+use agent_socket_doors::path::{AgentPath, agent_path, door_unless_tool};
+use agent_socket_wire::answer::{Answer, MARKDOWN, PLAIN, ToolReply};
+use agent_socket_wire::error::HttpError;
+use agent_socket_wire::frame::Fields;
+use agent_socket_wire::limits::MAX_INFLIGHT_CALLS;
+use agent_socket_wire::reply::{self, CancelReason, ToolCall};
+use agent_socket_wire::text::json_str;
+use agent_socket_wire::token::{AgentToken, VerifierHash};
+use agent_socket_wire::tool::Tool;
+use agent_socket_wire::url::{origin, path_and_query};
 
 use crate::calls::{Call, Outgoing, Unsent};
 use crate::door::{Door, task_on_page};
@@ -39,7 +38,7 @@ pub struct AgentRequest<'a> {
 }
 
 impl<'a> AgentRequest<'a> {
-    /// Splits a URL that [`agent_socket_protocol::route::route`] took for an agent's.
+    /// Splits a URL that [`agent_socket_front::route::route`] took for an agent's.
     #[must_use]
     pub fn new(
         method: &'a str,

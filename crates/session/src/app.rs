@@ -2,16 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use agent_socket_protocol::close::CloseCode;
-use agent_socket_protocol::error::{AppCode, AppError};
-use agent_socket_protocol::frame::{AppFrame, Fields, FrameType, string_list};
-use agent_socket_protocol::register::{
+use agent_socket_wire::close::CloseCode;
+use agent_socket_wire::error::{AppCode, AppError};
+use agent_socket_wire::frame::{AppFrame, Fields, FrameType, string_list};
+use agent_socket_wire::register::{
     MintRequest, Registration, parse_agents_md, parse_revoke_tokens,
 };
-use agent_socket_protocol::reply::{self, CancelReason, TokenView};
-use agent_socket_protocol::text::json_str;
-use agent_socket_protocol::token::{AgentToken, ResumeSecret, Verifier};
-use agent_socket_protocol::tool::parse_tools;
+use agent_socket_wire::reply::{self, CancelReason, TokenView};
+use agent_socket_wire::text::json_str;
+use agent_socket_wire::token::{AgentToken, ResumeSecret, Verifier};
+use agent_socket_wire::tool::parse_tools;
 
 use crate::crypto::{ResumeCheck, SealKey};
 use crate::effect::{Cx, SocketId};
@@ -252,7 +252,7 @@ impl Session {
                 AppCode::TooManyTokens,
                 format!(
                     "{} tokens are live, which is the limit: revoke one first",
-                    agent_socket_protocol::limits::MAX_LIVE_TOKENS
+                    agent_socket_wire::limits::MAX_LIVE_TOKENS
                 ),
             ));
         }

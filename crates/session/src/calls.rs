@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use agent_socket_protocol::token::VerifierHash;
+use agent_socket_wire::token::VerifierHash;
 
 use crate::door::{Door, Knock};
 use crate::effect::{Millis, RequestId};

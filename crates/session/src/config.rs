@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use agent_socket_protocol::apps::Apps;
-use agent_socket_protocol::id::is_token_prefix;
-use agent_socket_protocol::limits::{MAX_TOOL_TIMEOUT_MS, MIN_TOOL_TIMEOUT_MS};
+use agent_socket_wire::apps::Apps;
+use agent_socket_wire::id::is_token_prefix;
+use agent_socket_wire::limits::{MAX_TOOL_TIMEOUT_MS, MIN_TOOL_TIMEOUT_MS};
 
 use crate::effect::Millis;
 

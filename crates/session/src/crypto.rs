@@ -7,9 +7,9 @@
 
 use aes_gcm::aead::{Aead as _, KeyInit as _, Payload};
 use aes_gcm::{Aes256Gcm, Key, Nonce};
-use agent_socket_protocol::id::SessionId;
-use agent_socket_protocol::limits::PAGE_NONCE_MS;
-use agent_socket_protocol::token::{ResumeSecret, Verifier};
+use agent_socket_wire::id::SessionId;
+use agent_socket_wire::limits::PAGE_NONCE_MS;
+use agent_socket_wire::token::{ResumeSecret, Verifier};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use hkdf::Hkdf;

@@ -1,7 +1,7 @@
 //! What a session asks its shell to do, and what it asks of its shell.
 
-use agent_socket_protocol::answer::Answer;
-use agent_socket_protocol::close::CloseCode;
+use agent_socket_wire::answer::Answer;
+use agent_socket_wire::close::CloseCode;
 
 /// A time in ms since 1970, or a span in ms.
 pub type Millis = u64;
@@ -36,7 +36,7 @@ pub enum Effect {
     Attach {
         /// Which.
         socket: SocketId,
-        /// JSON of at most [`agent_socket_protocol::limits::MAX_ATTACHMENT_BYTES`].
+        /// JSON of at most [`agent_socket_wire::limits::MAX_ATTACHMENT_BYTES`].
         attachment: String,
     },
     /// Reads a request's body, then calls [`crate::Session::request_body`].
@@ -107,7 +107,7 @@ pub trait Host {
 /// The headers of a request, asked for only as far as an answer needs them.
 pub trait RequestHeaders: std::fmt::Debug {
     /// The headers that go on to the app, as a JSON object; see
-    /// [`agent_socket_protocol::headers::forwarded_json`].
+    /// [`agent_socket_wire::headers::forwarded_json`].
     fn forwarded_json(&self) -> String;
 
     /// The value of a header, by its lower-case name.

@@ -1,9 +1,9 @@
 //! What an AI is told when a call cannot be answered: what happened, and what
 //! to do or ask the user.
 
-use agent_socket_protocol::answer::BadReply;
-use agent_socket_protocol::error::{HttpCode, HttpError};
-use agent_socket_protocol::limits::{
+use agent_socket_wire::answer::BadReply;
+use agent_socket_wire::error::{HttpCode, HttpError};
+use agent_socket_wire::limits::{
     MAX_FINISHED_TASKS, MAX_INFLIGHT_CALLS, MAX_PENDING_TASKS, RETRY_AFTER_S,
 };
 

@@ -1,9 +1,9 @@
 //! Who is there: the app's socket, sockets that wait for their first frame, and
 //! how long an absent app is waited for.
 
-use agent_socket_protocol::close::CloseCode;
-use agent_socket_protocol::id::SessionId;
-use agent_socket_protocol::limits::{
+use agent_socket_wire::close::CloseCode;
+use agent_socket_wire::id::SessionId;
+use agent_socket_wire::limits::{
     FIRST_FRAME_TIMEOUT_MS, MAX_LIVENESS_PAUSE_MS, MAX_WAITING_SOCKETS,
 };
 use serde::{Deserialize, Serialize};

@@ -10,7 +10,7 @@
 
 use std::fmt;
 
-use agent_socket_protocol::register::Registration;
+use agent_socket_wire::register::Registration;
 use serde::{Deserialize, Serialize};
 
 use crate::effect::Millis;

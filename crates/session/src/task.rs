@@ -2,18 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use agent_socket_protocol::answer::{Answer, AppReply, BadReply, JSON};
-use agent_socket_protocol::error::{AppCode, AppError, HttpError};
-use agent_socket_protocol::frame::Fields;
-use agent_socket_protocol::id::is_task_id;
-use agent_socket_protocol::limits::{
+use agent_socket_wire::answer::{Answer, AppReply, BadReply, JSON};
+use agent_socket_wire::error::{AppCode, AppError, HttpError};
+use agent_socket_wire::frame::Fields;
+use agent_socket_wire::id::is_task_id;
+use agent_socket_wire::limits::{
     MAX_FINISHED_TASKS, MAX_PENDING_TASKS, MAX_POLL_WAIT_S, MAX_PROGRESS_MESSAGE_CHARS,
     MAX_TASK_BODY_BYTES, MAX_WAITING_POLLS, TASK_PENDING_MS, TASK_READ_MS, TASK_UNREAD_MS,
 };
-use agent_socket_protocol::reply;
-use agent_socket_protocol::route::query_value;
-use agent_socket_protocol::text::{cut, json_str};
-use agent_socket_protocol::token::VerifierHash;
+use agent_socket_wire::reply;
+use agent_socket_wire::text::{cut, json_str};
+use agent_socket_wire::token::VerifierHash;
+use agent_socket_wire::url::query_value;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use agent_socket_protocol::limits::MAX_LIVE_TOKENS;
-use agent_socket_protocol::token::VerifierHash;
-use agent_socket_protocol::tool::Scope;
+use agent_socket_wire::limits::MAX_LIVE_TOKENS;
+use agent_socket_wire::token::VerifierHash;
+use agent_socket_wire::tool::Scope;
 use serde::{Deserialize, Serialize};
 
 use crate::effect::{Effect, Millis};

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use agent_socket_protocol::answer::AGENT_HEADERS;
-use agent_socket_protocol::error::HttpCode;
+use agent_socket_wire::answer::AGENT_HEADERS;
+use agent_socket_wire::error::HttpCode;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
@@ -87,7 +87,7 @@ impl Response {
     /// If not.
     pub fn fails(&self, code: HttpCode) -> Result<&Self> {
         self.is(code.status())?;
-        self.has("content-type", agent_socket_protocol::answer::JSON)?;
+        self.has("content-type", agent_socket_wire::answer::JSON)?;
         let body = self.json()?;
         equal(
             &format!("error code of {self}"),

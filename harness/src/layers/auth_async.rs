@@ -2,11 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use agent_socket_protocol::answer::{JSON, PLAIN};
-use agent_socket_protocol::close::CloseCode;
-use agent_socket_protocol::error::{AppCode, HttpCode};
-use agent_socket_protocol::limits::{MAX_INFLIGHT_CALLS, MAX_PROGRESS_MESSAGE_CHARS};
-use agent_socket_protocol::token::AgentToken;
+use agent_socket_wire::answer::{JSON, PLAIN};
+use agent_socket_wire::close::CloseCode;
+use agent_socket_wire::error::{AppCode, HttpCode};
+use agent_socket_wire::limits::{MAX_INFLIGHT_CALLS, MAX_PROGRESS_MESSAGE_CHARS};
+use agent_socket_wire::token::AgentToken;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
@@ -474,7 +474,7 @@ async fn order(cx: Context) -> Result<()> {
 /// A request that is wrong in every way the Worker itself looks at.
 async fn upgrade_and_upload(cx: &Context, token: &str, code: HttpCode) -> Result<()> {
     let mut raw = cx.raw().await?;
-    let too_long = (agent_socket_protocol::limits::MAX_BODY_BYTES + 1).to_string();
+    let too_long = (agent_socket_wire::limits::MAX_BODY_BYTES + 1).to_string();
     raw.head(
         &format!("POST /v1/t/{token}/echo"),
         &[
@@ -489,10 +489,7 @@ async fn upgrade_and_upload(cx: &Context, token: &str, code: HttpCode) -> Result
     .await?;
     // The relay may answer before it has read all of it.
     let _ = raw
-        .write(&vec![
-            b'x';
-            agent_socket_protocol::limits::MAX_BODY_BYTES + 1
-        ])
+        .write(&vec![b'x'; agent_socket_wire::limits::MAX_BODY_BYTES + 1])
         .await;
     raw.response().await?.fails(code)?;
     Ok(())

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use agent_socket_protocol::answer::{JSON, MARKDOWN};
-use agent_socket_protocol::error::HttpCode;
-use agent_socket_protocol::limits::{MAX_INFLIGHT_CALLS, MAX_LINK_CHARS, MAX_NEXT_LINKS};
+use agent_socket_wire::answer::{JSON, MARKDOWN};
+use agent_socket_wire::error::HttpCode;
+use agent_socket_wire::limits::{MAX_INFLIGHT_CALLS, MAX_LINK_CHARS, MAX_NEXT_LINKS};
 use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

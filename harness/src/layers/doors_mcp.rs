@@ -1,9 +1,9 @@
 //! 90–99: the MCP door. What real clients do with it is in tests/mcp/; here is
 //! what they don't: bad input, and ends that nobody waits for.
 
-use agent_socket_protocol::error::HttpCode;
-use agent_socket_protocol::limits::MAX_BODY_BYTES;
-use agent_socket_protocol::mcp::{LEGACY, MODERN};
+use agent_socket_doors::mcp::{LEGACY, MODERN};
+use agent_socket_wire::error::HttpCode;
+use agent_socket_wire::limits::MAX_BODY_BYTES;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 

@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_socket_protocol::close::CloseCode;
-use agent_socket_protocol::error::HttpCode;
-use agent_socket_protocol::limits::{MAX_BODY_BYTES, MAX_FRAME_BYTES};
+use agent_socket_wire::close::CloseCode;
+use agent_socket_wire::error::HttpCode;
+use agent_socket_wire::limits::{MAX_BODY_BYTES, MAX_FRAME_BYTES};
 use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};

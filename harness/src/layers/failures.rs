@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use agent_socket_protocol::close::CloseCode;
-use agent_socket_protocol::error::{AppCode, HttpCode};
-use agent_socket_protocol::limits::{
-    MAX_INFLIGHT_CALLS, MAX_REVOKE_ON_RESUME, MAX_WAITING_SOCKETS,
-};
-use agent_socket_protocol::token::{AgentToken, Verifier};
+use agent_socket_wire::close::CloseCode;
+use agent_socket_wire::error::{AppCode, HttpCode};
+use agent_socket_wire::limits::{MAX_INFLIGHT_CALLS, MAX_REVOKE_ON_RESUME, MAX_WAITING_SOCKETS};
+use agent_socket_wire::token::{AgentToken, Verifier};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
@@ -587,7 +585,7 @@ async fn fingerprints(agent: &Agent) -> Result<Vec<Fingerprint>> {
 fn nobody(agent: &Agent) -> Result<Agent> {
     let prefix = agent.token.split('_').next().unwrap_or_default();
     let token = AgentToken {
-        session: agent_socket_protocol::id::SessionId::parse("7ZZ7ZZ71").context("an id")?,
+        session: agent_socket_wire::id::SessionId::parse("7ZZ7ZZ71").context("an id")?,
         verifier: Verifier::new([7; 16]),
     }
     .reveal(prefix);

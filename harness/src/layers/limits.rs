@@ -1,7 +1,7 @@
 //! 20–29: every limit at the limit and one past it, and many things at once.
 
-use agent_socket_protocol::error::{AppCode, HttpCode};
-use agent_socket_protocol::limits::{
+use agent_socket_wire::error::{AppCode, HttpCode};
+use agent_socket_wire::limits::{
     MAX_AGENTS_MD_CHARS, MAX_BODY_BYTES, MAX_CONTENT_TYPE_CHARS, MAX_DESCRIPTION_CHARS,
     MAX_INFLIGHT_CALLS, MAX_LABEL_CHARS, MAX_LIVE_TOKENS, MAX_PENDING_TASKS, MAX_TASK_BODY_BYTES,
 };

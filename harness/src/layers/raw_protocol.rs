@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use agent_socket_protocol::close::CloseCode;
-use agent_socket_protocol::error::{AppCode, HttpCode};
-use agent_socket_protocol::id::SessionId;
-use agent_socket_protocol::limits::{
+use agent_socket_wire::close::CloseCode;
+use agent_socket_wire::error::{AppCode, HttpCode};
+use agent_socket_wire::id::SessionId;
+use agent_socket_wire::limits::{
     FIRST_FRAME_TIMEOUT_MS, HEARTBEAT_PING, HEARTBEAT_PONG, MAX_AGENTS_MD_CHARS, MAX_APP_ID_BYTES,
     MAX_FRAME_BYTES, MAX_SCOPE_ENTRIES, MAX_TASK_ID_BYTES, MAX_TOKEN_CALLS, MAX_TOKEN_LIFETIME_MS,
     MAX_TOOL_TIMEOUT_MS, MIN_TOOL_TIMEOUT_MS,
 };
-use agent_socket_protocol::token::AgentToken;
+use agent_socket_wire::token::AgentToken;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use tokio::time::Instant;

@@ -1,8 +1,8 @@
 //! 01–09: the relay answers, and its main job works.
 
-use agent_socket_protocol::answer::{JSON, MARKDOWN, PLAIN};
-use agent_socket_protocol::briefing::CONTRACT_MARKER;
-use agent_socket_protocol::error::HttpCode;
+use agent_socket_doors::briefing::CONTRACT_MARKER;
+use agent_socket_wire::answer::{JSON, MARKDOWN, PLAIN};
+use agent_socket_wire::error::HttpCode;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 

@@ -1,10 +1,10 @@
 //! The GET door: calls for agents that can only fetch links.
 
-use agent_socket_protocol::answer::Answer;
-use agent_socket_protocol::error::HttpError;
-use agent_socket_protocol::get::{get_answer, next_links, read_get, ready_links};
-use agent_socket_protocol::headers::with_json_type;
-use agent_socket_protocol::token::VerifierHash;
+use agent_socket_doors::get::{get_answer, next_links, read_get, ready_links};
+use agent_socket_wire::answer::Answer;
+use agent_socket_wire::error::HttpError;
+use agent_socket_wire::headers::with_json_type;
+use agent_socket_wire::token::VerifierHash;
 
 use super::Door;
 use super::replay::{Found, ReplayKey};

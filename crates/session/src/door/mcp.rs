@@ -1,10 +1,10 @@
 //! The MCP door: tools as a Model Context Protocol server shows them.
 
-use agent_socket_protocol::answer::Answer;
-use agent_socket_protocol::error::HttpError;
-use agent_socket_protocol::headers::with_json_type;
-use agent_socket_protocol::mcp::{self, Incoming, KEEP_ALIVE, McpHead, Pending, ServerView};
-use agent_socket_protocol::token::VerifierHash;
+use agent_socket_doors::mcp::{self, Incoming, KEEP_ALIVE, McpHead, Pending, ServerView};
+use agent_socket_wire::answer::Answer;
+use agent_socket_wire::error::HttpError;
+use agent_socket_wire::headers::with_json_type;
+use agent_socket_wire::token::VerifierHash;
 
 use super::{Door, Knock, KnockAt};
 use crate::agent::AgentRequest;

@@ -9,10 +9,10 @@ mod openapi;
 mod page;
 mod replay;
 
-use agent_socket_protocol::answer::Answer;
-use agent_socket_protocol::mcp::McpHead;
-use agent_socket_protocol::page::ResultPage;
-use agent_socket_protocol::token::VerifierHash;
+use agent_socket_doors::mcp::McpHead;
+use agent_socket_doors::page::ResultPage;
+use agent_socket_wire::answer::Answer;
+use agent_socket_wire::token::VerifierHash;
 
 pub(crate) use self::get::GetDoor;
 pub(crate) use self::mcp::McpDoor;

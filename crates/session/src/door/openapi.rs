@@ -1,8 +1,8 @@
 //! The OpenAPI door: the tools as a document that other platforms import.
 
-use agent_socket_protocol::answer::Answer;
-use agent_socket_protocol::openapi::openapi_json;
-use agent_socket_protocol::token::VerifierHash;
+use agent_socket_doors::openapi::openapi_json;
+use agent_socket_wire::answer::Answer;
+use agent_socket_wire::token::VerifierHash;
 
 use crate::agent::AgentRequest;
 use crate::effect::{Cx, RequestId};

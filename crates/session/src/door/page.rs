@@ -1,14 +1,14 @@
 //! The page for people: what a link shows in a browser.
 
-use agent_socket_protocol::answer::Answer;
-use agent_socket_protocol::error::HttpError;
-use agent_socket_protocol::headers::with_json_type;
-use agent_socket_protocol::input::query_of;
-use agent_socket_protocol::page::{
+use agent_socket_doors::input::query_of;
+use agent_socket_doors::page::{
     Form, Note, PageView, ResultPage, page, problem_page, task_page, tool_page,
 };
-use agent_socket_protocol::token::{Verifier, VerifierHash};
-use agent_socket_protocol::tool::Tool;
+use agent_socket_wire::answer::Answer;
+use agent_socket_wire::error::HttpError;
+use agent_socket_wire::headers::with_json_type;
+use agent_socket_wire::token::{Verifier, VerifierHash};
+use agent_socket_wire::tool::Tool;
 
 use super::{Door, Knock, KnockAt};
 use crate::agent::AgentRequest;

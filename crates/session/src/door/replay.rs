@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use agent_socket_protocol::answer::Answer;
-use agent_socket_protocol::limits::{MAX_REPLAY_BYTES, MAX_REPLAYS, REPLAY_MS};
-use agent_socket_protocol::token::VerifierHash;
+use agent_socket_wire::answer::Answer;
+use agent_socket_wire::limits::{MAX_REPLAY_BYTES, MAX_REPLAYS, REPLAY_MS};
+use agent_socket_wire::token::VerifierHash;
 
 use crate::effect::{Millis, RequestId};
 

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use agent_socket_protocol::limits::{MAX_LIVE_TOKENS, MAX_PENDING_TASKS};
 use agent_socket_session::Millis;
+use agent_socket_wire::limits::{MAX_LIVE_TOKENS, MAX_PENDING_TASKS};
 use serde_json::Value;
 
 /// A record, as far as it matters here.

@@ -1,9 +1,9 @@
 //! Workloads: sequences of events, each four bytes long, so that any bytes are
 //! a workload and a part of one is one, too.
 
-use agent_socket_protocol::answer::Answer;
-use agent_socket_protocol::limits::MAX_FRAME_BYTES;
 use agent_socket_session::{BodyError, DropMode, Opening, RequestId, SocketId};
+use agent_socket_wire::answer::Answer;
+use agent_socket_wire::limits::MAX_FRAME_BYTES;
 use serde_json::{Value, json};
 
 use super::world::{Stage, World, json_of, registration, splitmix, with};

@@ -4,18 +4,16 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use agent_socket_protocol::answer::Answer;
-use agent_socket_protocol::apps::Apps;
-use agent_socket_protocol::close::CloseCode;
-use agent_socket_protocol::id::SessionId;
-use agent_socket_protocol::limits::{
-    MAX_ATTACHMENT_BYTES, MAX_INFLIGHT_CALLS, MAX_WAITING_SOCKETS,
-};
-use agent_socket_protocol::token::AgentToken;
 use agent_socket_session::{
     AgentRequest, BodyError, Config, DropMode, Effect, Host, LAZY_RECORDS, LoadError, Millis,
     Opening, RequestHeaders, RequestId, Session, SocketId,
 };
+use agent_socket_wire::answer::Answer;
+use agent_socket_wire::apps::Apps;
+use agent_socket_wire::close::CloseCode;
+use agent_socket_wire::id::SessionId;
+use agent_socket_wire::limits::{MAX_ATTACHMENT_BYTES, MAX_INFLIGHT_CALLS, MAX_WAITING_SOCKETS};
+use agent_socket_wire::token::AgentToken;
 use serde_json::{Value, json};
 
 use super::audit::Audit;

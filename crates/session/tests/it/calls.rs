@@ -1,8 +1,8 @@
 //! Calls: their order of checks, their answers, and what becomes of them when
 //! somebody goes away.
 
-use agent_socket_protocol::limits::{MAX_FRAME_BYTES, MAX_INFLIGHT_CALLS};
 use agent_socket_session::{BodyError, DropMode};
+use agent_socket_wire::limits::{MAX_FRAME_BYTES, MAX_INFLIGHT_CALLS};
 use serde_json::{Value, json};
 
 use crate::common::world::{App, World, code};

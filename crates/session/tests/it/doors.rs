@@ -1,8 +1,8 @@
 //! The doors: MCP, OpenAPI, plain GET and the page for people.
 
-use agent_socket_protocol::answer::Answer;
-use agent_socket_protocol::limits::{MAX_INFLIGHT_CALLS, PAGE_NONCE_MS, REPLAY_MS};
 use agent_socket_session::RequestId;
+use agent_socket_wire::answer::Answer;
+use agent_socket_wire::limits::{MAX_INFLIGHT_CALLS, PAGE_NONCE_MS, REPLAY_MS};
 use serde_json::{Value, json};
 
 use crate::common::world::{App, World, code};

@@ -1,7 +1,7 @@
 //! How a session begins, is held, taken up again and ends.
 
-use agent_socket_protocol::limits::{FIRST_FRAME_TIMEOUT_MS, MAX_FRAME_BYTES};
 use agent_socket_session::{DropMode, Opening};
+use agent_socket_wire::limits::{FIRST_FRAME_TIMEOUT_MS, MAX_FRAME_BYTES};
 use serde_json::{Value, json};
 
 use crate::common::world::{App, START, World, code, registration, with};

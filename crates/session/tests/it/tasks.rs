@@ -1,6 +1,6 @@
 //! Tasks: what an async call leaves, and who may read it for how long.
 
-use agent_socket_protocol::limits::{
+use agent_socket_wire::limits::{
     MAX_FINISHED_TASKS, MAX_PENDING_TASKS, MAX_TASK_BODY_BYTES, MAX_WAITING_POLLS,
 };
 use serde_json::{Value, json};

@@ -1,6 +1,6 @@
 //! Agent tokens: their limits, their end.
 
-use agent_socket_protocol::limits::MAX_LIVE_TOKENS;
+use agent_socket_wire::limits::MAX_LIVE_TOKENS;
 use serde_json::{Value, json};
 
 use crate::common::world::{START, World, code};

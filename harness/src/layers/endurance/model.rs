@@ -3,9 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use agent_socket_protocol::answer::JSON;
-use agent_socket_protocol::error::HttpCode;
-use agent_socket_protocol::token::AgentToken;
+use agent_socket_wire::answer::JSON;
+use agent_socket_wire::error::HttpCode;
+use agent_socket_wire::token::AgentToken;
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 

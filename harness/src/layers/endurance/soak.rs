@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use agent_socket_protocol::error::HttpCode;
+use agent_socket_wire::error::HttpCode;
 use anyhow::{Context as _, Result, bail, ensure};
 use futures_util::future::try_join_all;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};

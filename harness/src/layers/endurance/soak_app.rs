@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_socket_protocol::error::AppCode;
-use agent_socket_protocol::limits::HEARTBEAT_PING;
+use agent_socket_wire::error::AppCode;
+use agent_socket_wire::limits::HEARTBEAT_PING;
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 use tokio::sync::watch;

@@ -8,7 +8,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use agent_socket_protocol::error::{AppCode, HttpCode};
+use agent_socket_wire::error::{AppCode, HttpCode};
 use anyhow::{Context as _, Error, Result, ensure};
 use serde_json::{Value, json};
 use tokio::sync::Notify;

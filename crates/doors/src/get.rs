@@ -1,0 +1,911 @@
+//! The GET door: tool calls as plain links, for chats that can only fetch URLs.
+//!
+//! - `$BASE/_as_get/<tool path>/<argument>/<argument>…` has the arguments in the
+//!   order of the schema's properties, percent-coded (RFC 3986, 2.1).
+//! - `$BASE/_as_get/<tool path>/j/<base64url>` has them as the base64url (RFC
+//!   4648, section 5) of a JSON text. A first segment that is exactly `j` always
+//!   means this form, so an argument `j`, an empty one, `.` and `..` go this way.
+//! - A link has nothing in its query, as many fetchers drop or reorder that.
+//! - The answer ([`get_answer`]) is short JSON with the links that help next.
+//!
+//! [`MAX_LINK_CHARS`] bounds the links that the relay hands out. A longer one
+//! that comes in is served, as whoever can send it has no such limit.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use base64::Engine as _;
+use base64::alphabet::URL_SAFE;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use serde_json::value::RawValue;
+
+use crate::input::{Input, Kind, Property, query_of};
+use agent_socket_wire::answer::{Answer, JSON};
+use agent_socket_wire::error::{HttpCode, HttpError};
+use agent_socket_wire::id::is_task_id;
+use agent_socket_wire::json::{member, members};
+use agent_socket_wire::limits::{MAX_LINK_CHARS, MAX_NEXT_LINKS};
+use agent_socket_wire::text::{cut, json_str, push_json_str, utf16_len};
+use agent_socket_wire::tool::{Scope, Tool};
+
+/// Where the door is, below `$BASE`.
+pub const GET_DOOR: &str = "/_as_get";
+
+/// What stands before the JSON form of a call.
+const JSON_FORM: &str = "j";
+
+/// Names of arguments in a message are cut to this many characters, and there
+/// are at most [`MAX_SHOWN_NAMES`] of them: a message is short.
+const MAX_SHOWN_NAME_CHARS: usize = 32;
+const MAX_SHOWN_NAMES: usize = 8;
+
+/// A call that came as a link.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GetCall<'t> {
+    /// The tool it is for.
+    pub tool: &'t Tool,
+    /// The body that the app gets: JSON, or empty.
+    pub body: Vec<u8>,
+    /// The query that the app gets, without `?`, for a tool that [takes its
+    /// arguments there](Tool::takes_query).
+    pub query: Option<String>,
+}
+
+/// Reads a call; `rest` is what follows `/_as_get/`, undecoded and without query.
+///
+/// The tool is the one with the longest path that `rest` begins with, ending
+/// where a segment does. Among tools of one path it is the one that `scope` and
+/// the door are open to: that for POST, else that for GET, else the first.
+///
+/// # Errors
+/// - `not_found`: no tool has such a path.
+/// - `tool_not_allowed`: `scope` leaves the tool out. Nothing is told of what it
+///   takes.
+/// - `method_not_allowed`, with the methods in `Allow`: the door is not open to
+///   the tool.
+/// - `protocol_error`, 400: the arguments are not those of the tool; names the
+///   argument and what was expected.
+pub fn read_get<'t>(
+    rest: &str,
+    tools: &'t [Tool],
+    scope: &Scope,
+) -> Result<GetCall<'t>, HttpError> {
+    let (path, segments) = split_at_tool(rest, tools).ok_or_else(unknown_tool)?;
+    let tool = tool_at(path, tools, scope).ok_or_else(|| closed(path, tools, scope))?;
+    let problem = |problem: String| bad_link(tool, &problem);
+    let arguments = match segments.as_slice() {
+        [JSON_FORM, rest @ ..] => from_json_form(tool, rest).map_err(problem)?,
+        segments => from_segments(tool, segments).map_err(problem)?,
+    };
+    Ok(if tool.takes_query() {
+        GetCall {
+            tool,
+            body: Vec::new(),
+            query: query_of(&arguments),
+        }
+    } else {
+        GetCall {
+            tool,
+            body: arguments.into_bytes(),
+            query: None,
+        }
+    })
+}
+
+/// The longest path of a tool that `rest` begins with, and the segments after it.
+fn split_at_tool<'r, 't>(rest: &'r str, tools: &'t [Tool]) -> Option<(&'t str, Vec<&'r str>)> {
+    let segments_after = |path: &str| {
+        let after = rest.strip_prefix(path.strip_prefix('/')?)?;
+        if after.is_empty() {
+            return Some(Vec::new());
+        }
+        let arguments = if path.ends_with('/') {
+            after
+        } else {
+            after.strip_prefix('/')?
+        };
+        Some(arguments.split('/').collect())
+    };
+    tools
+        .iter()
+        .filter_map(|tool| Some((tool.path.as_str(), segments_after(&tool.path)?)))
+        .max_by_key(|(path, _)| path.len())
+}
+
+/// The tool of this path that the scope and the door are open to.
+fn tool_at<'t>(path: &str, tools: &'t [Tool], scope: &Scope) -> Option<&'t Tool> {
+    tools
+        .iter()
+        .filter(|tool| tool.path == path && tool.takes_get() && scope.admits(tool))
+        .min_by_key(|tool| match tool.method.as_str() {
+            "POST" => 0,
+            "GET" => 1,
+            _ => 2,
+        })
+}
+
+/// The arguments by position, as a JSON text; empty if there is nothing to say.
+fn from_segments(tool: &Tool, segments: &[&str]) -> Result<String, String> {
+    match Input::of(tool) {
+        Input::Object(properties) => object_of(&properties, segments),
+        Input::Unknown if segments.is_empty() => Ok(String::new()),
+        Input::Unknown => Err(
+            "the app does not say which arguments this tool takes, so they can't be given by position"
+                .to_owned(),
+        ),
+        Input::Other(_) => Err(
+            "what this tool takes is no object, so it can't be given by position".to_owned(),
+        ),
+    }
+}
+
+fn object_of(properties: &[Property<'_>], segments: &[&str]) -> Result<String, String> {
+    if segments.len() > properties.len() {
+        return Err(format!(
+            "there are {} arguments, and this tool takes {}; a / inside of an argument is written %2F",
+            segments.len(),
+            properties.len()
+        ));
+    }
+    let mut out = String::from("{");
+    for (index, property) in properties.iter().enumerate() {
+        let name = shown(&property.name);
+        let Some(segment) = segments.get(index) else {
+            if property.required {
+                return Err(format!(
+                    "the argument `{name}` is missing: {} is expected",
+                    expected(property.kind)
+                ));
+            }
+            continue;
+        };
+        if segment.is_empty() {
+            return Err(format!(
+                "the argument `{name}` is empty; an empty text, or leaving it out before others, takes the JSON form"
+            ));
+        }
+        let text = percent_decoded(segment)
+            .map_err(|problem| format!("the argument `{name}` {problem}"))?;
+        let value = property
+            .kind
+            .json(&text)
+            .map_err(|expected| format!("the argument `{name}` is to be {expected}"))?;
+        if index > 0 {
+            out.push(',');
+        }
+        push_json_str(&mut out, &property.name);
+        out.push(':');
+        out.push_str(&value);
+    }
+    out.push('}');
+    Ok(out)
+}
+
+const fn expected(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Text => "a text",
+        Kind::Integer => "a whole number",
+        Kind::Number => "a number",
+        Kind::Boolean => "true or false",
+        Kind::Json => "JSON",
+    }
+}
+
+/// The arguments of the JSON form, as they came.
+fn from_json_form(tool: &Tool, segments: &[&str]) -> Result<String, String> {
+    let [coded] = segments else {
+        return Err(format!(
+            "`/{JSON_FORM}/` is to be followed by one segment, the base64url of the arguments as JSON"
+        ));
+    };
+    // Both alphabets and any padding are understood: what is meant is plain.
+    let coded = percent_decoded(coded)
+        .map_err(|problem| format!("what follows `/{JSON_FORM}/` {problem}"))?
+        .replace('+', "-")
+        .replace('/', "_");
+    let bytes = LENIENT
+        .decode(coded)
+        .map_err(|_| format!("what follows `/{JSON_FORM}/` is no base64url. {CUT_LINKS}"))?;
+    let text = String::from_utf8(bytes).map_err(|_| {
+        format!("the base64url after `/{JSON_FORM}/` is no UTF-8 text. {CUT_LINKS}")
+    })?;
+    if serde_json::from_str::<&RawValue>(&text).is_err() {
+        return Err(format!(
+            "the base64url after `/{JSON_FORM}/` is no JSON. {CUT_LINKS}"
+        ));
+    }
+    let needs_object = tool.takes_query() || matches!(Input::of(tool), Input::Object(_));
+    if needs_object && members(&text).is_none() {
+        return Err(format!(
+            "the JSON after `/{JSON_FORM}/` is to be an object, with the arguments by name"
+        ));
+    }
+    Ok(text)
+}
+
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &URL_SAFE,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
+
+const CUT_LINKS: &str = "Some chats cut links that are longer than 250 characters.";
+
+/// Decodes `%XX`; an error is the end of a sentence.
+pub(crate) fn percent_decoded(segment: &str) -> Result<String, String> {
+    let mut bytes = Vec::with_capacity(segment.len());
+    let mut rest = segment.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let mut digit = || rest.next().and_then(|byte| char::from(byte).to_digit(16));
+        let code = digit()
+            .zip(digit())
+            .and_then(|(high, low)| u8::try_from((high << 4) | low).ok())
+            .ok_or_else(|| {
+                "has a % without two hex digits after it; a % itself is written %25".to_owned()
+            })?;
+        bytes.push(code);
+    }
+    String::from_utf8(bytes).map_err(|_| format!("is no UTF-8 after decoding %XX. {CUT_LINKS}"))
+}
+
+fn shown(name: &str) -> &str {
+    cut(name, MAX_SHOWN_NAME_CHARS)
+}
+
+fn unknown_tool() -> HttpError {
+    HttpError::new(
+        HttpCode::NotFound,
+        "No tool's path begins this link. After $BASE/_as_get come a tool's path and its arguments; $BASE/tools.json lists the tools.",
+    )
+}
+
+/// Why no tool of this path can be called at the door.
+fn closed(path: &str, tools: &[Tool], scope: &Scope) -> HttpError {
+    let methods: Vec<&str> = tools
+        .iter()
+        .filter(|tool| tool.path == path && scope.admits(tool))
+        .map(|tool| tool.method.as_str())
+        .collect();
+    if methods.is_empty() {
+        return HttpError::new(
+            HttpCode::ToolNotAllowed,
+            format!(
+                "This link does not cover {path}. $BASE/tools.json lists what it covers; the user can make a link that covers more."
+            ),
+        );
+    }
+    let methods = methods.join(", ");
+    HttpError {
+        message: format!(
+            "{path} can't be called by a plain link: the app marks it neither `read_only` nor `allow_get`. It is called with {methods} at $BASE{path}, by a chat that can send that; else tell the user."
+        ),
+        allow: Some(methods),
+        ..HttpError::new(HttpCode::MethodNotAllowed, "")
+    }
+}
+
+fn bad_link(tool: &Tool, problem: &str) -> HttpError {
+    HttpError::new(
+        HttpCode::BadRequest,
+        format!(
+            "In this link {problem}{} The link is {}, or with the arguments as JSON $BASE{GET_DOOR}{}/{JSON_FORM}/<base64url of the JSON>.",
+            if problem.ends_with('.') { "" } else { "." },
+            link_shape(tool),
+            joined(&tool.path),
+        ),
+    )
+}
+
+/// How a tool's link is made, such as `$BASE/_as_get/paint/<x>/<y>`; what may be
+/// left out stands in brackets.
+#[must_use]
+pub fn link_shape(tool: &Tool) -> String {
+    let mut shape = format!("$BASE{GET_DOOR}{}", joined(&tool.path));
+    if let Input::Object(properties) = Input::of(tool) {
+        for property in properties.iter().take(MAX_SHOWN_NAMES) {
+            let name = shown(&property.name);
+            // A String takes everything.
+            let _ = if property.required {
+                write!(shape, "/<{name}>")
+            } else {
+                write!(shape, "[/<{name}>]")
+            };
+        }
+        if properties.len() > MAX_SHOWN_NAMES {
+            shape.push_str("/…");
+        }
+    }
+    shape
+}
+
+/// A tool's path with room for another `/` after it.
+fn joined(path: &str) -> &str {
+    path.strip_suffix('/').unwrap_or(path)
+}
+
+/// The link that calls a tool without arguments; `base` is the link without
+/// `/agents.md`. `None` if the tool needs one, the door is not open to it, or
+/// the link would be over [`MAX_LINK_CHARS`].
+#[must_use]
+pub fn get_link(base: &str, tool: &Tool) -> Option<String> {
+    // A client resolves these segments before it sends anything (URL Standard,
+    // 4.4), so a path that has one is out of reach.
+    let has_dots = tool.path.split('/').any(|one| matches!(one, "." | ".."));
+    if !tool.takes_get() || has_dots || !Input::of(tool).needs_none() {
+        return None;
+    }
+    Some(format!("{base}{GET_DOOR}{}", tool.path)).filter(|link| is_short(link))
+}
+
+fn is_short(link: &str) -> bool {
+    utf16_len(link) <= MAX_LINK_CHARS
+}
+
+/// The [links](get_link) of all tools that the scope admits, in the app's order.
+#[must_use]
+pub fn ready_links<'t>(base: &str, tools: &'t [Tool], scope: &Scope) -> Vec<(&'t Tool, String)> {
+    tools
+        .iter()
+        .filter(|tool| scope.admits(tool) && tool.takes_get())
+        // Of several methods at one path, the link calls one.
+        .filter(|tool| {
+            tool_at(&tool.path, tools, scope).is_some_and(|chosen| chosen.method == tool.method)
+        })
+        .filter_map(|tool| Some((tool, get_link(base, tool)?)))
+        .collect()
+}
+
+/// The links that help after `answer`: the briefing, the task that the call
+/// goes on as, then those of `ready`; as pairs of what is there and the URL.
+#[must_use]
+pub fn next_links(base: &str, answer: &Answer, ready: &[(&Tool, String)]) -> Vec<(String, String)> {
+    let briefing = (
+        "what the app is and what its tools do".to_owned(),
+        format!("{base}/agents.md"),
+    );
+    let task = task_of(answer).map(|id| {
+        (
+            "the result of this call, or how far it is".to_owned(),
+            format!("{base}/_as_tasks/{id}"),
+        )
+    });
+    let tools = ready
+        .iter()
+        .map(|(tool, link)| (summary(tool).to_owned(), link.clone()));
+    std::iter::once(briefing)
+        .chain(task)
+        .chain(tools)
+        .filter(|(_, url)| is_short(url))
+        .take(MAX_NEXT_LINKS)
+        .collect()
+}
+
+/// What a tool does, in one short line: its description's first, else its path.
+#[must_use]
+pub fn summary(tool: &Tool) -> &str {
+    const MAX_SUMMARY_CHARS: usize = 120;
+    let line = tool
+        .description
+        .lines()
+        .map(str::trim)
+        .find(|line| !line.is_empty());
+    cut(line.unwrap_or(&tool.path), MAX_SUMMARY_CHARS)
+}
+
+/// The task that a call goes on as.
+fn task_of(answer: &Answer) -> Option<String> {
+    if answer.status != 202 {
+        return None;
+    }
+    let text = std::str::from_utf8(&answer.body).ok()?;
+    member(&members(text)?, "taskId")
+        .and_then(json_str)
+        .filter(|id| is_task_id(id))
+        .map(Cow::into_owned)
+}
+
+/// An answer as it goes out at this door.
+///
+/// `{"status","result","next":[{"what","url"}]}`: `result` is the body, JSON as
+/// it is, a `text/*` as a string, `null` if there is none. A body that is an
+/// error and nothing else (`{"error":…}` with a status from 400 up) has `error`
+/// in place of `result`, so that errors look as they do everywhere. Anything
+/// else, such as an image, goes out as it is.
+///
+/// The HTTP status stays, so that caches and logs see what happened. The ones
+/// that can't have a body (204, 205 and 304; RFC 9110, 15) become 200, as the
+/// links would be lost; `status` has what the app said.
+///
+/// Of `next` the links over [`MAX_LINK_CHARS`] and those after the first
+/// [`MAX_NEXT_LINKS`] are left out.
+#[must_use]
+pub fn get_answer(answer: Answer, next: &[(String, String)]) -> Answer {
+    let Some(told) = told(&answer) else {
+        return answer;
+    };
+    let mut out = format!(r#"{{"status":{},"#, answer.status);
+    match told {
+        Told::Error(raw) => {
+            out.push_str(r#""error":"#);
+            out.push_str(raw.get());
+        }
+        Told::Json(json) => {
+            out.push_str(r#""result":"#);
+            out.push_str(json);
+        }
+        Told::Text(text) => {
+            out.push_str(r#""result":"#);
+            push_json_str(&mut out, text);
+        }
+    }
+    out.push_str(r#","next":["#);
+    let links = next.iter().filter(|(_, url)| is_short(url));
+    for (index, (what, url)) in links.take(MAX_NEXT_LINKS).enumerate() {
+        out.push_str(if index > 0 { ",{" } else { "{" });
+        out.push_str(r#""what":"#);
+        push_json_str(&mut out, what);
+        out.push_str(r#","url":"#);
+        push_json_str(&mut out, url);
+        out.push('}');
+    }
+    out.push_str("]}");
+    Answer {
+        status: match answer.status {
+            204 | 205 | 304 => 200,
+            status => status,
+        },
+        content_type: Some(JSON.into()),
+        body: out.into_bytes(),
+        ..answer
+    }
+}
+
+/// What an answer's body says.
+enum Told<'a> {
+    /// The `error` of an error.
+    Error(&'a RawValue),
+    /// JSON.
+    Json(&'a str),
+    /// A text.
+    Text(&'a str),
+}
+
+/// `None` if the body is something that JSON can't hold.
+fn told(answer: &Answer) -> Option<Told<'_>> {
+    let Some(content_type) = &answer.content_type else {
+        return Some(Told::Json("null"));
+    };
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    let essence = essence.to_ascii_lowercase();
+    let is_json = essence == "application/json" || essence.ends_with("+json");
+    if !is_json && !essence.starts_with("text/") {
+        return None;
+    }
+    let text = std::str::from_utf8(&answer.body).ok()?;
+    // An app may say JSON and mean something else.
+    if !is_json || serde_json::from_str::<&RawValue>(text).is_err() {
+        return Some(Told::Text(text));
+    }
+    let error = (answer.status >= 400)
+        .then(|| members(text))
+        .flatten()
+        .and_then(|members| match members.as_slice() {
+            [(name, error)] if name == "error" => Some(*error),
+            _ => None,
+        });
+    Some(error.map_or(Told::Json(text), Told::Error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use agent_socket_wire::answer::PLAIN;
+    use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    const BASE: &str = "https://relay.example/v1/t/as_A6VFRZQ2_twwSvmqprXSs0Lfen-KeVA";
+
+    fn tools(list: &Value) -> Vec<Tool> {
+        let raw: Box<RawValue> = serde_json::from_str(&list.to_string()).unwrap();
+        agent_socket_wire::tool::parse_tools(Some(&raw)).unwrap()
+    }
+
+    /// A schema written by hand, as [`json!`] would sort its properties.
+    fn tool_taking(schema: &str, more: &str) -> Vec<Tool> {
+        let list = format!(r#"[{{"path":"/t","allow_get":true,"input_schema":{schema}{more}}}]"#);
+        let raw: Box<RawValue> = serde_json::from_str(&list).unwrap();
+        agent_socket_wire::tool::parse_tools(Some(&raw)).unwrap()
+    }
+
+    const PAINT: &str = r#"{"type":"object","properties":{"y":{"type":"integer"},"x":{"type":"number"},"color":{"type":"string"},"on":{"type":"boolean"},"more":{"type":"array"}},"required":["y","x"]}"#;
+
+    fn body(tools: &[Tool], rest: &str) -> String {
+        let call = read_get(rest, tools, &Scope::default())
+            .unwrap_or_else(|error| panic!("{rest}: {error:?}"));
+        assert_eq!(call.query, None);
+        String::from_utf8(call.body).unwrap()
+    }
+
+    fn refused(tools: &[Tool], rest: &str) -> HttpError {
+        let error = read_get(rest, tools, &Scope::default()).expect_err(rest);
+        assert!(error.message.len() < 1200, "{rest}: {}", error.message);
+        error
+    }
+
+    #[test]
+    fn segments_are_arguments_in_the_order_of_the_schema() {
+        let tools = tool_taking(PAINT, "");
+        for (rest, json) in [
+            ("t/1/2", r#"{"y":1,"x":2}"#),
+            (
+                "t/1/2.5/%23ff%2F00%20%C3%A4+/true/%5B1,%22a%22%5D",
+                r##"{"y":1,"x":2.5,"color":"#ff/00 ä+","on":true,"more":[1,"a"]}"##,
+            ),
+            // `j` is the JSON form only where the arguments begin.
+            ("t/1/2/j", r#"{"y":1,"x":2,"color":"j"}"#),
+            ("t/1/2/%22", r#"{"y":1,"x":2,"color":"\""}"#),
+        ] {
+            assert_eq!(body(&tools, rest), json, "{rest}");
+        }
+        for (rest, parts) in [
+            ("t", ["`y` is missing", "a whole number"]),
+            ("t/", ["`y` is empty", "JSON form"]),
+            ("t/1", ["`x` is missing", "a number"]),
+            ("t/1//c", ["`x` is empty", "JSON form"]),
+            ("t/a/2", ["`y` is to be a whole number", "/t/j/<base64url"]),
+            (
+                "t/1/2/c/yes",
+                [
+                    "`on` is to be true or false",
+                    "$BASE/_as_get/t/<y>/<x>[/<color>]",
+                ],
+            ),
+            ("t/1/2/c/true/%5B", ["`more` is to be JSON", ""]),
+            ("t/1/2/%zz", ["`color` has a %", "%25"]),
+            ("t/1/2/%f", ["`color` has a %", "%25"]),
+            ("t/1/2/%C3", ["`color` is no UTF-8", "250"]),
+            ("t/1/2/c/true/1/extra", ["6 arguments", "takes 5"]),
+        ] {
+            let error = refused(&tools, rest);
+            assert_eq!(error.code, HttpCode::BadRequest, "{rest}");
+            for part in parts {
+                assert!(error.message.contains(part), "{rest}: {}", error.message);
+            }
+        }
+    }
+
+    #[test]
+    fn the_json_form_takes_everything() {
+        let tools = tool_taking(PAINT, "");
+        let json = r#"{"y":1,"color":"??>>~ä"}"#;
+        for coded in [
+            URL_SAFE_NO_PAD.encode(json),
+            base64::engine::general_purpose::URL_SAFE.encode(json),
+            STANDARD
+                .encode(json)
+                .replace('/', "%2F")
+                .replace('=', "%3D"),
+        ] {
+            assert_eq!(body(&tools, &format!("t/j/{coded}")), json, "{coded}");
+        }
+        // `{}` with bits after its end, as some encoders write it.
+        assert_eq!(body(&tools, "t/j/e31"), "{}");
+        for (rest, part) in [
+            ("t/j".to_owned(), "is to be followed by one segment"),
+            ("t/j/a/b".to_owned(), "is to be followed by one segment"),
+            ("t/j/".to_owned(), "no JSON"),
+            ("t/j/a".to_owned(), "no base64url"),
+            ("t/j/$$$$".to_owned(), "no base64url"),
+            ("t/j/%zz".to_owned(), "has a %"),
+            (
+                format!("t/j/{}", URL_SAFE_NO_PAD.encode([0xff])),
+                "no UTF-8",
+            ),
+            (
+                format!("t/j/{}", URL_SAFE_NO_PAD.encode("{\"y\":1")),
+                "no JSON",
+            ),
+            (
+                format!("t/j/{}", URL_SAFE_NO_PAD.encode("[1]")),
+                "to be an object",
+            ),
+        ] {
+            let error = refused(&tools, &rest);
+            assert_eq!(error.code, HttpCode::BadRequest, "{rest}");
+            assert!(error.message.contains(part), "{rest}: {}", error.message);
+        }
+    }
+
+    #[test]
+    fn tools_without_an_object_for_a_schema() {
+        let unknown = tools(&json!([{"path": "/t", "read_only": true}]));
+        assert_eq!(body(&unknown, "t"), "");
+        assert_eq!(body(&unknown, "t/j/WzFd"), "[1]");
+        assert!(refused(&unknown, "t/1").message.contains("by position"));
+        let open = tool_taking("{}", "");
+        assert_eq!(body(&open, "t"), "{}");
+        assert!(refused(&open, "t/1").message.contains("takes 0"));
+        let list = tool_taking(r#"{"type":"array"}"#, "");
+        assert_eq!(body(&list, "t/j/WzFd"), "[1]");
+        assert!(refused(&list, "t").message.contains("no object"));
+    }
+
+    #[test]
+    fn tools_whose_arguments_go_in_the_query() {
+        let tools = tool_taking(PAINT, r#","method":"GET""#);
+        let call = read_get("t/1/2/a%20%26b", &tools, &Scope::default()).unwrap();
+        assert_eq!(
+            (call.body.len(), call.query.as_deref()),
+            (0, Some("y=1&x=2&color=a+%26b"))
+        );
+        let coded = URL_SAFE_NO_PAD.encode(r#"{"q":[1]}"#);
+        let call = read_get(&format!("t/j/{coded}"), &tools, &Scope::default()).unwrap();
+        assert_eq!(call.query.as_deref(), Some("q=%5B1%5D"));
+        let unknown =
+            super::tests::tools(&json!([{"path": "/t", "method": "get", "read_only": true}]));
+        assert_eq!(
+            read_get("t", &unknown, &Scope::default()).unwrap().query,
+            None
+        );
+        assert!(
+            refused(&unknown, "t/j/WzFd")
+                .message
+                .contains("to be an object")
+        );
+    }
+
+    #[test]
+    fn the_longest_path_that_the_door_is_open_to() {
+        let list = tools(&json!([
+            {"path": "/a", "read_only": true, "input_schema": {"properties": {"x": {"type": "string"}}}},
+            {"path": "/a/b", "method": "GET", "read_only": true},
+            {"path": "/a/b", "method": "PUT", "read_only": true},
+            {"path": "/a/b", "allow_get": true},
+            {"path": "/a/b/c", "method": "GET", "read_only": true},
+            {"path": "/a/b/c"},
+            {"path": "/s/", "read_only": true, "input_schema": {"properties": {"x": {"type": "string"}}}},
+            {"path": "/shut"},
+            {"path": "/shut", "method": "PUT"},
+        ]));
+        for (rest, method, path) in [
+            ("a", "POST", "/a"),
+            ("a/bb", "POST", "/a"),
+            ("a/b", "POST", "/a/b"),
+            ("a/b/c", "GET", "/a/b/c"),
+            ("s/", "POST", "/s/"),
+            ("s/x", "POST", "/s/"),
+        ] {
+            let tool = read_get(rest, &list, &Scope::default()).unwrap().tool;
+            assert_eq!(
+                (tool.method.as_str(), tool.path.as_str()),
+                (method, path),
+                "{rest}"
+            );
+        }
+        for rest in ["", "/", "A", "ab", "s", "b", "%61"] {
+            assert_eq!(refused(&list, rest).code, HttpCode::NotFound, "{rest}");
+        }
+        let error = refused(&list, "shut/1");
+        assert_eq!(error.code, HttpCode::MethodNotAllowed);
+        assert_eq!(error.allow.as_deref(), Some("POST, PUT"));
+        assert!(error.message.contains("`read_only`") && error.message.contains("`allow_get`"));
+
+        let raw: Box<RawValue> = serde_json::from_str(r#"["GET /a/b","PUT /shut"]"#).unwrap();
+        let scope = Scope::parse(Some(&raw)).unwrap();
+        assert_eq!(read_get("a/b", &list, &scope).unwrap().tool.method, "GET");
+        let error = read_get("a/1/2", &list, &scope).unwrap_err();
+        assert_eq!(error.code, HttpCode::ToolNotAllowed);
+        assert!(error.message.contains("/a."), "{}", error.message);
+        let error = read_get("shut", &list, &scope).unwrap_err();
+        assert_eq!(error.allow.as_deref(), Some("PUT"));
+    }
+
+    #[test]
+    fn links_for_tools_that_need_no_argument() {
+        let long = format!("/{}", "x".repeat(250));
+        let list = tools(&json!([
+            {"path": "/grid", "method": "GET", "read_only": true, "description": "\n The picture. \nAs rows."},
+            {"path": "/clear", "allow_get": true, "input_schema": {"properties": {"x": true}}},
+            {"path": "/clear", "method": "GET", "read_only": true},
+            {"path": "/needs", "read_only": true, "input_schema": {"required": ["x"], "properties": {"x": {}}}},
+            {"path": "/closed"},
+            {"path": "/up/../x", "read_only": true},
+            {"path": long, "read_only": true},
+        ]));
+        let links = ready_links(BASE, &list, &Scope::default());
+        let shown: Vec<_> = links
+            .iter()
+            .map(|(tool, link)| (summary(tool), link.as_str()))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                ("The picture.", &*format!("{BASE}/_as_get/grid")),
+                ("/clear", &*format!("{BASE}/_as_get/clear")),
+            ]
+        );
+        for (tool, link) in &links {
+            let rest = link
+                .strip_prefix(BASE)
+                .unwrap()
+                .strip_prefix("/_as_get/")
+                .unwrap();
+            assert_eq!(
+                read_get(rest, &list, &Scope::default()).unwrap().tool,
+                *tool
+            );
+        }
+        let raw: Box<RawValue> = serde_json::from_str(r#"["/clear"]"#).unwrap();
+        let scope = Scope::parse(Some(&raw)).unwrap();
+        assert_eq!(ready_links(BASE, &list, &scope).len(), 1);
+        let raw: Box<RawValue> = serde_json::from_str(r#"["GET /clear"]"#).unwrap();
+        let scope = Scope::parse(Some(&raw)).unwrap();
+        assert_eq!(ready_links(BASE, &list, &scope)[0].0.method, "GET");
+    }
+
+    fn told(answer: Answer) -> (u16, Value) {
+        let next = [
+            ("a \"b\"".to_owned(), format!("{BASE}/agents.md")),
+            ("long".to_owned(), "x".repeat(251)),
+        ];
+        let told = get_answer(answer, &next);
+        assert_eq!(told.content_type.as_deref(), Some(JSON));
+        let mut json: Value = serde_json::from_slice(&told.body).unwrap();
+        let next = json.as_object_mut().unwrap().remove("next").unwrap();
+        assert_eq!(
+            next,
+            json!([{"what": "a \"b\"", "url": format!("{BASE}/agents.md")}])
+        );
+        (told.status, json)
+    }
+
+    #[test]
+    fn answers_are_json_with_links() {
+        for (answer, status, json) in [
+            (
+                Answer::json(r#"{"a": 1}"#),
+                200,
+                json!({"status": 200, "result": {"a": 1}}),
+            ),
+            (
+                Answer::new(201, PLAIN, "a\n\"b\""),
+                201,
+                json!({"status": 201, "result": "a\n\"b\""}),
+            ),
+            (
+                Answer::new(200, "Text/CSV; x", "a,b"),
+                200,
+                json!({"status": 200, "result": "a,b"}),
+            ),
+            (
+                Answer::new(400, "application/problem+json", r#"{"title":"x"}"#),
+                400,
+                json!({"status": 400, "result": {"title": "x"}}),
+            ),
+            (
+                Answer::new(200, JSON, "no JSON"),
+                200,
+                json!({"status": 200, "result": "no JSON"}),
+            ),
+            (
+                Answer::empty(200),
+                200,
+                json!({"status": 200, "result": null}),
+            ),
+            (
+                Answer::empty(204),
+                200,
+                json!({"status": 204, "result": null}),
+            ),
+            (
+                Answer::empty(304),
+                200,
+                json!({"status": 304, "result": null}),
+            ),
+            (
+                HttpError::new(HttpCode::NotFound, "m").into(),
+                404,
+                json!({"status": 404, "error": {"code": "not_found", "message": "m"}}),
+            ),
+            (
+                Answer::json(r#"{"error":7}"#),
+                200,
+                json!({"status": 200, "result": {"error": 7}}),
+            ),
+            (
+                Answer::new(409, JSON, r#"{"error":7,"x":1}"#),
+                409,
+                json!({"status": 409, "result": {"error": 7, "x": 1}}),
+            ),
+        ] {
+            assert_eq!(told(answer), (status, json));
+        }
+        let away = Answer {
+            retry_after: Some(2),
+            ..HttpError::new(HttpCode::AppOffline, "m").into()
+        };
+        assert_eq!(get_answer(away, &[]).retry_after, Some(2));
+        for image in [
+            Answer::new(200, "image/png", [0x89, b'P']),
+            Answer::new(200, PLAIN, [0xff]),
+            Answer::new(200, "application/octet-stream", "text"),
+        ] {
+            assert_eq!(get_answer(image.clone(), &[]), image);
+        }
+    }
+
+    #[test]
+    fn the_next_links_are_few_and_begin_with_the_briefing() {
+        let many: Vec<_> = (0..20)
+            .map(|n| json!({"path": format!("/t{n}"), "read_only": true}))
+            .collect();
+        let list = tools(&json!(many));
+        let ready = ready_links(BASE, &list, &Scope::default());
+        let next = next_links(BASE, &Answer::json("{}"), &ready);
+        assert_eq!(next.len(), MAX_NEXT_LINKS);
+        assert_eq!(next[0].1, format!("{BASE}/agents.md"));
+        assert_eq!(next[1].1, format!("{BASE}/_as_get/t0"));
+        let task = Answer::new(202, JSON, r#"{"taskId":"t-1"}"#);
+        assert_eq!(
+            next_links(BASE, &task, &[])[1].1,
+            format!("{BASE}/_as_tasks/t-1")
+        );
+        for other in [
+            Answer::json(r#"{"taskId":"t-1"}"#),
+            Answer::new(202, JSON, r#"{"taskId":"../x"}"#),
+            Answer::new(202, JSON, [0xff]),
+        ] {
+            assert_eq!(next_links(BASE, &other, &[]).len(), 1);
+        }
+    }
+
+    /// Percent-codes every byte that is not plain.
+    fn coded(text: &str) -> String {
+        text.bytes()
+            .map(|byte| {
+                if byte.is_ascii_alphanumeric() {
+                    char::from(byte).to_string()
+                } else {
+                    format!("%{byte:02x}")
+                }
+            })
+            .collect()
+    }
+
+    proptest! {
+        #[test]
+        fn any_path_is_read_or_refused(rest in "(t|t/|u|)(/[ -~äj]{0,12}){0,8}") {
+            let mut list = tool_taking(PAINT, "");
+            list.extend(tools(&json!([{"path": "/u", "read_only": true}, {"path": "//", "allow_get": true}])));
+            match read_get(&rest, &list, &Scope::default()) {
+                Ok(call) => prop_assert!(call.body.is_empty() || serde_json::from_slice::<&RawValue>(&call.body).is_ok()),
+                Err(error) => prop_assert!(serde_json::from_str::<Value>(&error.body()).is_ok()),
+            }
+        }
+
+        #[test]
+        fn arguments_arrive_as_they_were(y: i64, x in any::<i32>().prop_map(|n| f64::from(n) / 8.0), color in ".+", on: bool, more: Vec<String>) {
+            let list = tool_taking(PAINT, "");
+            let sent = json!({"y": y, "x": x, "color": color, "on": on, "more": more});
+            let by_position = format!("t/{y}/{}/{}/{on}/{}", coded(&sent["x"].to_string()), coded(&color), coded(&sent["more"].to_string()));
+            let by_json = format!("t/j/{}", URL_SAFE_NO_PAD.encode(sent.to_string()));
+            for rest in [by_position, by_json] {
+                let call = read_get(&rest, &list, &Scope::default()).unwrap();
+                prop_assert_eq!(&serde_json::from_slice::<Value>(&call.body).unwrap(), &sent);
+            }
+        }
+
+        #[test]
+        fn any_answer_becomes_json_or_stays(status in 200..600_u16, content_type in prop::option::of("(text/[a-z]{1,5}|application/json|a/b\\+json|image/png)"), body: Vec<u8>, what: String, url: String) {
+            let answer = Answer { content_type: content_type.map(Cow::Owned), body, ..Answer::empty(status) };
+            let told = get_answer(answer.clone(), &[(what, url)]);
+            prop_assert!(told == answer || serde_json::from_slice::<Value>(&told.body).is_ok());
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! `tools/call`: from the request to the app, and from the app's answer to the
+//! client's.
+
+use serde_json::value::RawValue;
+
+use super::rpc::{Era, INVALID_PARAMS, MISSING_CAPABILITY, Message, Problem, quoted};
+use super::{
+    Incoming, McpHead, REQUIRED_CAPABILITIES, ServerView, list, mirror, result, rpc, serve,
+};
+use crate::input::query_of;
+use agent_socket_wire::answer::{Answer, JSON};
+use agent_socket_wire::json::{member, members};
+use agent_socket_wire::text::{json_str, push_json_str};
+use agent_socket_wire::tool::Tool;
+
+/// A `tools/call` that waits for the app: all that is needed to answer it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// As JSON.
+    id: String,
+    era: Era,
+    /// As JSON.
+    progress_token: Option<String>,
+    takes_stream: bool,
+    tool_name: String,
+    /// As JSON; for the modern era.
+    server_info: String,
+    /// The other responses of its batch, if it came in one.
+    batch: Option<Vec<String>>,
+}
+
+impl Pending {
+    /// Whether the client takes the answer as a stream of events.
+    #[must_use]
+    pub const fn accepts_stream(&self) -> bool {
+        self.takes_stream
+    }
+
+    /// Whether the client wants to be told of progress, and can be.
+    #[must_use]
+    pub const fn wants_progress(&self) -> bool {
+        self.takes_stream && self.progress_token.is_some()
+    }
+
+    /// The whole HTTP response for the app's answer, or for an error of the
+    /// relay: both are the result of the tool, so that the AI gets to see them.
+    #[must_use]
+    pub fn answer(&self, answer: Answer) -> Answer {
+        let response = self.response(answer);
+        match &self.batch {
+            None => Answer::new(200, JSON, response),
+            Some(others) => {
+                let all: Vec<&str> = others
+                    .iter()
+                    .map(String::as_str)
+                    .chain([response.as_str()])
+                    .collect();
+                Answer::new(200, JSON, format!("[{}]", all.join(",")))
+            }
+        }
+    }
+
+    /// The head of a stream: a response without its body yet. No proxy is to
+    /// hold events back (`X-Accel-Buffering`).
+    #[must_use]
+    pub fn stream_head() -> Answer {
+        Answer {
+            headers: vec![("x-accel-buffering", "no".to_owned())],
+            ..Answer::new(200, "text/event-stream", Vec::new())
+        }
+    }
+
+    /// What ends a stream: the same as [`Pending::answer`], as events.
+    #[must_use]
+    pub fn last_event(&self, answer: Answer) -> String {
+        self.batch
+            .iter()
+            .flatten()
+            .map(|other| event(other))
+            .chain([event(&self.response(answer))])
+            .collect()
+    }
+
+    /// An event that tells how far the call is; `None` if the client does not
+    /// want to know, or a number is none. `progress` is to grow from one to the
+    /// next; both count in whatever unit the app chose.
+    #[must_use]
+    pub fn progress_event(
+        &self,
+        progress: f64,
+        total: Option<f64>,
+        message: Option<&str>,
+    ) -> Option<String> {
+        let token = self
+            .progress_token
+            .as_deref()
+            .filter(|_| self.takes_stream)?;
+        let progress = serde_json::Number::from_f64(progress)?;
+        let mut out = format!(
+            r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{token},"progress":{progress}"#
+        );
+        if let Some(total) = total.and_then(serde_json::Number::from_f64) {
+            out.push_str(&format!(r#","total":{total}"#));
+        }
+        if let Some(message) = message {
+            out.push_str(r#","message":"#);
+            push_json_str(&mut out, message);
+        }
+        out.push_str("}}");
+        Some(event(&out))
+    }
+
+    /// The id of its request, as JSON.
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The same call as one of a batch.
+    pub(super) fn in_batch(self, others: Vec<String>) -> Self {
+        Self {
+            batch: Some(others),
+            ..self
+        }
+    }
+
+    fn response(&self, answer: Answer) -> String {
+        let result = result::of(answer, self.era, &self.tool_name, &self.server_info);
+        rpc::response(&self.id, &result)
+    }
+}
+
+/// A message as one event. JSON has line breaks only between its tokens, where
+/// a space does as well; in an event each would begin a new field.
+fn event(message: &str) -> String {
+    let data = message.replace(['\r', '\n'], " ");
+    format!("event: message\ndata: {data}\n\n")
+}
+
+/// Reads a `tools/call`.
+pub(super) fn read<'t>(
+    head: &McpHead,
+    era: Era,
+    message: &Message<'_>,
+    server: &ServerView<'t>,
+) -> Result<Incoming<'t>, Problem> {
+    let invalid = |message: &str| Problem::in_band(INVALID_PARAMS, message);
+    let params = &message.params;
+    let name = params
+        .name
+        .and_then(json_str)
+        .ok_or_else(|| invalid("`params.name` is to be the name of a tool."))?;
+    let tool = find(server, &name).ok_or_else(|| {
+        invalid(&format!(
+            "There is no tool {}; `tools/list` has those there are now.",
+            quoted(&name)
+        ))
+    })?;
+    let arguments = match params.arguments.map(RawValue::get) {
+        None | Some("null") => "{}",
+        Some(json) if json.starts_with('{') => json,
+        Some(_) => return Err(invalid("`params.arguments` is to be an object.")),
+    };
+    if era == Era::Modern {
+        check_capabilities(tool, params.meta.capabilities)?;
+        mirror::check_params(head, tool, arguments)?;
+    }
+    let body = list::app_body(tool, arguments)?;
+    let query = if tool.takes_query() {
+        query_of(body)
+    } else {
+        None
+    };
+    let pending = Pending {
+        id: message.id.unwrap_or("null").to_owned(),
+        era,
+        progress_token: params.meta.progress_token()?,
+        takes_stream: head.takes_stream(),
+        tool_name: name.into_owned(),
+        server_info: match era {
+            Era::Modern => serve::server_info(server),
+            Era::Legacy => String::new(),
+        },
+        batch: None,
+    };
+    Ok(Incoming::Call {
+        tool,
+        body: body.as_bytes().to_vec(),
+        query,
+        pending,
+    })
+}
+
+fn find<'t>(server: &ServerView<'t>, name: &str) -> Option<&'t Tool> {
+    let at = server.names.iter().position(|known| known == name)?;
+    server.tools.get(at)
+}
+
+/// Checks that the client has what the tool says it needs. Legacy clients said
+/// what they have when they opened, and nothing is kept of that.
+fn check_capabilities(tool: &Tool, declared: Option<&RawValue>) -> Result<(), Problem> {
+    let Some(needed) = tool
+        .input_schema
+        .as_deref()
+        .filter(|schema| schema.get().contains(REQUIRED_CAPABILITIES))
+        .and_then(|schema| members(schema.get()))
+        .and_then(|schema| member(&schema, REQUIRED_CAPABILITIES))
+        .filter(|needed| mirror::is_object(needed) && list::is_plain(needed.get()))
+    else {
+        return Ok(());
+    };
+    let declared = declared.map_or("{}", RawValue::get);
+    if is_covered(needed.get(), declared) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        400,
+        MISSING_CAPABILITY,
+        "This tool needs capabilities that the client did not declare in `params._meta`; `data.requiredCapabilities` has them.",
+    )
+    .with_data(format!(r#"{{"requiredCapabilities":{}}}"#, needed.get())))
+}
+
+/// Whether every member of `needed`, at any depth, is in `declared`. The depth
+/// is bounded: `needed` is plain.
+fn is_covered(needed: &str, declared: &str) -> bool {
+    let Some(needed) = members(needed) else {
+        return true;
+    };
+    let declared = members(declared).unwrap_or_default();
+    needed.iter().all(|(name, value)| {
+        member(&declared, name).is_some_and(|known| is_covered(value.get(), known.get()))
+    })
+}

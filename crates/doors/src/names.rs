@@ -1,0 +1,207 @@
+//! Names for tools, for the doors whose clients know no paths: MCP tools and
+//! OpenAPI operations.
+//!
+//! A name is the tool's path made to match `^[A-Za-z_][A-Za-z0-9_-]{0,63}$`,
+//! which the strictest clients take as the name of a function. Which name a
+//! tool gets depends on the whole registration but not on its order, so a
+//! token with a scope sees the same names as one without.
+
+use std::collections::HashSet;
+
+use sha2::{Digest as _, Sha256};
+
+use agent_socket_wire::tool::Tool;
+
+/// Longest name, in characters.
+pub const MAX_NAME_CHARS: usize = 64;
+
+/// Hex characters of a hash in a name.
+const HASH_CHARS: usize = 6;
+
+/// A name for each of `tools`, in their order: valid, unique, and the same
+/// whatever that order is.
+///
+/// `/set/pixel` is `set_pixel`. Where several tools come to the same name, the
+/// one with POST has it (else the first by path and method), and the others
+/// add their method: `set_pixel_get`. What is too long or still taken gets the
+/// start of the SHA-256 of its method and path.
+#[must_use]
+pub fn tool_names(tools: &[Tool]) -> Vec<String> {
+    let plain: Vec<String> = tools.iter().map(plain_name).collect();
+    let mut order: Vec<(usize, &Tool)> = tools.iter().enumerate().collect();
+    order.sort_by_key(|(_, tool)| (tool.method != "POST", &tool.path, &tool.method));
+    let reserved: HashSet<&str> = plain.iter().map(String::as_str).collect();
+    let mut taken: HashSet<String> = HashSet::with_capacity(tools.len());
+    let mut names = vec![String::new(); tools.len()];
+    for (index, tool) in order {
+        let Some(own) = plain.get(index) else {
+            continue;
+        };
+        let name = if taken.contains(own) {
+            free_name(own, tool, |name| {
+                reserved.contains(name) || taken.contains(name)
+            })
+        } else {
+            own.clone()
+        };
+        taken.insert(name.clone());
+        if let Some(slot) = names.get_mut(index) {
+            *slot = name;
+        }
+    }
+    names
+}
+
+/// The path as a name, not yet unique.
+fn plain_name(tool: &Tool) -> String {
+    let mut name = String::with_capacity(tool.path.len());
+    for char in tool.path.strip_prefix('/').unwrap_or(&tool.path).chars() {
+        if name.is_empty() && (char.is_ascii_digit() || char == '-') {
+            name.push('_');
+        }
+        name.push(fit_char(char));
+    }
+    if name.len() > MAX_NAME_CHARS {
+        return with_suffix(&name, &hash(tool));
+    }
+    name
+}
+
+fn fit_char(char: char) -> char {
+    if char.is_ascii_alphanumeric() || char == '-' {
+        char
+    } else {
+        '_'
+    }
+}
+
+/// A name for a tool whose plain one is another's.
+fn free_name(plain: &str, tool: &Tool, is_taken: impl Fn(&str) -> bool) -> String {
+    let method: String = tool.method.chars().map(fit_char).collect();
+    let hash = hash(tool);
+    let numbered = (2_u32..).map(|number| format!("{hash}_{number}"));
+    [method.to_ascii_lowercase(), hash.clone()]
+        .into_iter()
+        .chain(numbered)
+        .map(|suffix| with_suffix(plain, &suffix))
+        .find(|name| !is_taken(name))
+        .unwrap_or(hash)
+}
+
+/// `name_suffix`, the name cut so that the whole fits.
+fn with_suffix(name: &str, suffix: &str) -> String {
+    let suffix = suffix.get(..suffix.len().min(MAX_NAME_CHARS / 2));
+    let suffix = suffix.unwrap_or_default();
+    let room = MAX_NAME_CHARS
+        .saturating_sub(suffix.len())
+        .saturating_sub(1);
+    let kept = name.get(..name.len().min(room)).unwrap_or_default();
+    format!("{kept}_{suffix}")
+}
+
+fn hash(tool: &Tool) -> String {
+    let digest = Sha256::digest(format!("{} {}", tool.method, tool.path));
+    let mut hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    hex.truncate(HASH_CHARS);
+    hex
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::value::RawValue;
+
+    fn tools(list: &[(&str, &str)]) -> Vec<Tool> {
+        let json: Vec<_> = list
+            .iter()
+            .map(|(method, path)| serde_json::json!({"method": method, "path": path}))
+            .collect();
+        let raw: Box<RawValue> = serde_json::value::to_raw_value(&json).unwrap();
+        agent_socket_wire::tool::parse_tools(Some(&raw)).unwrap()
+    }
+
+    fn names(list: &[(&str, &str)]) -> Vec<String> {
+        tool_names(&tools(list))
+    }
+
+    #[test]
+    fn a_path_becomes_a_name() {
+        assert_eq!(
+            names(&[
+                ("POST", "/set_pixel"),
+                ("GET", "/canvas"),
+                ("POST", "/v1/users.list"),
+                ("POST", "/2d"),
+                ("POST", "/-x"),
+                ("POST", "//"),
+            ]),
+            ["set_pixel", "canvas", "v1_users_list", "_2d", "_-x", "_"]
+        );
+    }
+
+    #[test]
+    fn those_that_come_to_the_same_name_are_told_apart() {
+        assert_eq!(
+            names(&[("GET", "/a"), ("POST", "/a"), ("DELETE", "/a")]),
+            ["a_get", "a", "a_delete"]
+        );
+        assert_eq!(
+            names(&[("POST", "/a_b"), ("POST", "/a.b")]),
+            ["a_b_post", "a_b"]
+        );
+        let odd = names(&[("GET", "/a"), ("POST", "/a"), ("POST", "/a_get")]);
+        assert_eq!(odd[1..], ["a", "a_get"]);
+        assert!(
+            odd[0].starts_with("a_") && odd[0].len() == 2 + HASH_CHARS,
+            "{odd:?}"
+        );
+        assert_eq!(names(&[("M-X", "/a"), ("M$X", "/a")]), ["a_m-x", "a"]);
+    }
+
+    #[test]
+    fn long_paths_are_cut_and_told_apart() {
+        let one = format!("/{}1", "x".repeat(99));
+        let two = format!("/{}2", "x".repeat(99));
+        let found = names(&[("POST", &one), ("POST", &two)]);
+        assert!(found.iter().all(|name| name.len() == MAX_NAME_CHARS));
+        assert_ne!(found[0], found[1]);
+        let method = "M".repeat(99);
+        let found = names(&[("POST", "/a"), (&method, "/a")]);
+        assert!(found[1].len() <= MAX_NAME_CHARS, "{found:?}");
+    }
+
+    fn is_valid(name: &str) -> bool {
+        (1..=MAX_NAME_CHARS).contains(&name.len())
+            && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && name
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+    }
+
+    proptest! {
+        #[test]
+        fn names_are_valid_unique_and_do_not_depend_on_the_order(
+            list in prop::collection::btree_set(
+                (prop::sample::select(vec!["GET", "POST", "PUT", "A.B", "A+B"]), "/([ab12._/-]{1,4}|a{62,66}|a_get|a_post)"),
+                0..24,
+            ),
+            seed: u64,
+        ) {
+            let list: Vec<_> = list.iter().map(|(method, path)| (*method, path.as_str())).collect();
+            let known = names(&list);
+            let unique: HashSet<_> = known.iter().collect();
+            prop_assert_eq!(unique.len(), list.len());
+            prop_assert!(known.iter().all(|name| is_valid(name)), "{:?}", known);
+            let mut mixed: Vec<_> = list.iter().copied().zip(known).collect();
+            let mut state = seed | 1;
+            mixed.sort_by_cached_key(|_| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                state >> 33
+            });
+            let again: Vec<_> = mixed.iter().map(|(tool, _)| *tool).collect();
+            let expected: Vec<_> = mixed.into_iter().map(|(_, name)| name).collect();
+            prop_assert_eq!(names(&again), expected);
+        }
+    }
+}

@@ -1,0 +1,435 @@
+//! The OpenAPI door: the tools as an OpenAPI 3.1 document, for chats that take a
+//! description of an API ("custom actions" and the like) and for code generators.
+//!
+//! - One server, `$BASE`; an operation for each tool, at its path and method.
+//!   Methods that OpenAPI has no word for are left out.
+//! - A tool's `input_schema` becomes the schema of the body, or query parameters
+//!   where a body has no meaning; see [`crate::schema`] for how it is embedded.
+//! - Descriptions are cut to what custom actions take, see
+//!   [`agent_socket_wire::limits::MAX_OPERATION_DESCRIPTION_CHARS`].
+//! - `x-openai-isConsequential` is true unless the tool only reads.
+//!
+//! **Whatever an app registered, the document is valid**, and the same
+//! registration makes the same document.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use serde_json::value::RawValue;
+
+use crate::input::{Input, Kind, Property};
+use crate::schema::{ANY_OBJECT, Embedded};
+use crate::tools::AppView;
+use agent_socket_wire::limits::{
+    MAX_OPERATION_DESCRIPTION_CHARS, MAX_PARAMETER_DESCRIPTION_CHARS, MAX_POLL_WAIT_S,
+};
+use agent_socket_wire::text::{cut, push_json_str, utf16_len};
+use agent_socket_wire::tool::{Scope, Tool};
+
+/// Ends the description of the whole.
+const PRIVATE: &str = "This document is private: the server URL in it is the key to the app, and nothing else is asked for.";
+
+/// The document of the tools that `scope` admits.
+///
+/// `base` is the link without `/agents.md`. `names` has the operation ids,
+/// parallel to `tools` and all different; a tool without one is left out.
+#[must_use]
+pub fn openapi_json(
+    base: &str,
+    app: AppView<'_>,
+    tools: &[Tool],
+    names: &[String],
+    scope: &Scope,
+) -> String {
+    let room = tools.len().saturating_mul(600).saturating_add(2000);
+    let mut out = String::with_capacity(room);
+    out.push_str(r#"{"openapi":"3.1.0","info":{"title":"#);
+    push_json_str(&mut out, app.name);
+    out.push_str(r#","description":"#);
+    push_json_str(&mut out, &about(app.description));
+    out.push_str(r#","version":"1.0"},"servers":[{"url":"#);
+    push_json_str(&mut out, base);
+    out.push_str(r#"}],"security":[],"paths":{"#);
+    let mut schemas = String::new();
+    for path in paths(tools, names, scope) {
+        push_json_str(&mut out, path.path);
+        out.push_str(":{");
+        for (index, (method, tool, name)) in path.operations.into_iter().enumerate() {
+            if index > 0 {
+                out.push(',');
+            }
+            push_json_str(&mut out, method);
+            out.push(':');
+            push_operation(&mut out, &mut schemas, tool, name);
+        }
+        out.push_str("},");
+    }
+    push_task_path(&mut out, names);
+    out.push_str(r#"},"components":{"schemas":{"#);
+    out.push_str(&schemas);
+    out.push_str(ERROR_AND_TASK);
+    out.push_str("}}}");
+    out
+}
+
+/// What every document has, whatever the tools; a tool's schema has `_input` at
+/// the end of its name. An app's own errors may lack `error`.
+const ERROR_AND_TASK: &str = concat!(
+    r#""Error":{"type":"object","description":"What happened and what to do.","properties":{"error":{"type":"object","#,
+    r#""properties":{"code":{"type":"string"},"message":{"type":"string"}},"required":["code","message"]}}},"#,
+    r#""Task":{"type":"object","description":"The call goes on: get_task has its result later.","properties":{"taskId":{"type":"string"},"#,
+    r#""completed":{"type":"boolean"},"progress":{"type":"number"},"message":{"type":"string"}},"required":["taskId"]}"#
+);
+
+/// What an operation can answer.
+const RESPONSES: &str = concat!(
+    r#""responses":{"200":{"description":"The app's answer.","content":{"application/json":{"schema":{}},"*/*":{"schema":{}}}},"#,
+    r#""202":{"description":"The app takes longer: the task that the call goes on as.","#,
+    r##""content":{"application/json":{"schema":{"$ref":"#/components/schemas/Task"}}}},"##,
+    r#""2XX":{"description":"Another answer of the app that tells of success.","content":{"application/json":{"schema":{}},"*/*":{"schema":{}}}},"#,
+    r#""default":{"description":"An error. Errors of the relay have this form; the app's may have another.","#,
+    r##""content":{"application/json":{"schema":{"$ref":"#/components/schemas/Error"}},"*/*":{"schema":{}}}}}"##
+);
+
+fn about(description: &str) -> String {
+    if description.is_empty() {
+        return PRIVATE.to_owned();
+    }
+    let room = MAX_OPERATION_DESCRIPTION_CHARS
+        .saturating_sub(utf16_len(PRIVATE))
+        .saturating_sub(2);
+    format!("{}\n\n{PRIVATE}", cut(description, room))
+}
+
+/// The tools at one path.
+struct Path<'t> {
+    path: &'t str,
+    /// OpenAPI's word for the method, the tool and its operation id.
+    operations: Vec<(&'static str, &'t Tool, &'t str)>,
+}
+
+/// The paths in the order of their first tool.
+fn paths<'t>(tools: &'t [Tool], names: &'t [String], scope: &Scope) -> Vec<Path<'t>> {
+    let mut paths: Vec<Path<'t>> = Vec::new();
+    let mut places: HashMap<Cow<'t, str>, usize> = HashMap::new();
+    for (tool, name) in tools.iter().zip(names) {
+        let Some(method) = word_for(&tool.method).filter(|_| scope.admits(tool)) else {
+            continue;
+        };
+        let operation = (method, tool, name.as_str());
+        let path = Cow::Borrowed(tool.path.as_str());
+        let place = places.get(&path).copied().unwrap_or(paths.len());
+        places.insert(path, place);
+        match paths.get_mut(place) {
+            Some(path) => path.operations.push(operation),
+            None => paths.push(Path {
+                path: &tool.path,
+                operations: vec![operation],
+            }),
+        }
+    }
+    paths
+}
+
+/// The field of a path item for this method (OpenAPI 3.1, 4.8.9.1).
+fn word_for(method: &str) -> Option<&'static str> {
+    Some(match method {
+        "GET" => "get",
+        "PUT" => "put",
+        "POST" => "post",
+        "DELETE" => "delete",
+        "OPTIONS" => "options",
+        "HEAD" => "head",
+        "PATCH" => "patch",
+        "TRACE" => "trace",
+        _ => return None,
+    })
+}
+
+fn push_operation(out: &mut String, schemas: &mut String, tool: &Tool, name: &str) {
+    out.push_str(r#"{"operationId":"#);
+    push_json_str(out, name);
+    if !tool.description.is_empty() {
+        out.push_str(r#","description":"#);
+        push_json_str(out, cut(&tool.description, MAX_OPERATION_DESCRIPTION_CHARS));
+    }
+    out.push_str(r#","x-openai-isConsequential":"#);
+    out.push_str(if tool.read_only { "false" } else { "true" });
+    out.push(',');
+    // A TRACE request has no body (RFC 9110, 9.3.8).
+    if tool.takes_query() {
+        push_parameters(out, schemas, tool, name);
+    } else if tool.method != "TRACE" {
+        push_body(out, schemas, tool, name);
+    }
+    out.push_str(RESPONSES);
+    out.push('}');
+}
+
+/// Where a tool's schema stands below `components/schemas`.
+fn schema_name(name: &str) -> String {
+    format!("{name}_input")
+}
+
+fn embedded<'a>(schema: &'a RawValue, name: &str) -> Option<Embedded<'a>> {
+    Embedded::new(schema, schema_name(name))
+}
+
+fn push_body(out: &mut String, schemas: &mut String, tool: &Tool, name: &str) {
+    out.push_str(r#""requestBody":{"required":"#);
+    let is_required = !Input::of(tool).needs_none();
+    out.push_str(if is_required { "true" } else { "false" });
+    out.push_str(r#","content":{"application/json":{"schema":"#);
+    let schema = tool
+        .input_schema
+        .as_deref()
+        .filter(|raw| raw.get() != "true");
+    match schema.and_then(|raw| embedded(raw, name)) {
+        Some(schema) => {
+            schema.push(schemas);
+            out.push_str(r##"{"$ref":"#/components/schemas/"##);
+            out.push_str(&schema_name(name));
+            out.push_str("\"}");
+        }
+        None => out.push_str(ANY_OBJECT),
+    }
+    out.push_str("}}},");
+}
+
+/// The properties as query parameters, as [`crate::input::query_of`] writes them.
+fn push_parameters(out: &mut String, schemas: &mut String, tool: &Tool, name: &str) {
+    let (Input::Object(properties), Some(raw)) = (Input::of(tool), tool.input_schema.as_deref())
+    else {
+        return;
+    };
+    let Some(schema) = embedded(raw, name).filter(|_| !properties.is_empty()) else {
+        return;
+    };
+    out.push_str(r#""parameters":["#);
+    for (index, property) in properties.iter().enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        push_parameter(out, property, &schema);
+    }
+    out.push_str("],");
+    if schema.has_refs() {
+        schema.push(schemas);
+    }
+}
+
+fn push_parameter<'a>(out: &mut String, property: &Property<'a>, schema: &Embedded<'a>) {
+    out.push_str(r#"{"in":"query","name":"#);
+    push_json_str(out, &property.name);
+    out.push_str(r#","required":"#);
+    out.push_str(if property.required { "true" } else { "false" });
+    if let Some(text) = property.text("description") {
+        out.push_str(r#","description":"#);
+        push_json_str(out, cut(&text, MAX_PARAMETER_DESCRIPTION_CHARS));
+    }
+    // What no single word says goes as JSON, which a parameter says by its content.
+    let is_json = property.kind == Kind::Json;
+    if is_json {
+        out.push_str(r#","content":{"application/json":{"#);
+    } else {
+        out.push(',');
+    }
+    out.push_str(r#""schema":"#);
+    schema.push_property(out, &property.name, &property.schema);
+    out.push_str(if is_json { "}}}" } else { "}" });
+}
+
+/// The relay's own path: tasks.
+fn push_task_path(out: &mut String, names: &[String]) {
+    out.push_str(r#""/_as_tasks/{taskId}":{"get":{"operationId":"#);
+    push_json_str(out, &task_name(names));
+    out.push_str(concat!(
+        r#","description":"The result of a call that was answered 202 with a taskId: 202 with completed:false until it is there, then the app's answer.","#,
+        r#""x-openai-isConsequential":false,"parameters":["#,
+        r#"{"in":"path","name":"taskId","required":true,"description":"The taskId of the 202 answer.","schema":{"type":"string","pattern":"^[A-Za-z0-9_-]{1,64}$"}},"#,
+        r#"{"in":"query","name":"wait","required":false,"description":"Seconds to wait for the result.","schema":{"type":"integer","minimum":0,"maximum":"#
+    ));
+    out.push_str(&MAX_POLL_WAIT_S.to_string());
+    out.push_str("}}],");
+    out.push_str(RESPONSES);
+    out.push_str("}}");
+}
+
+/// `get_task`, or that with the first number that makes it no tool's.
+fn task_name(names: &[String]) -> String {
+    const NAME: &str = "get_task";
+    let is_free = |name: &String| !names.contains(name);
+    std::iter::once(NAME.to_owned())
+        .chain((2_u32..).map(|number| format!("{NAME}_{number}")))
+        .find(is_free)
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    const BASE: &str = "https://relay.example/v1/t/as_A6VFRZQ2_twwSvmqprXSs0Lfen-KeVA";
+
+    fn tools(list: &str) -> Vec<Tool> {
+        let raw: Box<RawValue> = serde_json::from_str(list).unwrap();
+        agent_socket_wire::tool::parse_tools(Some(&raw)).unwrap()
+    }
+
+    fn app(description: &str) -> AppView<'_> {
+        AppView {
+            id: "app",
+            name: "App \"A\"",
+            description,
+        }
+    }
+
+    /// The document, with `t0`, `t1` … as operation ids.
+    fn document(tools: &[Tool]) -> Value {
+        let names: Vec<_> = (0..tools.len()).map(|n| format!("t{n}")).collect();
+        let text = openapi_json(BASE, app("Paints."), tools, &names, &Scope::default());
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+    }
+
+    #[test]
+    fn an_operation_for_each_tool() {
+        let list = tools(
+            r#"[
+                {"path":"/paint","description":"Paints.","input_schema":{"type":"object","properties":{"x":{"type":"integer"}},"required":["x"]}},
+                {"path":"/grid","method":"GET","read_only":true},
+                {"path":"/paint","method":"DELETE"},
+                {"path":"/other","method":"PROPFIND"},
+                {"path":"/trace","method":"TRACE","input_schema":{"type":"object"}},
+                {"path":"/any","input_schema":7}
+            ]"#,
+        );
+        let document = document(&list);
+        assert_eq!(document["openapi"], "3.1.0");
+        assert_eq!(document["servers"], json!([{"url": BASE}]));
+        assert_eq!(document["info"]["title"], "App \"A\"");
+        assert!(
+            document["info"]["description"]
+                .as_str()
+                .unwrap()
+                .starts_with("Paints.\n\nThis document is private")
+        );
+        let paths = &document["paths"];
+        let keys: Vec<_> = paths.as_object().unwrap().keys().collect();
+        assert_eq!(
+            keys,
+            ["/_as_tasks/{taskId}", "/any", "/grid", "/paint", "/trace"]
+        );
+        let paint = &paths["/paint"]["post"];
+        assert_eq!(paint["operationId"], "t0");
+        assert_eq!(paint["description"], "Paints.");
+        assert_eq!(paint["x-openai-isConsequential"], true);
+        assert_eq!(
+            paint["requestBody"],
+            json!({"required": true, "content": {"application/json": {"schema": {"$ref": "#/components/schemas/t0_input"}}}})
+        );
+        assert_eq!(
+            document["components"]["schemas"]["t0_input"]["required"],
+            json!(["x"])
+        );
+        assert_eq!(paths["/grid"]["get"]["x-openai-isConsequential"], false);
+        for bodiless in [
+            &paths["/grid"]["get"],
+            &paths["/paint"]["delete"],
+            &paths["/trace"]["trace"],
+        ] {
+            assert!(bodiless.get("requestBody").is_none() && bodiless.get("parameters").is_none());
+        }
+        let any = &paths["/any"]["post"]["requestBody"];
+        assert_eq!(any["required"], true);
+        assert_eq!(
+            any["content"]["application/json"]["schema"]["type"],
+            "object"
+        );
+        let task = &paths["/_as_tasks/{taskId}"]["get"];
+        assert_eq!(task["operationId"], "get_task");
+        assert_eq!(task["parameters"][0]["name"], "taskId");
+    }
+
+    #[test]
+    fn properties_are_query_parameters_where_a_body_has_no_meaning() {
+        let list = tools(
+            r##"[{"path":"/find","method":"GET","input_schema":{
+                "properties":{"q":{"type":"string","description":"What"},"n":{"$ref":"#/$defs/n"},"l":{"type":"array","items":{"$ref":"#/$defs/n"}}},
+                "required":["q"],"$defs":{"n":{"type":"integer"}}}}]"##,
+        );
+        let document = document(&list);
+        assert_eq!(
+            document["paths"]["/find"]["get"]["parameters"],
+            json!([
+                {"in": "query", "name": "q", "required": true, "description": "What", "schema": {"type": "string", "description": "What"}},
+                {"in": "query", "name": "n", "required": false, "schema": {"$ref": "#/components/schemas/t0_input.n"}},
+                {"in": "query", "name": "l", "required": false, "content": {"application/json": {"schema": {"type": "array", "items": {"$ref": "#/components/schemas/t0_input.n"}}}}},
+            ])
+        );
+        assert_eq!(
+            document["components"]["schemas"]["t0_input.n"]["type"],
+            "integer"
+        );
+    }
+
+    #[test]
+    fn descriptions_end_and_scopes_hide() {
+        let long = "😀".repeat(400);
+        let list = tools(&json!([
+            {"path": "/a", "description": long},
+            {"path": "/b", "method": "GET", "input_schema": {"properties": {"x": {"type": "string", "description": long}}}},
+            {"path": "/secret"},
+        ]).to_string());
+        let raw: Box<RawValue> = serde_json::from_str(r#"["/a","/b"]"#).unwrap();
+        let names = ["a", "get_task", "get_task_2"].map(str::to_owned);
+        let text = openapi_json(
+            BASE,
+            app(&long),
+            &list,
+            &names,
+            &Scope::parse(Some(&raw)).unwrap(),
+        );
+        assert!(!text.contains("secret"));
+        let document: Value = serde_json::from_str(&text).unwrap();
+        let length = |value: &Value| utf16_len(value.as_str().unwrap());
+        let about = &document["info"]["description"];
+        assert!((299..=300).contains(&length(about)) && about.as_str().unwrap().ends_with(PRIVATE));
+        assert_eq!(length(&document["paths"]["/a"]["post"]["description"]), 300);
+        let parameter = &document["paths"]["/b"]["get"]["parameters"][0];
+        assert_eq!(length(&parameter["description"]), 700);
+        assert_eq!(length(&parameter["schema"]["description"]), 700);
+        assert_eq!(
+            document["paths"]["/_as_tasks/{taskId}"]["get"]["operationId"],
+            "get_task_3"
+        );
+        for short in [
+            &document["paths"]["/_as_tasks/{taskId}"]["get"]["description"],
+            &json!(PRIVATE),
+        ] {
+            assert!(length(short) <= 300);
+        }
+        let none: Value =
+            serde_json::from_str(&openapi_json(BASE, app(""), &[], &[], &Scope::default()))
+                .unwrap();
+        assert_eq!(none["info"]["description"], PRIVATE);
+    }
+
+    proptest! {
+        #[test]
+        fn any_tools_make_a_document(
+            schemas in prop::collection::vec(r#"(7|true|false|null|\{"type":"[a-z]{1,7}"\}|\{"properties":\{"[a-c]":(true|7|\{"type":"integer"\})\},"required":\["[a-c]"\]\})"#, 0..6),
+            methods in prop::collection::vec("(GET|POST|DELETE|TRACE|X)", 6),
+            text: String,
+        ) {
+            let list: Vec<_> = schemas.iter().zip(&methods).enumerate().map(|(n, (schema, method))| {
+                format!(r#"{{"path":"/p{n}","method":"{method}","input_schema":{schema},"description":{}}}"#, json!(text))
+            }).collect();
+            let list = tools(&format!("[{}]", list.join(",")));
+            let document = document(&list);
+            let said = list.iter().filter(|tool| tool.method != "X").count();
+            prop_assert_eq!(document["paths"].as_object().unwrap().len(), said + 1);
+        }
+    }
+}

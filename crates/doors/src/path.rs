@@ -1,0 +1,111 @@
+//! What an agent's path below its link is, read without decoding anything.
+
+/// What an agent's path below `$BASE` is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AgentPath<'a> {
+    /// `$BASE` itself: the briefing, or a page for a person's browser.
+    Base,
+    /// `/agents.md`.
+    Briefing,
+    /// `/tools.json`.
+    Tools,
+    /// `/_as_tasks/<taskId>`.
+    Task(&'a str),
+    /// `/_as_mcp`: the MCP door.
+    Mcp,
+    /// `/_as_openapi.json`: the tools as an OpenAPI document.
+    OpenApi,
+    /// `/_as_get/…`, with what follows: a call by a plain GET.
+    Get(&'a str),
+    /// `/_as_page` or `/_as_page/…`, with what follows: the page for people.
+    Page(&'a str),
+    /// The path of a tool, perhaps.
+    Tool(&'a str),
+}
+
+/// The door at a path that an app may register a tool at, if none is.
+#[must_use]
+pub fn door_unless_tool(path: &str) -> Option<AgentPath<'static>> {
+    match path {
+        "/mcp" => Some(AgentPath::Mcp),
+        "/openapi.json" => Some(AgentPath::OpenApi),
+        _ => None,
+    }
+}
+
+/// The path below `$BASE` of a path that [`route`] took for an agent's.
+#[must_use]
+pub fn agent_path(path: &str) -> AgentPath<'_> {
+    let rest = path.strip_prefix("/v1/t/").unwrap_or_default();
+    let below = rest
+        .find('/')
+        .and_then(|at| rest.get(at..))
+        .unwrap_or_default();
+    match below {
+        "" | "/" => AgentPath::Base,
+        "/agents.md" => AgentPath::Briefing,
+        "/tools.json" => AgentPath::Tools,
+        _ => below
+            .strip_prefix("/_as_")
+            .and_then(own_path)
+            .unwrap_or(AgentPath::Tool(below)),
+    }
+}
+
+/// The paths under `/_as_`, which no app can take.
+fn own_path(name: &str) -> Option<AgentPath<'_>> {
+    match name {
+        "mcp" => return Some(AgentPath::Mcp),
+        "openapi.json" => return Some(AgentPath::OpenApi),
+        "page" => return Some(AgentPath::Page("")),
+        _ => {}
+    }
+    let (door, rest) = name.split_once('/')?;
+    match door {
+        "tasks" => Some(AgentPath::Task(rest)),
+        "get" => Some(AgentPath::Get(rest)),
+        "page" => Some(AgentPath::Page(rest)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn paths_below_the_base() {
+        for (path, expected) in [
+            ("/v1/t/x", AgentPath::Base),
+            ("/v1/t/x/", AgentPath::Base),
+            ("/v1/t/x/agents.md", AgentPath::Briefing),
+            ("/v1/t/x/tools.json", AgentPath::Tools),
+            ("/v1/t/x/_as_tasks/t1", AgentPath::Task("t1")),
+            ("/v1/t/x/_as_tasks/", AgentPath::Task("")),
+            ("/v1/t/x/_as_mcp", AgentPath::Mcp),
+            ("/v1/t/x/_as_openapi.json", AgentPath::OpenApi),
+            ("/v1/t/x/_as_get/a/b/1", AgentPath::Get("a/b/1")),
+            ("/v1/t/x/_as_page", AgentPath::Page("")),
+            ("/v1/t/x/_as_page/POST/a", AgentPath::Page("POST/a")),
+            ("/v1/t/x/_as_else", AgentPath::Tool("/_as_else")),
+            ("/v1/t/x/mcp", AgentPath::Tool("/mcp")),
+            ("/v1/t/x/AGENTS.md", AgentPath::Tool("/AGENTS.md")),
+            ("/v1/t/x/a%2fb/", AgentPath::Tool("/a%2fb/")),
+        ] {
+            assert_eq!(agent_path(path), expected, "{path}");
+        }
+        assert_eq!(door_unless_tool("/mcp"), Some(AgentPath::Mcp));
+        assert_eq!(door_unless_tool("/openapi.json"), Some(AgentPath::OpenApi));
+        assert_eq!(door_unless_tool("/mcp/"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_no_door_is_the_path_of_a_tool(below in "/[a-zA-Z0-9./-]{1,20}") {
+            prop_assume!(!matches!(below.as_str(), "/agents.md" | "/tools.json"));
+            let path = format!("/v1/t/x{below}");
+            prop_assert_eq!(agent_path(&path), AgentPath::Tool(&below));
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Which of an agent's headers the app sees.
+
+use crate::text::push_json_str;
+
+/// Parts of a header's name that hint at the agent's address or its proxies.
+const ADDRESS_PARTS: [&str; 12] = [
+    "ip",
+    "realip",
+    "clientip",
+    "userip",
+    "remoteip",
+    "socketip",
+    "addr",
+    "address",
+    "forwarded",
+    "remote",
+    "geo",
+    "host",
+];
+
+/// Whether a header goes to the app: `content-type` and `x-*`, unless the name
+/// may tell the agent's address (`x-real-ip`, `x-forwarded-*`, and their kin).
+/// `name` is lower case.
+#[must_use]
+pub fn is_forwarded(name: &str) -> bool {
+    let Some(rest) = name.strip_prefix("x-") else {
+        return name == "content-type";
+    };
+    !rest
+        .split(['-', '_'])
+        .any(|part| ADDRESS_PARTS.contains(&part))
+}
+
+/// The forwarded ones of `headers` as a JSON object, names in lower case.
+#[must_use]
+pub fn forwarded_json<'a>(headers: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    let mut out = String::from("{");
+    for (name, value) in headers {
+        let name = name.to_ascii_lowercase();
+        if !is_forwarded(&name) {
+            continue;
+        }
+        if out.len() > 1 {
+            out.push(',');
+        }
+        push_json_str(&mut out, &name);
+        out.push(':');
+        push_json_str(&mut out, value);
+    }
+    out.push('}');
+    out
+}
+
+/// The same headers, of which `content-type` is now `application/json`: a door
+/// made a JSON body of something else.
+#[must_use]
+pub fn with_json_type(headers_json: &str) -> String {
+    let rest = crate::json::members(headers_json).unwrap_or_default();
+    let mut out = String::from(r#"{"content-type":"application/json""#);
+    for (name, value) in rest.iter().filter(|(name, _)| name != "content-type") {
+        out.push(',');
+        push_json_str(&mut out, name);
+        out.push(':');
+        out.push_str(value.get());
+    }
+    out.push('}');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_tells_an_address_passes() {
+        for name in [
+            "content-type",
+            "x-request-id",
+            "x-api-version",
+            "x-description",
+            "x-zip",
+            "x-shipping",
+        ] {
+            assert!(is_forwarded(name), "{name}");
+        }
+        for name in [
+            "cookie",
+            "authorization",
+            "host",
+            "cf-connecting-ip",
+            "x-real-ip",
+            "x-forwarded-for",
+            "x-forwarded-proto",
+            "x-client-ip",
+            "x-cluster-client-ip",
+            "x-original-forwarded-for",
+            "x-remote-addr",
+            "x-azure-clientip",
+            "x-envoy-external-address",
+            "true-client-ip",
+            "accept",
+            "user-agent",
+            "content-length",
+        ] {
+            assert!(!is_forwarded(name), "{name}");
+        }
+        assert_eq!(
+            forwarded_json([("X-A", "\"q\""), ("Cookie", "c"), ("content-type", "a/b")]),
+            r#"{"x-a":"\"q\"","content-type":"a/b"}"#
+        );
+        assert_eq!(forwarded_json([]), "{}");
+    }
+}

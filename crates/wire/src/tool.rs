@@ -1,0 +1,386 @@
+//! Tools: what an app registers and an agent may call.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::error::{AppCode, AppError};
+use crate::json::fields;
+use crate::limits::{
+    MAX_DESCRIPTION_CHARS, MAX_SCOPE_ENTRIES, MAX_SCOPE_ENTRY_BYTES, MAX_TOOL_TIMEOUT_MS,
+    MIN_TOOL_TIMEOUT_MS,
+};
+use crate::text::{cut, json_str, json_uint};
+
+/// A registered tool.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Tool {
+    /// HTTP method, upper case.
+    pub method: String,
+    /// Path below `$BASE`, matched undecoded.
+    pub path: String,
+    /// What it does, for the agent; empty if the app gave none.
+    pub description: String,
+    /// A JSON Schema of its body, passed on as it came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input_schema: Option<Box<RawValue>>,
+    /// How long a call may take, in ms, if the tool asks for its own time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// Whether it only reads: calling it changes nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub read_only: bool,
+    /// Whether it may be called through the GET door although it does not only read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_get: bool,
+}
+
+impl Tool {
+    /// Whether the GET door is open to it.
+    #[must_use]
+    pub const fn takes_get(&self) -> bool {
+        self.read_only || self.allow_get
+    }
+
+    /// Whether its arguments go in the query, since a request of its method has
+    /// no body with a meaning (RFC 9110, 9.3.1, 9.3.2 and 9.3.5).
+    #[must_use]
+    pub fn takes_query(&self) -> bool {
+        matches!(self.method.as_str(), "GET" | "HEAD" | "DELETE")
+    }
+}
+
+impl PartialEq for Tool {
+    fn eq(&self, other: &Self) -> bool {
+        let schema = |tool: &Self| tool.input_schema.as_ref().map(|raw| raw.get().to_owned());
+        let rest = |tool: &Self| (tool.timeout_ms, tool.read_only, tool.allow_get);
+        (&self.method, &self.path, &self.description)
+            == (&other.method, &other.path, &other.description)
+            && rest(self) == rest(other)
+            && schema(self) == schema(other)
+    }
+}
+
+/// Whether a path has the form `^/[a-zA-Z0-9_\-/.]+$` and is not reserved.
+///
+/// Reserved are `/agents.md`, `/tools.json` and everything below them in any
+/// case, and everything under `/_as_`, which the relay serves itself.
+fn is_free_path(path: &str) -> bool {
+    let Some(rest) = path.strip_prefix('/') else {
+        return false;
+    };
+    let well_formed = !rest.is_empty()
+        && rest
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'/' | b'.'));
+    let lower = rest.to_ascii_lowercase();
+    let reserved = lower.starts_with("_as_")
+        || ["agents.md", "tools.json"].iter().any(|name| {
+            lower
+                .strip_prefix(name)
+                .is_some_and(|below| below.is_empty() || below.starts_with('/'))
+        });
+    well_formed && !reserved
+}
+
+/// Whether `text` is an HTTP method: a token of RFC 9110, 5.6.2.
+fn is_method(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+}
+
+/// Reads the `tools` of a frame. An absent list is empty.
+///
+/// # Errors
+/// `reserved_path` for a path that an app may not take; `protocol_error` for
+/// everything else that is not as it should be. The message names the tool.
+pub fn parse_tools(tools: Option<&RawValue>) -> Result<Vec<Tool>, AppError> {
+    let Some(tools) = tools else {
+        return Ok(Vec::new());
+    };
+    let entries: Vec<&RawValue> = serde_json::from_str(tools.get())
+        .map_err(|_| AppError::shape("`tools` is to be an array of objects"))?;
+    let mut parsed: Vec<Tool> = Vec::with_capacity(entries.len());
+    let mut seen = std::collections::HashSet::with_capacity(entries.len());
+    for (index, entry) in entries.into_iter().enumerate() {
+        let tool = parse_tool(index, entry)?;
+        if !seen.insert((tool.method.clone(), tool.path.clone())) {
+            return Err(AppError::shape(format!(
+                "`tools[{index}]`: {} {} is there twice; each method and path may be registered once",
+                tool.method, tool.path
+            )));
+        }
+        parsed.push(tool);
+    }
+    Ok(parsed)
+}
+
+fn parse_tool(index: usize, entry: &RawValue) -> Result<Tool, AppError> {
+    let Some(
+        [
+            method,
+            path,
+            description,
+            input_schema,
+            timeout_ms,
+            read_only,
+            allow_get,
+        ],
+    ) = fields(
+        entry.get(),
+        [
+            "method",
+            "path",
+            "description",
+            "input_schema",
+            "timeout_ms",
+            "read_only",
+            "allow_get",
+        ],
+    )
+    else {
+        return Err(AppError::shape(format!(
+            "`tools[{index}]` is to be an object"
+        )));
+    };
+    let text = |name: &str, raw: Option<&RawValue>| match raw
+        .map(|raw| json_str(raw).map(Cow::into_owned))
+    {
+        None => Ok(None),
+        Some(Some(text)) => Ok(Some(text)),
+        Some(None) => Err(AppError::shape(format!(
+            "`tools[{index}].{name}` is to be a string"
+        ))),
+    };
+    let method = text("method", method)?.unwrap_or_else(|| "POST".to_owned());
+    if !is_method(&method) {
+        return Err(AppError::shape(format!(
+            "`tools[{index}].method` is to be an HTTP method such as GET or POST"
+        )));
+    }
+    let path = text("path", path)?
+        .ok_or_else(|| AppError::shape(format!("`tools[{index}].path` is missing")))?;
+    if !is_free_path(&path) {
+        return Err(AppError::new(
+            AppCode::ReservedPath,
+            format!(
+                "`tools[{index}].path` is to match ^/[a-zA-Z0-9_\\-/.]+$ and to be none of /agents.md, /tools.json, /_as_*: choose another path"
+            ),
+        ));
+    }
+    let description = text("description", description)?.unwrap_or_default();
+    let timeout_ms = match timeout_ms {
+        None => None,
+        Some(raw) => Some(
+            json_uint(raw)
+                .filter(|ms| (MIN_TOOL_TIMEOUT_MS..=MAX_TOOL_TIMEOUT_MS).contains(ms))
+                .ok_or_else(|| {
+                    AppError::shape(format!(
+                        "`tools[{index}].timeout_ms` is to be a whole number from {MIN_TOOL_TIMEOUT_MS} to {MAX_TOOL_TIMEOUT_MS}"
+                    ))
+                })?,
+        ),
+    };
+    let flag = |name: &str, raw: Option<&RawValue>| match raw.map(RawValue::get) {
+        None | Some("false" | "null") => Ok(false),
+        Some("true") => Ok(true),
+        Some(_) => Err(AppError::shape(format!(
+            "`tools[{index}].{name}` is to be true or false"
+        ))),
+    };
+    let read_only = flag("read_only", read_only)?;
+    let allow_get = flag("allow_get", allow_get)?;
+    Ok(Tool {
+        method: method.to_ascii_uppercase(),
+        path,
+        description,
+        // `null` is no schema; kept, it would be gone when the record is read.
+        input_schema: input_schema
+            .filter(|raw| raw.get() != "null")
+            .map(ToOwned::to_owned),
+        timeout_ms,
+        read_only,
+        allow_get,
+    })
+}
+
+/// The tools a token may call: `None` means all.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scope(Option<Vec<String>>);
+
+impl Scope {
+    /// Reads the `tools` of `mint_agent_token`: paths, or `"METHOD /path"`.
+    ///
+    /// # Errors
+    /// `protocol_error` unless it is an array of 1 to
+    /// [`MAX_SCOPE_ENTRIES`] such strings.
+    pub fn parse(raw: Option<&RawValue>) -> Result<Self, AppError> {
+        let problem = || {
+            AppError::shape(format!(
+                "`tools` is to be an array of 1 to {MAX_SCOPE_ENTRIES} strings of at most {MAX_SCOPE_ENTRY_BYTES} bytes, each \"/path\" or \"METHOD /path\""
+            ))
+        };
+        let Some(raw) = raw.filter(|raw| raw.get() != "null") else {
+            return Ok(Self(None));
+        };
+        let entries: Vec<&RawValue> = serde_json::from_str(raw.get()).map_err(|_| problem())?;
+        if !(1..=MAX_SCOPE_ENTRIES).contains(&entries.len()) {
+            return Err(problem());
+        }
+        let parsed: Option<Vec<String>> = entries.into_iter().map(Self::entry).collect();
+        parsed
+            .map(|entries| Self(Some(entries)))
+            .ok_or_else(problem)
+    }
+
+    fn entry(raw: &RawValue) -> Option<String> {
+        let text = json_str(raw).filter(|text| text.len() <= MAX_SCOPE_ENTRY_BYTES)?;
+        match text.split_once(' ') {
+            None if text.starts_with('/') => Some(text.into_owned()),
+            Some((method, path)) if is_method(method) && path.starts_with('/') => {
+                Some(format!("{} {path}", method.to_ascii_uppercase()))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether it leaves every tool open.
+    #[must_use]
+    pub const fn is_all(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Whether it admits this tool.
+    #[must_use]
+    pub fn admits(&self, tool: &Tool) -> bool {
+        self.0.as_ref().is_none_or(|entries| {
+            entries.iter().any(|entry| match entry.split_once(' ') {
+                None => *entry == tool.path,
+                Some((method, path)) => method == tool.method && path == tool.path,
+            })
+        })
+    }
+}
+
+/// An app's description, cut to its limit.
+#[must_use]
+pub fn cut_description(text: &str) -> &str {
+    cut(text, MAX_DESCRIPTION_CHARS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn parse(json: &str) -> Result<Vec<Tool>, AppError> {
+        let raw: Box<RawValue> = serde_json::from_str(json).unwrap();
+        parse_tools(Some(&raw))
+    }
+
+    #[test]
+    fn paths_are_free_or_reserved() {
+        for free in [
+            "/a",
+            "/set_pixel",
+            "/A-b.c/d",
+            "/agents.mdx",
+            "/tools",
+            "/x/_as_y",
+            "//",
+            "/_a",
+            "/.",
+        ] {
+            assert!(is_free_path(free), "{free}");
+        }
+        for not in [
+            "",
+            "/",
+            "a",
+            "/agents.md",
+            "/AGENTS.md",
+            "/Tools.Json/x",
+            "/_as_x",
+            "/_AS_x",
+            "/ä",
+            "/a b",
+            "/a?b",
+            "/a%20",
+        ] {
+            assert!(!is_free_path(not), "{not}");
+        }
+    }
+
+    #[test]
+    fn each_field_is_checked_and_named() {
+        for (json, part) in [
+            ("{}", "array"),
+            ("[1]", "tools[0]"),
+            ("[[]]", "tools[0]"),
+            (r#"[{"path":"/a"},{"path":7}]"#, "tools[1].path"),
+            (r#"[{"path":"/a","method":7}]"#, "method"),
+            (r#"[{"path":"/a","method":"A B"}]"#, "method"),
+            (r#"[{"path":"/a","method":null}]"#, "method"),
+            (r#"[{"path":"/a","description":{}}]"#, "description"),
+            (r#"[{"path":"/a","timeout_ms":999}]"#, "timeout_ms"),
+            (r#"[{"path":"/a","timeout_ms":300001}]"#, "timeout_ms"),
+            (r#"[{}]"#, "path"),
+            (r#"[{"path":"/a"},{"path":"/a","method":"post"}]"#, "twice"),
+        ] {
+            let error = parse(json).unwrap_err();
+            assert_eq!(error.code, AppCode::ProtocolError, "{json}");
+            assert!(error.message.contains(part), "{json}: {}", error.message);
+        }
+        assert_eq!(
+            parse(r#"[{"path":"/agents.md"}]"#).unwrap_err().code,
+            AppCode::ReservedPath
+        );
+        assert_eq!(
+            parse(r#"[{"path":"/a","method":"get"},{"path":"/a"}]"#)
+                .unwrap()
+                .len(),
+            2
+        );
+    }
+
+    #[test]
+    fn a_scope_admits_what_it_names() {
+        let tools = parse(r#"[{"path":"/a"},{"path":"/b","method":"get"}]"#).unwrap();
+        for (scope, shown) in [
+            (r#"["/b"]"#, 1),
+            (r#"["get /b","/a"]"#, 2),
+            (r#"["POST /b"]"#, 0),
+        ] {
+            let raw: Box<RawValue> = serde_json::from_str(scope).unwrap();
+            let scope = Scope::parse(Some(&raw)).unwrap();
+            assert_eq!(
+                tools.iter().filter(|tool| scope.admits(tool)).count(),
+                shown
+            );
+        }
+        let long = format!("[\"/{}\"]", "x".repeat(MAX_SCOPE_ENTRY_BYTES));
+        for bad in ["[]", "{}", "[1]", r#"["a"]"#, r#"["GET a"]"#, &long] {
+            let raw: Box<RawValue> = serde_json::from_str(bad).unwrap();
+            assert!(Scope::parse(Some(&raw)).is_err(), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_json_is_read_or_refused(text in ".*") {
+            let json = serde_json::to_string(&vec![serde_json::json!({"path": text, "method": text})]).unwrap();
+            let _ = parse(&json);
+        }
+
+        #[test]
+        fn accepted_tools_survive_storage(paths in prop::collection::hash_set("/[a-z]{5,9}", 0..9)) {
+            let list: Vec<_> = paths.iter().map(|path| serde_json::json!({"path": path, "input_schema": {"a": [1, path]}, "timeout_ms": 2000})).collect();
+            let tools = parse(&serde_json::to_string(&list).unwrap()).unwrap();
+            let stored = serde_json::to_string(&tools).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Vec<Tool>>(&stored).unwrap(), tools);
+        }
+    }
+}

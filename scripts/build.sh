@@ -70,6 +70,12 @@ else
   # Cargo.lock decides in CI; elsewhere cargo may write a new dependency to it.
   args=(--release)
   if [ -n "${CI:-}" ]; then args+=(-- --locked); fi
+  # [profile.release] of Cargo.toml is for native programs. The upload is small
+  # because the link step sees the whole program, and because it is optimised for
+  # size: level 3 makes it a fifth larger and no call faster. WebAssembly has
+  # nothing to unwind with.
+  export CARGO_PROFILE_RELEASE_OPT_LEVEL=s CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1 \
+    CARGO_PROFILE_RELEASE_LTO=true CARGO_PROFILE_RELEASE_PANIC=abort
   # A person sees cargo's own progress. Its output goes to stderr, like ours.
   RUST_BACKTRACE=0 worker-build "${args[@]}" >&2 || die "the WebAssembly build failed; the reason is above"
   mkdir -p "$TOOLS_DIR"

@@ -1,12 +1,13 @@
 /** The demo page: connects the picture to the relay and shows what happens. */
 
-import { Session } from "/client.js"
+import { connect, endSession } from "/sdk.js"
+import { tabStore } from "/sdk-page.js"
 import { PALETTE, Picture, SIZE, agentsMd, description, tools } from "/picture.js"
 
 const $ = (id) => document.getElementById(id)
 const MAX_CALLS = 40
 
-/* What a reload needs lives in this tab's sessionStorage; a token only while its revocation has yet to reach the relay. */
+/* What a reload needs lives in this tab's sessionStorage. */
 const store = {
   get(key) { try { return JSON.parse(sessionStorage.getItem(`agent-socket.${key}`)) } catch { return null } },
   set(key, value) {
@@ -128,59 +129,6 @@ function setUpPalette() {
 
 /* ---- the session ---- */
 
-let session = null
-let release = null // lets go of this tab's claim on the session
-let claimed = null
-let wantsLink = false // the person asked for a link that is still to be made
-
-/** A duplicated tab copies sessionStorage; a lock that lives with the tab keeps the session with its owner. */
-function claim(sessionId) {
-  if (!navigator.locks || claimed === sessionId) return Promise.resolve(true)
-  release?.()
-  claimed = sessionId
-  return new Promise((resolve) => {
-    const signal = AbortSignal.timeout(1500) // a reloading page gives its lock up a moment late
-    navigator.locks.request(`agent-socket.${sessionId}`, { signal }, () => {
-      resolve(true)
-      return new Promise((done) => { release = done })
-    }).catch(() => resolve(false))
-  })
-}
-
-function start(saved = null) {
-  notice("")
-  wantsLink = !saved
-  $("with-link").hidden = $("no-link").hidden = true
-  const demo = tools(picture).map((tool) => ({ ...tool, handler: (call) => runFlashing(tool, call) }))
-  session = new Session({
-    appId: "as_app_anon", appDescription: description, agentsMd, tools: demo, saved,
-    onState, onLinks, onCall,
-    onSaved(value) {
-      store.set("session", value)
-      if (value?.sessionId) claim(value.sessionId)
-    },
-  })
-  show(session.state)
-}
-
-function runFlashing(tool, call) {
-  const before = [...picture.cells]
-  const reply = tool.handler(call)
-  const changed = picture.cells.flatMap((cell, i) => (cell === before[i] ? [] : [[i % SIZE, Math.floor(i / SIZE)]]))
-  if (changed.length && !stillness.matches) flash(changed)
-  return reply
-}
-
-async function mint() {
-  wantsLink = false
-  try {
-    await session.mintAgentToken({ label: "pixel picture" })
-    $("link").focus()
-  } catch (error) {
-    notice(`No link was made: ${error.message}`)
-  }
-}
-
 const STATES = {
   connecting: "Connecting…",
   connected: "Connected",
@@ -188,22 +136,92 @@ const STATES = {
   ending: "Disconnecting…",
   closed: "Offline",
 }
-const REASONS = {
-  taken: "This session goes on in another tab, so it was let go here.",
-  ended: "",
+const AGAIN_MS = 3_000
+
+const sessions = tabStore("demo")
+let session = null
+let opening = null // aborts the opening of a session
+
+/** Opens a fresh session with a link, or goes on with the one of this tab. */
+async function start({ fresh }) {
+  notice("")
+  show("connecting")
+  $("with-link").hidden = $("no-link").hidden = $("revoke").hidden = true
+  opening = new AbortController()
+  const { signal } = opening
+  try {
+    session = await connect({
+      appId: "as_app_anon", appDescription: description, agentsMd, tools: tools(picture).map(flashing), resume: sessions, signal,
+      onDisconnect({ reason, message }) {
+        if (reason === "replaced") notice("This session goes on in another tab, so it was let go here.")
+        if (reason === "refused") notice(`The relay refused the app: ${message}`)
+      },
+      onSessionChanged: () => notice("The relay no longer had this session, so the link changed. The old one is dead: share the new one."),
+    })
+  } catch (error) {
+    if (signal.aborted) return
+    notice(error.message)
+    return over()
+  }
+  session.on("state", (state) => { if (!signal.aborted) (state === "closed" ? over : show)(state) })
+  session.on("links", showLinks)
+  session.on("call", onCall)
+  show(session.state)
+  if (fresh) await mint()
+  else showLinks(session.links)
 }
 
-function onState(state, reason, message) {
-  show(state)
-  if (state === "connected" && wantsLink) mint()
-  if (state !== "closed") return
-  const hadFocus = $("live").contains(document.activeElement)
+/** The session is over, or none could be had. */
+function over() {
   session = null
-  release?.()
-  release = claimed = null
-  notice(reason === "refused" ? `The relay refused the app: ${message}` : REASONS[reason] ?? "")
+  const hadFocus = $("live").contains(document.activeElement)
   show("closed")
   if (hadFocus || document.activeElement === document.body) $("connect").focus({ preventScroll: true })
+}
+
+/** Leaves the session here, and ends it. */
+async function disconnect() {
+  const { sessionId, resumeSecret } = session ?? (await sessions.load()) ?? {}
+  store.set("ending", sessionId ? { sessionId, resumeSecret } : null)
+  show("ending")
+  opening.abort()
+  sessions.save(null)
+  await end()
+}
+
+/** Ends the session that the person left, as soon as the relay can be reached; a reload goes on with it. */
+async function end() {
+  for (let leaving; (leaving = store.get("ending")); ) {
+    try {
+      await endSession(leaving)
+      store.set("ending", null)
+    } catch {
+      await new Promise((resolve) => { setTimeout(resolve, AGAIN_MS) })
+    }
+  }
+  over()
+}
+
+/** A tool whose painting lights up. */
+const flashing = (tool) => ({
+  ...tool,
+  handler(call) {
+    const before = [...picture.cells]
+    const reply = tool.handler(call)
+    const changed = picture.cells.flatMap((cell, i) => (cell === before[i] ? [] : [[i % SIZE, Math.floor(i / SIZE)]]))
+    if (changed.length && !stillness.matches) flash(changed)
+    return reply
+  },
+})
+
+async function mint() {
+  try {
+    await session.mintAgentToken({ label: "pixel picture" })
+    $("link").focus()
+  } catch (error) {
+    notice(`No link was made: ${error.message}`)
+    if (session) showLinks(session.links)
+  }
 }
 
 function show(state) {
@@ -217,14 +235,12 @@ function show(state) {
   $("disconnect").disabled = state === "ending"
 }
 
-function onLinks(links, change) {
+function showLinks(links) {
   const link = links.at(-1)
-  $("with-link").hidden = !link
+  $("with-link").hidden = $("revoke").hidden = !link
   $("no-link").hidden = Boolean(link)
-  $("revoke").hidden = !link
   $("link").value = link?.url ?? ""
   write()
-  if (change === "changed") notice("The relay no longer had this session, so the link changed. The old one is dead: share the new one.")
 }
 
 function notice(text) {
@@ -307,13 +323,12 @@ function listCalls() {
 setUpPalette()
 setUpBoard()
 describe()
-$("connect").addEventListener("click", () => { start(); $("live").focus() })
+$("connect").addEventListener("click", () => { start({ fresh: true }); $("live").focus() })
 $("new-link").addEventListener("click", () => { notice(""); mint() })
-$("disconnect").addEventListener("click", () => session?.close())
+$("disconnect").addEventListener("click", disconnect)
 $("revoke").addEventListener("click", async () => {
-  const { token } = session.links.at(-1)
-  const away = session.state !== "connected"
-  const failed = await session.revokeAgentToken(token).then(() => false, () => true)
+  const away = !session.connected
+  const failed = await session.revokeAgentToken(session.links.at(-1)).then(() => false, () => true)
   notice(away || failed ? "The link will be revoked as soon as the relay can be reached."
     : "The link was revoked: whoever has it can no longer read or paint.")
   $("live").focus()
@@ -324,13 +339,12 @@ for (const [button, field] of [["copy-link", "link"], ["copy-sentence", "sentenc
 for (const field of ["link", "sentence"]) $(field).addEventListener("focus", () => $(field).select())
 $("copy-snippet").addEventListener("click", () => copy($("copy-snippet"), $("snippet").textContent))
 
-const saved = store.get("session")
-if (saved) {
-  const mine = !saved.sessionId || (await claim(saved.sessionId))
-  if (mine) start(saved)
-  else {
-    claimed = null
-    store.set("session", null)
-    notice("The session of the tab that this one was copied from stays with that tab.")
-  }
+const mine = await sessions.load()
+if (store.get("ending")) {
+  show("ending")
+  end()
+} else if (mine) start({ fresh: false })
+else if (store.get("demo")) {
+  sessions.save(null)
+  notice("The session of the tab that this one was copied from stays with that tab.")
 }

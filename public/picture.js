@@ -1,6 +1,5 @@
 /**
- * The picture of the demo: a 32 × 32 grid, and the tools that an AI paints on it with.
- * Each tool checks its whole input before it touches a pixel, so a bad call changes nothing.
+ * The picture of the demo: a 32 × 32 grid, and the tools with which an AI paints on it.
  */
 
 export const SIZE = 32
@@ -94,50 +93,6 @@ export class Picture {
   }
 }
 
-/* Input: every check throws a BadInput that names the field, what it was and what it may be. */
-
-class BadInput extends Error {}
-
-/** A value as an error message may show it: short, and never half a surrogate pair. */
-function show(value) {
-  if (value === undefined) return "missing"
-  if (Array.isArray(value)) return "an array"
-  if (value !== null && typeof value === "object") return "an object"
-  if (typeof value !== "string") return String(value)
-  const letters = [...value]
-  return JSON.stringify(letters.length > 24 ? `${letters.slice(0, 24).join("")}…` : value)
-}
-
-function fields(value, at, allowed) {
-  if (value === null || typeof value !== "object" || Array.isArray(value))
-    throw new BadInput(`${at} is ${show(value)}; it has to be a JSON object with ${allowed.join(", ")}.`)
-  for (const key of Object.keys(value))
-    if (!allowed.includes(key)) throw new BadInput(`${at} has an unknown field ${show(key)}; its fields are ${allowed.join(", ")}.`)
-  return value
-}
-
-function integer(value, field, min, max) {
-  if (!Number.isInteger(value) || value < min || value > max)
-    throw new BadInput(`${field} is ${show(value)}; it has to be an integer from ${min} to ${max}.`)
-  return value
-}
-
-function color(value, field) {
-  const hex = typeof value === "string" && /^#(?:[0-9a-f]{3}|[0-9a-f]{6})$/i.test(value) && value.toLowerCase()
-  if (!hex) throw new BadInput(`${field} is ${show(value)}; it has to be a colour as "#rgb" or "#rrggbb", like "#ff5d5d".`)
-  return hex.length === 7 ? hex : hex.replace(/[0-9a-f]/g, "$&$&")
-}
-
-function pixel(value, at) {
-  const prefix = at === "body" ? "" : `${at}.`
-  const { x, y, color: paint } = fields(value, at, ["x", "y", "color"])
-  return [
-    integer(x, `${prefix}x`, 0, SIZE - 1),
-    integer(y, `${prefix}y`, 0, SIZE - 1),
-    color(paint, `${prefix}color`),
-  ]
-}
-
 const COORDINATE = { type: "integer", minimum: 0, maximum: SIZE - 1 }
 const COLOR = { type: "string", pattern: "^#([0-9a-fA-F]{3}|[0-9a-fA-F]{6})$", description: 'A colour as "#rgb" or "#rrggbb".' }
 const object = (properties, required = Object.keys(properties)) =>
@@ -148,74 +103,58 @@ const PIXEL = object({
   color: COLOR,
 })
 
-// What was painted can be painted over, so a mere link may do it, too: that is
-// for chats that can only fetch pages.
-const BY_LINK = { allow_get: true }
+/** `#rgb` and upper case as `#rrggbb`. */
+const plain = (color) => {
+  const hex = color.toLowerCase()
+  return hex.length === 7 ? hex : hex.replace(/[0-9a-f]/g, "$&$&")
+}
 
+/** The tools of a picture. The SDK checks what they get against `input`, so a bad call changes nothing. */
 export function tools(picture) {
-  /** A tool whose `run` gets the parsed body; what it throws as BadInput becomes a 400. */
-  const post = (path, description, input_schema, run, marks) => ({
-    method: "POST", path, description, input_schema, ...marks,
-    handler({ body }) {
-      try {
-        return { body: run(parse(body, input_schema)) }
-      } catch (error) {
-        if (!(error instanceof BadInput)) throw error
-        return { status: 400, body: { error: { code: "bad_input", message: `${error.message} Nothing was painted.` } } }
-      }
-    },
-  })
-
-  function parse(body, { properties, required }) {
-    if (!body && required.length === 0) return {}
-    try {
-      return JSON.parse(body)
-    } catch {
-      const names = Object.keys(properties).join(", ")
-      throw new BadInput(body ? `body is not valid JSON; it has to be a JSON object with ${names}.`
-        : `body is empty; it has to be a JSON object with ${names}.`)
-    }
+  const painted = (count) => ({ ok: true, painted: count })
+  const paint = (pixels) => {
+    picture.paint(pixels.map(({ x, y, color }) => [x, y, plain(color)]))
+    return painted(pixels.length)
   }
-
+  // What was painted can be painted over, so a mere link may do it, too: that
+  // is for chats that can only fetch pages.
   return [
-    post("/set_pixel", "Paints one pixel.", PIXEL, (input) => {
-      picture.paint([pixel(input, "body")])
-      return { ok: true, painted: 1 }
-    }, BY_LINK),
-    post("/set_pixels", `Paints up to ${MAX_PIXELS} pixels in one call, in the order given. One bad pixel, and none is painted.`,
-      object({ pixels: { type: "array", minItems: 1, maxItems: MAX_PIXELS, items: PIXEL } }), (input) => {
-        const { pixels } = fields(input, "body", ["pixels"])
-        if (!Array.isArray(pixels)) throw new BadInput(`pixels is ${show(pixels)}; it has to be an array of 1 to ${MAX_PIXELS} {x, y, color}.`)
-        if (pixels.length < 1 || pixels.length > MAX_PIXELS)
-          throw new BadInput(`pixels has ${pixels.length} entries; it may have 1 to ${MAX_PIXELS}.`)
-        picture.paint(pixels.map((entry, i) => pixel(entry, `pixels[${i}]`)))
-        return { ok: true, painted: pixels.length }
-      }, BY_LINK),
-    post("/fill_rect", "Fills a rectangle whose upper left corner is (x, y). It has to lie inside the grid.",
-      object({
+    { path: "/set_pixel", allow_get: true, description: "Paints one pixel.", input: PIXEL, handler: ({ input }) => paint([input]) },
+    {
+      path: "/set_pixels", allow_get: true,
+      description: `Paints up to ${MAX_PIXELS} pixels in one call, in the order given. One bad pixel, and none is painted.`,
+      input: object({ pixels: { type: "array", minItems: 1, maxItems: MAX_PIXELS, items: PIXEL } }),
+      handler: ({ input }) => paint(input.pixels),
+    },
+    {
+      path: "/fill_rect", allow_get: true, description: "Fills a rectangle whose upper left corner is (x, y). It must lie inside the grid.",
+      input: object({
         ...PIXEL.properties,
         w: { type: "integer", minimum: 1, maximum: SIZE, description: `Width; x + w is at most ${SIZE}.` },
         h: { type: "integer", minimum: 1, maximum: SIZE, description: `Height; y + h is at most ${SIZE}.` },
-      }), (input) => {
-        const { w, h, ...corner } = fields(input, "body", ["x", "y", "w", "h", "color"])
-        const [x, y, paint] = pixel(corner, "body")
-        integer(w, "w", 1, SIZE)
-        integer(h, "h", 1, SIZE)
-        if (x + w > SIZE) throw new BadInput(`x + w is ${x + w}; it may be at most ${SIZE}, so w is at most ${SIZE - x} here.`)
-        if (y + h > SIZE) throw new BadInput(`y + h is ${y + h}; it may be at most ${SIZE}, so h is at most ${SIZE - y} here.`)
-        picture.fill(x, y, w, h, paint)
-        return { ok: true, painted: w * h }
-      }, BY_LINK),
-    post("/clear", `Fills the whole grid with one colour, "${BLANK}" when none is given.`, object({ color: COLOR }, []), (input) => {
-      const { color: paint = BLANK } = fields(input, "body", ["color"])
-      picture.fill(0, 0, SIZE, SIZE, color(paint, "color"))
-      return { ok: true, painted: SIZE * SIZE }
-    }),
+      }),
+      handler({ input: { x, y, w, h, color } }) {
+        for (const [from, length, at, size] of [["x", "w", x, w], ["y", "h", y, h]]) {
+          if (at + size <= SIZE) continue
+          const message = `${from} + ${length} is ${at + size}; it may be at most ${SIZE}, so ${length} is at most ${SIZE - at} here. Nothing was painted.`
+          return { status: 400, body: { error: { code: "outside", message } } }
+        }
+        picture.fill(x, y, w, h, plain(color))
+        return painted(w * h)
+      },
+    },
+    {
+      path: "/clear", description: `Fills the whole grid with one colour, "${BLANK}" when none is given.`, input: object({ color: COLOR }, []),
+      handler({ input: { color = BLANK } }) {
+        picture.fill(0, 0, SIZE, SIZE, plain(color))
+        return painted(SIZE * SIZE)
+      },
+    },
     {
       method: "GET", path: "/get_grid", read_only: true,
       description: 'Reads the whole grid: {"width", "height", "grid"}; grid[y][x] is a colour as "#rrggbb".',
       input_schema: object({}),
-      handler: () => ({ body: { width: SIZE, height: SIZE, grid: picture.rows() } }),
+      handler: () => ({ width: SIZE, height: SIZE, grid: picture.rows() }),
     },
   ]
 }
@@ -224,7 +163,7 @@ export const description = "A 32 × 32 pixel picture in an open browser tab; wha
 
 export const agentsMd = `# Pixel canvas
 
-A picture of ${SIZE} × ${SIZE} pixels in a browser tab that a person has open and is watching. What is painted through the tools shows there at once. The person can paint too, so the picture may change between two calls.
+A picture of ${SIZE} × ${SIZE} pixels in a browser tab that a person has open and is watching. What the tools paint shows there at once. The person can paint too, so the picture may change between two calls.
 
 ## The grid
 

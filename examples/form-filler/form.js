@@ -33,7 +33,7 @@ function problem(name, values) {
   if (type === "email" && !new RegExp(schema.pattern).test(value)) return "An address like ada@example.org."
   if (type === "date" && Number.isNaN(Date.parse(value))) return "No such day."
   if (name === "from" && value < today()) return "This day is over."
-  if (name === "to" && values.from && value <= values.from) return "Has to be after the first day."
+  if (name === "to" && values.from && value <= values.from) return "Must be after the first day."
   return ""
 }
 

@@ -14,7 +14,7 @@ export class Calls {
   }
 
   /**
-   * Runs a call; `asJson` is told when bytes have to go as JSON, as the relay takes no others; `done` is called unless somebody cancelled it before.
+   * Runs a call; `asJson` is told when bytes must go as JSON, as the relay takes no others; `done` is called unless somebody cancelled it before.
    */
   async run(tools: readonly Tool[], frame: CallFrame, asJson: (() => void) | undefined, done: (reply: WireReply) => void): Promise<void> {
     if (this.#running.has(frame.id)) return

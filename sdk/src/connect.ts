@@ -10,13 +10,15 @@ import type { ConnectOptions, Tool } from "./types.js"
  * long as `autoReconnect` says.
  *
  * @throws AgentSocketError `invalid_option` names the option that is wrong; `unreachable`; `no_websocket`; or the
- * relay's reason to refuse the app, such as `unknown_app_id` and `origin_denied`.
+ * relay's reason to refuse the app, such as `unknown_app_id` and `origin_denied`. What `signal` was aborted with.
  */
 export async function connect<const Schemas extends readonly (InputSchema | undefined)[]>(
   options: Omit<ConnectOptions, "tools"> & { tools: { readonly [I in keyof Schemas]: Tool<Schemas[I]> } },
 ): Promise<Session> {
   const settings = readOptions(options as ConnectOptions)
-  const session = new Session(settings, await settings.store.load())
+  const saved = await settings.store?.load()
+  settings.signal?.throwIfAborted()
+  const session = new Session(settings, saved ?? null)
   await session.open()
   return session
 }

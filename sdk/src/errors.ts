@@ -19,9 +19,9 @@ export class AgentSocketError extends Error {
   }
 }
 
-/** An option that is not what it has to be. */
+/** An option that is not what it must be. */
 export const invalid = (name: string, value: unknown, expected: string): AgentSocketError =>
-  new AgentSocketError("invalid_option", `\`${name}\` is ${show(value)}; it has to be ${expected}.`)
+  new AgentSocketError("invalid_option", `\`${name}\` is ${show(value)}; it must be ${expected}.`)
 
 /** A value as an error may show it: short, and nothing of what is inside. */
 function show(value: unknown): string {

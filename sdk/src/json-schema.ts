@@ -10,7 +10,7 @@ export type JsonSchema = { readonly [keyword: string]: unknown }
 export interface Issue {
   /** Where: `pixels[3].x`; empty for the whole body. */
   path: string
-  /** What it has to be. */
+  /** What is wrong with it, or what it must be. */
   message: string
 }
 
@@ -42,14 +42,14 @@ export function checkJson(schema: unknown, value: unknown, path = "", root: unkn
   const actual = typeOf(value)
   const types = [type ?? actual].flat()
   if (!types.includes(actual) && !(actual === "integer" && types.includes("number"))) {
-    return [{ path, message: `has to be of type ${types.join(" or ")}, not ${actual}` }]
+    return [{ path, message: `must be of type ${types.join(" or ")}, not ${actual}` }]
   }
-  if (Array.isArray(values) && !values.some((entry) => same(entry, value))) fail(`has to be one of ${values.map(text).join(", ")}`)
-  if ("const" in schema && !same(schema.const, value)) fail(`has to be ${text(schema.const)}`)
+  if (Array.isArray(values) && !values.some((entry) => same(entry, value))) fail(`must be one of ${values.map(text).join(", ")}`)
+  if ("const" in schema && !same(schema.const, value)) fail(`must be ${text(schema.const)}`)
   if (typeof schema.$ref === "string") issues.push(...check(resolve(root, schema.$ref)))
   issues.push(...array(schema.allOf).flatMap(check))
   if (Array.isArray(anyOf) && !anyOf.some(fits)) fail("fits none of the allowed forms")
-  if (Array.isArray(oneOf) && oneOf.filter(fits).length !== 1) fail("has to fit exactly one of the allowed forms")
+  if (Array.isArray(oneOf) && oneOf.filter(fits).length !== 1) fail("must fit exactly one of the allowed forms")
 
   if (typeof value === "number") checkNumber(schema, value, fail)
   if (typeof value === "string") checkString(schema, value, fail)
@@ -75,7 +75,7 @@ const BOUNDS: [keyword: string, fits: (value: number, bound: number) => boolean,
 function checkNumber(schema: Json, value: number, fail: Check): void {
   for (const [keyword, fits, words] of BOUNDS) {
     const bound = schema[keyword]
-    if (typeof bound === "number" && !fits(value, bound)) fail(`has to be ${words} ${bound}`)
+    if (typeof bound === "number" && !fits(value, bound)) fail(`must be ${words} ${bound}`)
   }
 }
 
@@ -86,7 +86,7 @@ function checkSize(schema: Json, size: number, what: string, unit: string, fail:
 
 function checkString(schema: Json, value: string, fail: Check): void {
   checkSize(schema, [...value].length, "Length", "characters", fail)
-  if (typeof schema.pattern === "string" && !new RegExp(schema.pattern, "u").test(value)) fail(`has to match ${schema.pattern}`)
+  if (typeof schema.pattern === "string" && !new RegExp(schema.pattern, "u").test(value)) fail(`must match ${schema.pattern}`)
 }
 
 function checkArray(schema: Json, value: unknown[], path: string, root: unknown, fail: Check): Issue[] {

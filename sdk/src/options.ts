@@ -15,7 +15,8 @@ const MAX_TIMER_MS = 2 ** 31 - 1
 export interface Settings extends Omit<ConnectOptions, "baseUrl" | "resume" | "autoReconnect" | "features" | "WebSocket"> {
   tools: readonly Tool[]
   baseUrl: string
-  store: SessionStore
+  /** Where the session is kept, if `resume` was given. */
+  store: SessionStore | undefined
   policy: ReconnectPolicy
   features: readonly string[]
   heartbeatIntervalMs: number
@@ -49,6 +50,7 @@ const OPTIONS: Rules = {
   tools: [Array.isArray, "an array of tools"],
   baseUrl: TEXT,
   resume: [(value) => value == null || isObject(value), "a saved session or a store"],
+  signal: optional([(value) => value instanceof AbortSignal, "an AbortSignal"]),
   autoReconnect: [(value) => value === undefined || /^(boolean|function)$/.test(typeof value), "true, false or a policy such as exponentialBackoff()"],
   features: optional(strings),
   onDisconnect: CALLBACK,
@@ -135,10 +137,10 @@ export function readBaseUrl(given: string | undefined): string {
   throw invalid("baseUrl", value, "the relay's address, like https://relay.example")
 }
 
-function readStore(resume: ConnectOptions["resume"]): SessionStore {
-  if (resume && "load" in resume) return resume
-  if (resume) checkSaved(resume)
-  return { load: () => resume ?? null, save() {} }
+function readStore(resume: ConnectOptions["resume"]): SessionStore | undefined {
+  if (!resume || "load" in resume) return resume ?? undefined
+  checkSaved(resume)
+  return { load: () => resume, save() {} }
 }
 
 /** The class to open sockets with. */

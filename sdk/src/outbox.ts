@@ -1,5 +1,5 @@
 /**
- * Frames that have to arrive: replies to calls and what becomes of tasks. A frame is kept until a heartbeat that was
+ * Frames that must arrive: replies to calls and what becomes of tasks. A frame is kept until a heartbeat that was
  * sent after it is answered, and sent again after a resume; the relay takes only the first of two.
  */
 

@@ -13,7 +13,7 @@ import { type Frame, Line, disconnected, relayError, socketUrl } from "./line.js
 import { type LinkRecord, type OldLink, publicLink, readLink, remaining } from "./links.js"
 import { type Settings, checkAgentsMd, checkMint, checkSaved, checkTaskId, checkTools } from "./options.js"
 import { Outbox } from "./outbox.js"
-import { type CallFrame, runCall, wireReply, wireTools } from "./tools.js"
+import { type CallFrame, type WireReply, runCall, wireReply, wireTools } from "./tools.js"
 import type {
   DisconnectEvent, Link, MintOptions, SavedSession, SessionChangedEvent, SessionEvents, SessionState, Tool, ToolReply,
 } from "./types.js"
@@ -58,7 +58,7 @@ export class Session {
   readonly #listeners = new Map<string, Set<Listener>>()
   readonly #warned = new Set<string>()
   #waiters: { resolve(line: Line): void; reject(error: Error): void }[] = []
-  #closing: AgentSocketError | undefined
+  #closing: Error | undefined
   /** Whether the relay knows Part II of the protocol: told by its frames. */
   #modern: boolean | undefined
   readonly #unwatch: () => void
@@ -69,7 +69,13 @@ export class Session {
     this.#tools = settings.tools
     this.#agentsMd = settings.agentsMd
     if (saved) this.#take(saved)
-    this.#unwatch = onWake(() => this.#wake())
+    const unwake = onWake(() => this.#wake())
+    const leave = () => this.#leave()
+    settings.signal?.addEventListener("abort", leave)
+    this.#unwatch = () => {
+      unwake()
+      settings.signal?.removeEventListener("abort", leave)
+    }
   }
 
   /** @internal Resolves when the session is open for the first time. */
@@ -206,7 +212,7 @@ export class Session {
     const frame = { id: "", method, path, body, headers: {} }
     const startedAt = performance.now()
     const reply = await runCall(this.#tools, frame, signal)
-    this.#told(frame, reply.status, startedAt)
+    this.#told(frame, reply, startedAt)
     return reply
   }
 
@@ -221,9 +227,16 @@ export class Session {
     const { sessionId, resumeSecret, connected } = this
     const line = this.#line
     this.#finish({ code: ENDED, reason: "ended", willReconnect: false }, keep)
-    if (keep || !connected) line?.drop()
+    // Of a session whose id is not known yet nobody can take care later.
+    if (sessionId && (keep || !connected)) line?.drop()
     else await line?.end()
     if (!keep && !connected && sessionId) await endSession({ ...this.#settings, sessionId, resumeSecret })
+  }
+
+  /** `signal` was aborted. */
+  #leave(): void {
+    this.#closing ??= this.#settings.signal?.reason as Error
+    this.close({ keep: this.#settings.store !== undefined }).catch(() => {}) // the relay ends it in time
   }
 
   // ---- connecting ----
@@ -357,12 +370,12 @@ export class Session {
     const asJson = this.#modern ? undefined : () => this.#degrade("binary answers", "bytes are sent as base64 within JSON")
     void this.#calls.run(this.#tools, frame, asJson, (reply) => {
       if (this.#state !== "closed") this.#outbox.post(`call ${frame.id}`, { type: "tool_reply", id: frame.id, ...reply })
-      this.#told(frame, reply.status, startedAt)
+      this.#told(frame, reply, startedAt)
     })
   }
 
-  #told({ method, path, agent }: CallFrame, status: number, startedAt: number): void {
-    this.#emit("call", { method, path, agent, status, ms: performance.now() - startedAt })
+  #told({ method, path, agent }: CallFrame, { status, body }: WireReply, startedAt: number): void {
+    this.#emit("call", { method, path, agent, status, body, ms: performance.now() - startedAt })
   }
 
   /** `unknown_task` may also come of a completion that was sent twice. */
@@ -444,7 +457,7 @@ export class Session {
     this.#unwatch()
     this.#outbox.clear()
     this.#calls.cancelAll("the session is closed")
-    if (!keep) this.#settings.store.save(null)
+    if (!keep) this.#settings.store?.save(null)
     if (!keep && this.#links.length) {
       this.#links = []
       this.#emit("links", [])
@@ -474,7 +487,7 @@ export class Session {
   }
 
   #save(): void {
-    if (this.#id && this.#state !== "closed") this.#settings.store.save(this.saved)
+    if (this.#id && this.#state !== "closed") this.#settings.store?.save(this.saved)
   }
 
   #emit<K extends keyof SessionEvents>(event: K, detail: SessionEvents[K]): void {

@@ -80,9 +80,9 @@ async function readCall(tool: Tool, frame: CallFrame, signal: AbortSignal): Prom
 export async function wireReply(result: unknown, asJson?: () => void): Promise<WireReply> {
   const { status, body, headers, taskId } = isReply(result) ? result : result === undefined ? { status: 204 } : { body: result }
   if (status !== undefined && !(Number.isInteger(status) && status >= 200 && status <= 599)) {
-    throw new Error(`The handler's status is ${String(status)}; it has to be a whole number from 200 to 599.`)
+    throw new Error(`The handler's status is ${String(status)}; it must be a whole number from 200 to 599.`)
   }
-  if (taskId !== undefined && !isTaskId(taskId)) throw new Error("The handler's taskId has to be 1 to 64 characters of A-Z a-z 0-9 _ -")
+  if (taskId !== undefined && !isTaskId(taskId)) throw new Error("The handler's taskId must be 1 to 64 characters of A-Z a-z 0-9 _ -")
   const reply: WireReply = { status: status ?? (taskId === undefined ? 200 : 202) }
   if (taskId !== undefined) reply.taskId = taskId
   if (headers) reply.headers = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), String(value)]))

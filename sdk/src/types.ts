@@ -177,6 +177,11 @@ export interface ConnectOptions<Tools extends readonly Tool[] = readonly Tool[]>
   baseUrl?: string
   /** A saved session to go on with, or a store that has it and keeps it. */
   resume?: SavedSession | SessionStore | null
+  /**
+   * Aborting it leaves the session, at any time: for the cleanup of components and for hot reload. A session with
+   * `resume` is then held by the relay, so that the next `connect` goes on with it; one without is ended.
+   */
+  signal?: AbortSignal
   /** Whether and how to get back after a drop. Default {@link exponentialBackoff}, for ever. */
   autoReconnect?: boolean | ReconnectPolicy
   /** What the relay should do beyond the basics. Default `["carry_calls"]`: calls outlive a short drop. */
@@ -220,6 +225,8 @@ export interface CallEvent {
   readonly agent: Agent | undefined
   /** Status of the answer. */
   readonly status: number
+  /** Body of the answer, as it was sent: JSON, or a string. */
+  readonly body: unknown
   /** How long the handler took, in ms. */
   readonly ms: number
 }

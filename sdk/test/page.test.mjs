@@ -51,7 +51,7 @@ test("WebMCP gets the same tools, and they are taken back", async (t) => {
   assert.deepEqual(await offered.get("add").execute({ n: 1 }), { content: [{ type: "text", text: '{"sum":2}' }] })
   const bad = await offered.get("add").execute({ n: "1" })
   assert.equal(bad.isError, true)
-  assert.match(bad.content[0].text, /n: has to be of type integer/)
+  assert.match(bad.content[0].text, /n: must be of type integer/)
   await app.updateTools(tools.slice(0, 1))
   assert.deepEqual([...offered.keys()], ["add"])
   stop()

@@ -53,7 +53,7 @@ test("pixel art: every tool does what it says, on the canvas", async (t) => {
   assert.match(tooMany.json.error.message, /pixels: has 1025 entries; at most 1024/)
   const bad = await ai.post("/set_pixels", { pixels: [{ x: 0, y: 0, color: "#123456" }, { x: 32, y: 0, color: "red" }] })
   assert.equal(bad.status, 400)
-  assert.match(bad.json.error.message, /pixels\[1\]\.x: has to be at most 31; pixels\[1\]\.color: has to match/)
+  assert.match(bad.json.error.message, /pixels\[1\]\.x: must be at most 31; pixels\[1\]\.color: must match/)
   assert.deepEqual((await pixels(page)).flat(), all.map(({ color }) => color), "a bad call paints nothing")
 
   const shot = await ai.get("/screenshot")
@@ -105,7 +105,7 @@ test("form filler: an AI fills, the checks hold, and the person sends", async (t
   const year = new Date().getFullYear() + 1
   const first = { name: "Ada Lovelace", destination: "Turin", travellers: 2, from: `${year}-05-04`, to: `${year}-05-01`, travel: "train" }
   const filled = (await ai.post("/fill", first)).json
-  assert.deepEqual(filled.problems, { email: "Please fill this in.", to: "Has to be after the first day." })
+  assert.deepEqual(filled.problems, { email: "Please fill this in.", to: "Must be after the first day." })
   await page.locator(".field.by-ai #name").waitFor()
   for (const [name, value] of Object.entries(first)) assert.equal(await page.locator(`#${name}`).inputValue(), String(value))
   assert.equal(await page.locator("#to").getAttribute("aria-invalid"), "true")

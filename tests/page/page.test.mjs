@@ -4,6 +4,8 @@ import assert from "node:assert/strict"
 import { join } from "node:path"
 import { after, before, test } from "node:test"
 import { ARTIFACTS, agent, newPage, startBrowser, startRelay } from "../boot.mjs"
+import { WebSocket } from "ws"
+import { endSession } from "../../sdk/dist/index.js"
 import { connect, linkOf, pixels, state } from "./setup.mjs"
 
 let relay, browser
@@ -74,44 +76,45 @@ test("an agent that has only the link reads the briefing and paints", async (t) 
 })
 
 const pixel = { x: 1, y: 1, color: "#ff0000" }
+const OUTSIDE = "outside"
 const BAD = [
-  ["/set_pixel", "", /body is empty/],
-  ["/set_pixel", "{", /body is not valid JSON/],
-  ["/set_pixel", "[1]", /body is an array/],
-  ["/set_pixel", "null", /body is null/],
-  ["/set_pixel", '"x"', /body is "x"/],
-  ["/set_pixel", "[".repeat(30_000) + "]".repeat(30_000), /body is an array/],
-  ["/set_pixel", { y: 1, color: "#fff" }, /x is missing.* 0 to 31/],
-  ["/set_pixel", { ...pixel, x: 32 }, /x is 32.* 0 to 31/],
-  ["/set_pixel", { ...pixel, x: -1 }, /x is -1/],
-  ["/set_pixel", { ...pixel, y: 1.5 }, /y is 1\.5/],
-  ["/set_pixel", { ...pixel, y: "1" }, /y is "1"/],
-  ["/set_pixel", '{"x":1e999,"y":1,"color":"#fff"}', /x is Infinity/],
-  ["/set_pixel", { ...pixel, color: "red" }, /color is "red".*#rrggbb/],
-  ["/set_pixel", { ...pixel, color: "#ff" }, /color is "#ff"/],
-  ["/set_pixel", { ...pixel, color: "#ff000080" }, /color is "#ff000080"/],
-  ["/set_pixel", { ...pixel, color: "#fff\n" }, /color is "#fff\\n"/],
-  ["/set_pixel", { ...pixel, color: null }, /color is null/],
-  ["/set_pixel", { ...pixel, color: { r: 1 } }, /color is an object/],
-  ["/set_pixel", { ...pixel, color: "🎨".repeat(40) }, /color is "🎨/],
-  ["/set_pixel", '{"x":1,"y":1,"color":"\\ud83c"}', /color is /],
-  ["/set_pixel", { ...pixel, alpha: 1 }, /unknown field "alpha".*x, y, color/],
-  ["/set_pixel", '{"x":1,"y":1,"color":"#fff","__proto__":1}', /unknown field "__proto__"/],
-  ["/set_pixels", {}, /pixels is missing/],
-  ["/set_pixels", { pixels: {} }, /pixels is an object/],
-  ["/set_pixels", { pixels: [] }, /pixels has 0 entries.* 1 to 1024/],
-  ["/set_pixels", { pixels: Array(1025).fill(pixel) }, /pixels has 1025 entries.* 1 to 1024/],
-  ["/set_pixels", { pixels: [pixel, { ...pixel, y: 32 }] }, /pixels\[1\]\.y is 32/],
-  ["/set_pixels", { pixels: [pixel, [1, 1, "#fff"]] }, /pixels\[1\] is an array/],
-  ["/set_pixels", { pixels: [pixel], color: "#fff" }, /unknown field "color"/],
-  ["/fill_rect", { ...pixel, w: 2 }, /h is missing.* 1 to 32/],
-  ["/fill_rect", { ...pixel, w: 0, h: 1 }, /w is 0/],
-  ["/fill_rect", { ...pixel, w: 33, h: 1 }, /w is 33/],
-  ["/fill_rect", { ...pixel, w: 32, h: 1 }, /x \+ w is 33.*at most 31/],
-  ["/fill_rect", { ...pixel, w: 1, h: 32 }, /y \+ h is 33.*at most 31/],
-  ["/clear", { colour: "#fff" }, /unknown field "colour".*color/],
-  ["/clear", { color: "#ggg" }, /color is "#ggg"/],
-  ["/clear", "[]", /body is an array/],
+  ["/set_pixel", "", /x: is missing; y: is missing; color: is missing/],
+  ["/set_pixel", "{", /body is not valid JSON/, "invalid_json"],
+  ["/set_pixel", "[1]", /body: must be of type object, not array/],
+  ["/set_pixel", "null", /body: must be of type object, not null/],
+  ["/set_pixel", '"x"', /body: must be of type object, not string/],
+  ["/set_pixel", "[".repeat(30_000) + "]".repeat(30_000), /body: must be of type object, not array/],
+  ["/set_pixel", { y: 1, color: "#fff" }, /^x: is missing$/],
+  ["/set_pixel", { ...pixel, x: 32 }, /^x: must be at most 31$/],
+  ["/set_pixel", { ...pixel, x: -1 }, /^x: must be at least 0$/],
+  ["/set_pixel", { ...pixel, y: 1.5 }, /^y: must be of type integer, not number$/],
+  ["/set_pixel", { ...pixel, y: "1" }, /^y: must be of type integer, not string$/],
+  ["/set_pixel", '{"x":1e999,"y":1,"color":"#fff"}', /^x: must be of type integer/],
+  ["/set_pixel", { ...pixel, color: "red" }, /^color: must match /],
+  ["/set_pixel", { ...pixel, color: "#ff" }, /^color: must match /],
+  ["/set_pixel", { ...pixel, color: "#ff000080" }, /^color: must match /],
+  ["/set_pixel", { ...pixel, color: "#fff\n" }, /^color: must match /],
+  ["/set_pixel", { ...pixel, color: null }, /^color: must be of type string, not null$/],
+  ["/set_pixel", { ...pixel, color: { r: 1 } }, /^color: must be of type string, not object$/],
+  ["/set_pixel", { ...pixel, color: "🎨".repeat(40) }, /^color: must match /],
+  ["/set_pixel", '{"x":1,"y":1,"color":"\\ud83c"}', /^color: must match /],
+  ["/set_pixel", { ...pixel, alpha: 1 }, /^alpha: is unknown; the fields are x, y, color$/],
+  ["/set_pixel", '{"x":1,"y":1,"color":"#fff","__proto__":1}', /^__proto__: is unknown/],
+  ["/set_pixels", {}, /^pixels: is missing$/],
+  ["/set_pixels", { pixels: {} }, /^pixels: must be of type array, not object$/],
+  ["/set_pixels", { pixels: [] }, /^pixels: has 0 entries; at least 1/],
+  ["/set_pixels", { pixels: Array(1025).fill(pixel) }, /^pixels: has 1025 entries; at most 1024/],
+  ["/set_pixels", { pixels: [pixel, { ...pixel, y: 32 }] }, /^pixels\[1\]\.y: must be at most 31$/],
+  ["/set_pixels", { pixels: [pixel, [1, 1, "#fff"]] }, /^pixels\[1\]: must be of type object, not array$/],
+  ["/set_pixels", { pixels: [pixel], color: "#fff" }, /^color: is unknown/],
+  ["/fill_rect", { ...pixel, w: 2 }, /^h: is missing$/],
+  ["/fill_rect", { ...pixel, w: 0, h: 1 }, /^w: must be at least 1$/],
+  ["/fill_rect", { ...pixel, w: 33, h: 1 }, /^w: must be at most 32$/],
+  ["/fill_rect", { ...pixel, w: 32, h: 1 }, /x \+ w is 33.*at most 31.*Nothing was painted/, OUTSIDE],
+  ["/fill_rect", { ...pixel, w: 1, h: 32 }, /y \+ h is 33.*at most 31.*Nothing was painted/, OUTSIDE],
+  ["/clear", { colour: "#fff" }, /^colour: is unknown; the fields are color$/],
+  ["/clear", { color: "#ggg" }, /^color: must match /],
+  ["/clear", "[]", /body: must be of type object, not array/],
 ]
 
 test("an agent that can only fetch links paints, but does not clear", async (t) => {
@@ -132,11 +135,11 @@ test("bad input gets 400 with the field and its limits, and changes nothing", as
   const page = await open(t)
   const ai = agent(await connect(page))
   const untouched = await pixels(page)
-  for (const [path, body, message] of BAD) {
+  for (const [path, body, message, code = "invalid_input"] of BAD) {
     const what = `${path} ${typeof body === "string" ? body.slice(0, 60) : JSON.stringify(body).slice(0, 60)}`
     const { status, json } = await ai.post(path, body)
     assert.equal(status, 400, what)
-    assert.equal(json.error.code, "bad_input", what)
+    assert.equal(json.error.code, code, what)
     assert.match(json.error.message, message, what)
   }
   assert.deepEqual(await pixels(page), untouched)
@@ -158,14 +161,17 @@ test("a revoked link is dead, a new one works", async (t) => {
   assert.equal((await agent(old).get("/get_grid")).status, 401)
 })
 
-test("a reload keeps the link, the picture, and no token in storage or address", async (t) => {
+test("a reload keeps the link and the picture; the token is in the tab's storage and nowhere else", async (t) => {
   const page = await open(t)
   const link = await connect(page)
   await agent(link).post("/set_pixel", { x: 3, y: 3, color: "#00ff00" })
   await page.waitForFunction(() => sessionStorage.getItem("agent-socket.picture")?.includes("#00ff00"))
-  const token = link.split("/").at(-2)
-  const kept = await page.evaluate(() => JSON.stringify({ ...sessionStorage, ...localStorage }) + location.href + document.cookie)
-  assert.ok(!kept.includes(token.split("_").at(-1)), "the token is kept nowhere")
+  const verifier = link.split("/").at(-2).split("_").at(-1)
+  const elsewhere = await page.evaluate(() => {
+    const { "agent-socket.demo": _, ...rest } = sessionStorage
+    return JSON.stringify({ ...rest, ...localStorage }) + location.href + document.cookie
+  })
+  assert.ok(!elsewhere.includes(verifier))
 
   await page.reload()
   assert.equal(await linkOf(page), link)
@@ -173,7 +179,7 @@ test("a reload keeps the link, the picture, and no token in storage or address",
   assert.equal((await pixels(page))[3][3], "#00ff00")
   assert.equal((await agent(link).post("/set_pixel", { x: 4, y: 3, color: "#0000ff" })).status, 200)
   assert.equal((await pixels(page))[3][4], "#0000ff")
-  assert.ok(!page.url().includes(token))
+  assert.ok(!page.url().includes(verifier))
 })
 
 test("disconnect ends the session, connecting again makes another", async (t) => {
@@ -184,7 +190,7 @@ test("disconnect ends the session, connecting again makes another", async (t) =>
   const gone = await agent(old).get("/agents.md")
   assert.equal(gone.status, 503)
   assert.equal(gone.json.error.code, "app_offline")
-  assert.equal(await page.evaluate(() => sessionStorage.getItem("agent-socket.session")), null)
+  assert.deepEqual(await page.evaluate(() => [sessionStorage.getItem("agent-socket.demo"), sessionStorage.getItem("agent-socket.ending")]), [null, null])
   await page.reload()
   await state(page, "offline")
   const fresh = await connect(page)
@@ -244,7 +250,7 @@ test("when the relay lost the session, the page says that the link changed", asy
   const line = await withSwitch(page)
   await page.goto(relay.url)
   const old = await connect(page)
-  const saved = await page.evaluate(() => JSON.parse(sessionStorage.getItem("agent-socket.session")))
+  const saved = await page.evaluate(() => JSON.parse(sessionStorage.getItem("agent-socket.demo")))
   let openGate
   line.gate = new Promise((resolve) => { openGate = resolve })
   await line.cut()
@@ -275,14 +281,38 @@ test("disconnect while away ends the session as soon as the relay is back", asyn
 })
 
 /** Ends a session as its app would from elsewhere. */
-function endFromOutside({ sessionId, secret }) {
-  const ws = new WebSocket(`${relay.url.replace(/^http/, "ws")}/v1/_ws?session=${sessionId}`)
-  return new Promise((resolve, reject) => {
-    ws.onopen = () => ws.send(JSON.stringify({ type: "end", sessionId, secret }))
-    ws.onmessage = ({ data }) => (JSON.parse(data).ok ? resolve() : reject(new Error(data)))
-    ws.onerror = () => reject(new Error("the socket failed"))
-  })
+async function endFromOutside({ sessionId, resumeSecret }) {
+  assert.equal(await endSession({ baseUrl: relay.url, WebSocket, sessionId, resumeSecret }), true)
 }
+
+test("disconnect in a tab that was reloaded while away ends the session too, as does a reload in between", async (t) => {
+  const page = await newPage(t, browser, { tolerated: /closed before|ERR_/ })
+  const line = await withSwitch(page)
+  await page.goto(relay.url)
+  const link = await connect(page)
+  line.gate = new Promise(() => {})
+  await page.reload()
+  await state(page, "connecting")
+  await page.click("#disconnect")
+  await state(page, "ending")
+  line.gate = Promise.resolve()
+  await page.reload()
+  await state(page, "offline")
+  assert.equal((await agent(link).get("/agents.md")).status, 503)
+})
+
+test("a relay that can't be reached is said, and can be tried again", async (t) => {
+  const page = await newPage(t, browser, { tolerated: /WebSocket/ })
+  let down = true
+  await page.routeWebSocket(/\/v1\/_ws/, (ws) => { if (down) ws.close({ code: 1013 }); else ws.connectToServer() })
+  await page.goto(relay.url)
+  await page.click("#connect")
+  await page.locator("#notice", { hasText: "can't be reached" }).waitFor()
+  await state(page, "offline")
+  down = false
+  assert.equal((await agent(await connect(page)).get("/get_grid")).status, 200)
+  assert.equal(await page.locator("#notice").isVisible(), false)
+})
 
 test("a duplicated tab leaves the session to its owner", async (t) => {
   const page = await open(t)
@@ -384,8 +414,8 @@ test("the example for developers runs as it stands", async (t) => {
   assert.deepEqual((await ai.post("/add", { text: "milk" })).json, { items: 1 })
   assert.equal(await page.locator("li").textContent(), "milk")
   const broken = await ai.post("/add", "not JSON")
-  assert.equal(broken.status, 500)
-  assert.equal(broken.json.error.code, "handler_error")
+  assert.equal(broken.status, 400)
+  assert.equal(broken.json.error.code, "invalid_json")
 })
 
 test("privacy, robots, unknown routes, headers", async (t) => {
@@ -405,7 +435,7 @@ test("privacy, robots, unknown routes, headers", async (t) => {
     assert.match(answer.headers.get("content-type"), /^application\/json/, path)
     assert.equal((await answer.json()).error.code, "not_found", path)
   }
-  for (const path of ["/", "/privacy", "/client.js"]) {
+  for (const path of ["/", "/privacy", "/page.js"]) {
     const { headers } = await fetch(relay.url + path)
     const policy = headers.get("content-security-policy") ?? ""
     for (const part of ["default-src 'none'", "script-src 'self'", "style-src 'self'", "connect-src 'self'", "frame-ancestors 'none'"])

@@ -200,7 +200,7 @@ test("tools are updated, inputs are checked, and closing ends the links", async 
   assert.match((await ai.get("/agents.md")).text, /# New$/)
   assert.deepEqual((await ai.get("/tools.json")).json.tools[0].input_schema.required, ["a"])
   assert.equal((await ai.post("/add", { a: 1 })).json, 2)
-  assert.match((await ai.post("/add", { a: "1" })).json.error.message, /^a: has to be of type integer, not string$/)
+  assert.match((await ai.post("/add", { a: "1" })).json.error.message, /^a: must be of type integer, not string$/)
   assert.ok((await session.ping()) > 0)
   await session.close()
   assert.equal((await ai.post("/add", { a: 1 })).status, 503)

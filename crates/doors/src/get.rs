@@ -20,6 +20,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde_json::value::RawValue;
 
 use crate::input::{Input, Kind, Property, query_of};
+use crate::percent::{self, DecodeError};
 use agent_socket_wire::answer::{Answer, JSON};
 use agent_socket_wire::error::{HttpCode, HttpError};
 use agent_socket_wire::id::is_task_id;
@@ -164,8 +165,8 @@ fn object_of(properties: &[Property<'_>], segments: &[&str]) -> Result<String, S
                 "the argument `{name}` is empty; an empty text, or leaving it out before others, takes the JSON form"
             ));
         }
-        let text = percent_decoded(segment)
-            .map_err(|problem| format!("the argument `{name}` {problem}"))?;
+        let text =
+            decoded(segment).map_err(|problem| format!("the argument `{name}` {problem}"))?;
         let value = property
             .kind
             .json(&text)
@@ -199,7 +200,7 @@ fn from_json_form(tool: &Tool, segments: &[&str]) -> Result<String, String> {
         ));
     };
     // Both alphabets and any padding are understood: what is meant is plain.
-    let coded = percent_decoded(coded)
+    let coded = decoded(coded)
         .map_err(|problem| format!("what follows `/{JSON_FORM}/` {problem}"))?
         .replace('+', "-")
         .replace('/', "_");
@@ -232,25 +233,17 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 
 const CUT_LINKS: &str = "Some chats cut links that are longer than 250 characters.";
 
-/// Decodes `%XX`; an error is the end of a sentence.
-pub(crate) fn percent_decoded(segment: &str) -> Result<String, String> {
-    let mut bytes = Vec::with_capacity(segment.len());
-    let mut rest = segment.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
+/// Decodes `%XX`.
+///
+/// # Errors
+/// What is wrong, as the end of a sentence.
+fn decoded(segment: &str) -> Result<Cow<'_, str>, String> {
+    percent::decode_strict(segment).map_err(|error| match error {
+        DecodeError::LonePercent => {
+            "has a % without two hex digits after it; a % itself is written %25".to_owned()
         }
-        let mut digit = || rest.next().and_then(|byte| char::from(byte).to_digit(16));
-        let code = digit()
-            .zip(digit())
-            .and_then(|(high, low)| u8::try_from((high << 4) | low).ok())
-            .ok_or_else(|| {
-                "has a % without two hex digits after it; a % itself is written %25".to_owned()
-            })?;
-        bytes.push(code);
-    }
-    String::from_utf8(bytes).map_err(|_| format!("is no UTF-8 after decoding %XX. {CUT_LINKS}"))
+        DecodeError::NotUtf8 => format!("is not UTF-8 after decoding %XX. {CUT_LINKS}"),
+    })
 }
 
 fn shown(name: &str) -> &str {
@@ -569,7 +562,7 @@ mod tests {
             ("t/1/2/c/true/%5B", ["`more` is to be JSON", ""]),
             ("t/1/2/%zz", ["`color` has a %", "%25"]),
             ("t/1/2/%f", ["`color` has a %", "%25"]),
-            ("t/1/2/%C3", ["`color` is no UTF-8", "250"]),
+            ("t/1/2/%C3", ["`color` is not UTF-8", "250"]),
             ("t/1/2/c/true/1/extra", ["6 arguments", "takes 5"]),
         ] {
             let error = refused(&tools, rest);

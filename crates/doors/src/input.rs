@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use serde_json::value::RawValue;
 
-use crate::schema::Targets;
+use crate::schema::refs::LocalRefs;
 use agent_socket_wire::json::{member, members};
 use agent_socket_wire::limits::MAX_READ_SCHEMA_BYTES;
 use agent_socket_wire::text::json_str;
@@ -131,7 +131,7 @@ fn is_null(schema: &RawValue) -> bool {
 /// Follows the local references of a schema, within limits.
 struct Refs<'a> {
     root: &'a RawValue,
-    targets: OnceCell<Targets<'a>>,
+    targets: OnceCell<LocalRefs<'a>>,
     /// Bytes of schemas that may still be read behind references and
     /// alternatives: loops of these could be read for very long.
     left: Cell<usize>,
@@ -160,7 +160,7 @@ impl<'a> Refs<'a> {
         if self.root.get().len() > MAX_READ_SCHEMA_BYTES {
             return None;
         }
-        let targets = self.targets.get_or_init(|| Targets::new(self.root));
+        let targets = self.targets.get_or_init(|| LocalRefs::new(self.root));
         targets.find(fragment)
     }
 }
@@ -184,32 +184,13 @@ fn is_all_text(values: &RawValue) -> bool {
 /// there are none.
 #[must_use]
 pub fn query_of(arguments: &str) -> Option<String> {
-    let mut out = String::new();
+    let mut query = form_urlencoded::Serializer::new(String::new());
     for (name, value) in members(arguments)? {
-        if !out.is_empty() {
-            out.push('&');
-        }
-        push_form_coded(&mut out, &name);
-        out.push('=');
-        push_form_coded(
-            &mut out,
-            &json_str(value).unwrap_or(Cow::Borrowed(value.get())),
-        );
+        let text = json_str(value).unwrap_or(Cow::Borrowed(value.get()));
+        query.append_pair(&name, &text);
     }
-    (!out.is_empty()).then_some(out)
-}
-
-fn push_form_coded(out: &mut String, text: &str) {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    let digit = |value: u8| HEX.get(usize::from(value)).copied().map_or('0', char::from);
-    for byte in text.bytes() {
-        match byte {
-            b' ' => out.push('+'),
-            b'*' | b'-' | b'.' | b'_' => out.push(char::from(byte)),
-            _ if byte.is_ascii_alphanumeric() => out.push(char::from(byte)),
-            _ => out.extend(['%', digit(byte >> 4), digit(byte & 15)]),
-        }
-    }
+    let query = query.finish();
+    (!query.is_empty()).then_some(query)
 }
 
 /// A property of a tool's input.

@@ -1,13 +1,21 @@
 //! The ways into an app, for agents of every kind and for people.
 //!
 //! 1. An agent that reads gets the briefing ([`briefing`]) and `tools.json` ([`tools`]).
-//! 2. One that can only fetch pages follows ready links ([`get`]).
-//! 3. One that takes documents or servers gets OpenAPI ([`openapi`]) or MCP ([`mcp`]).
+//! 2. An agent that can only fetch pages follows plain links ([`get`]).
+//! 3. A client that takes a document or a server gets OpenAPI ([`openapi`]) or MCP ([`mcp`]).
 //! 4. A person gets a page with a form for each tool ([`page`]).
-//! 5. What a tool takes is read from its JSON Schema ([`input`], [`schema`]).
 //!
-//! **Each is a function from the registered tools to a text, or from a request's
-//! text to a call: no I/O, no clock, no randomness.**
+//! **Each door is a function from the registered tools to a text, or from a
+//! request's text to a call: no I/O, no clock, no randomness.**
+//!
+//! The modules stand in layers. Each needs only layers above its own:
+//! 1. `percent`: percent-encoding, read strictly.
+//! 2. `schema`: JSON Schema: where references lead, how a schema is embedded.
+//! 3. [`input`]: what a tool takes, read from its schema.
+//! 4. [`path`], [`names`], [`tools`]: what a path below a link is, names for tools
+//!    where clients know no paths, `tools.json`.
+//! 5. [`get`]: plain links.
+//! 6. [`openapi`], [`mcp`], [`page`], [`briefing`].
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -29,5 +37,6 @@ pub mod names;
 pub mod openapi;
 pub mod page;
 pub mod path;
-pub mod schema;
+mod percent;
+mod schema;
 pub mod tools;

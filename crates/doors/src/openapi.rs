@@ -4,7 +4,7 @@
 //! - One server, `$BASE`; an operation for each tool, at its path and method.
 //!   Methods that OpenAPI has no word for are left out.
 //! - A tool's `input_schema` becomes the schema of the body, or query parameters
-//!   where a body has no meaning; see [`crate::schema`] for how it is embedded.
+//!   where a body has no meaning; see `schema::embed` for how it is embedded.
 //! - Descriptions are cut to what custom actions take, see
 //!   [`agent_socket_wire::limits::MAX_OPERATION_DESCRIPTION_CHARS`].
 //! - `x-openai-isConsequential` is true unless the tool only reads.
@@ -18,7 +18,7 @@ use std::collections::HashMap;
 use serde_json::value::RawValue;
 
 use crate::input::{Input, Kind, Property};
-use crate::schema::{ANY_OBJECT, Embedded};
+use crate::schema::embed::{ANY_OBJECT, Embedded};
 use crate::tools::AppView;
 use agent_socket_wire::limits::{
     MAX_OPERATION_DESCRIPTION_CHARS, MAX_PARAMETER_DESCRIPTION_CHARS, MAX_POLL_WAIT_S,

@@ -33,7 +33,7 @@ pub fn door_unless_tool(path: &str) -> Option<AgentPath<'static>> {
     }
 }
 
-/// The path below `$BASE` of a path that [`route`] took for an agent's.
+/// What is below `$BASE` in a path that begins with `/v1/t/<token>`.
 #[must_use]
 pub fn agent_path(path: &str) -> AgentPath<'_> {
     let rest = path.strip_prefix("/v1/t/").unwrap_or_default();

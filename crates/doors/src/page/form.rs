@@ -1,8 +1,9 @@
 //! Forms: made of a tool's schema, and read back into the tool's body.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
+use percent_encoding::percent_decode;
 use serde_json::value::RawValue;
 
 use super::html::Html;
@@ -39,7 +40,7 @@ const MAX_SHOWN_SCHEMA_BYTES: usize = 4096;
 
 /// A form as a browser sent it. Of a field that is there twice the first counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Form(HashMap<String, String>);
+pub struct Form(BTreeMap<String, String>);
 
 /// A field that can't be taken as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,15 +63,13 @@ impl Form {
                 "The form is not UTF-8. Open the page again and send the form from there.",
             )
         };
-        let pairs = body
-            .split(|byte| *byte == b'&')
-            .filter(|pair| !pair.is_empty());
-        let mut fields = HashMap::new();
-        for pair in pairs {
-            let mut halves = pair.splitn(2, |byte| *byte == b'=');
-            let mut half = || decode(halves.next().unwrap_or_default());
-            let (name, value) = (half().ok_or_else(problem)?, half().ok_or_else(problem)?);
-            fields.entry(name).or_insert(value);
+        // `&`, `=` and `+` are ASCII, so all parts are UTF-8 if the whole is.
+        percent_decode(body).decode_utf8().map_err(|_| problem())?;
+        let mut fields = BTreeMap::new();
+        for (name, value) in form_urlencoded::parse(body) {
+            fields
+                .entry(name.into_owned())
+                .or_insert_with(|| value.into_owned());
         }
         Ok(Self(fields))
     }
@@ -173,32 +172,6 @@ fn choices<'a>(property: &Property<'a>) -> Option<Vec<&'a RawValue>> {
     let raw = member(&property.schema, "enum")?;
     let values: Vec<&RawValue> = serde_json::from_str(raw.get()).ok()?;
     (!values.is_empty()).then_some(values)
-}
-
-fn decode(coded: &[u8]) -> Option<String> {
-    let mut bytes = Vec::with_capacity(coded.len());
-    let mut rest = coded;
-    while let Some((first, after)) = rest.split_first() {
-        rest = after;
-        match (first, after) {
-            (b'+', _) => bytes.push(b' '),
-            (b'%', [high, low, after @ ..]) => match (hex(*high), hex(*low)) {
-                (Some(high), Some(low)) => {
-                    bytes.push(high << 4 | low);
-                    rest = after;
-                }
-                _ => bytes.push(b'%'),
-            },
-            (byte, _) => bytes.push(*byte),
-        }
-    }
-    String::from_utf8(bytes).ok()
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit)
-        .to_digit(16)
-        .and_then(|value| u8::try_from(value).ok())
 }
 
 /// The fields of a tool, with what `form` has for them. `scope` makes the ids

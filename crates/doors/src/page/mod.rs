@@ -1,7 +1,7 @@
 //! The page for people: what a link shows in a browser.
 //!
 //! It works without JavaScript: each tool is a form, each outcome a page. All
-//! that the app says is text and nothing else ([`html::Html`] escapes whatever
+//! that the app says is text and nothing else (`html::Html` escapes whatever
 //! was not written here), styles and the small script are allowed by their
 //! hashes, and nothing comes from anywhere else.
 

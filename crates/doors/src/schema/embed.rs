@@ -1,157 +1,155 @@
-//! An app's JSON Schema as a part of an OpenAPI document.
+//! An app's JSON Schema as part of an OpenAPI document.
 //!
 //! An app writes its schema as a document of its own, in whatever draft its tools
-//! make. Embedded, it has to be valid JSON Schema 2020-12 (what OpenAPI 3.1 has)
-//! and its references have to go on leading where they led:
-//! - the schema stands in `components/schemas`, and so does each of its
-//!   definitions, as code generators follow references to there only;
-//! - a local `$ref` gets the place of the schema in front (JSON Pointer, RFC 6901,
-//!   in a URI fragment), also below an `$id`, to which it is relative (JSON Schema
-//!   Core 2020-12, 8.2.1);
-//! - a `$ref` that leads nowhere, or out of the app's schema, is left out;
-//! - names of places (`$id`, `$anchor`, `$schema` and the like) are left out, as
-//!   they would count in the whole document;
-//! - a keyword whose value has not the form that the metaschema asks for is left
-//!   out, and what is no schema where one is expected becomes `{}`;
-//! - an object schema gets `properties` if it has none, as custom actions take no
-//!   other;
-//! - a list as `items` (drafts up to 2019-09) becomes `prefixItems`.
+//! produce. Embedded, it must be valid JSON Schema 2020-12 (which OpenAPI 3.1
+//! uses), and its references must go on leading where they led:
+//! - The schema stands in `components/schemas`, and so does each of its
+//!   definitions, as code generators follow references to there only.
+//! - A local `$ref` gets the place of the schema in front (a JSON Pointer, RFC
+//!   6901, in a URI fragment), also below an `$id`, which such a reference is
+//!   relative to (JSON Schema Core 2020-12, section 8.2.1).
+//! - A `$ref` that leads nowhere, or out of the app's schema, is left out.
+//! - Keywords that name a place (`$id`, `$anchor`, `$schema` and the like) are
+//!   left out, as they would count in the whole document.
+//! - A keyword whose value does not have the shape that the metaschema demands is
+//!   left out, and what is no schema where one is expected becomes `{}`.
+//! - An object schema gets `properties` if it has none, as custom actions accept
+//!   no other.
+//! - A list as `items` (drafts up to 2019-09) becomes `prefixItems`.
 //!
-//! Left out, a keyword only makes the schema admit more. Nothing inside of
-//! `const`, `default`, `enum`, `examples` or an unknown keyword is touched.
+//! A schema that loses a keyword only admits more. Nothing inside of `const`,
+//! `default`, `enum`, `examples` or an unknown keyword changes.
 
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::collections::{HashMap, HashSet};
+use std::collections::BTreeSet;
 
 use serde_json::value::RawValue;
 
-use crate::get::percent_decoded;
+use super::refs::{LocalRefs, encoded_part};
+use super::{MAX_DEPTH, Shape};
 use agent_socket_wire::json::{member, members};
-use agent_socket_wire::limits::{
-    MAX_FAR_REFS, MAX_PARAMETER_DESCRIPTION_CHARS, MAX_READ_SCHEMA_BYTES,
-};
+use agent_socket_wire::limits::{MAX_PARAMETER_DESCRIPTION_CHARS, MAX_READ_SCHEMA_BYTES};
 use agent_socket_wire::text::{cut, json_str, json_uint, push_json_str};
 
 /// The members of a schema that is an object.
 type Members<'a> = [(Cow<'a, str>, &'a RawValue)];
 
 /// A schema that admits every object.
-pub const ANY_OBJECT: &str = r#"{"type":"object","properties":{},"additionalProperties":true}"#;
+pub(crate) const ANY_OBJECT: &str =
+    r#"{"type":"object","properties":{},"additionalProperties":true}"#;
 
-/// Keywords by which a schema without a type may be another's than an object's.
+/// Keywords that may make a schema without a `type` another than an object's.
 const COMPOUND: [&str; 8] = [
     "$ref", "allOf", "anyOf", "oneOf", "not", "if", "enum", "const",
 ];
 
-/// Schemas inside of each other; what is deeper admits everything.
-const MAX_DEPTH: usize = 64;
+/// Longest place that is written in front of a reference, in bytes. Long names
+/// above an `$id` would otherwise stand in the document once for each reference
+/// below it.
+const MAX_PLACE_BYTES: usize = 1024;
 
-/// What the value of a keyword has to be.
-enum Form {
-    /// A schema.
-    Schema,
-    /// An object of schemas.
-    SchemasByName,
-    /// An array of schemas, not empty.
-    SchemaList,
-    /// A schema, or in older drafts an array of them.
-    Items,
-    /// A reference to a schema.
-    Ref,
-    /// A name of a type, or an array of them.
-    Type,
-    /// A string.
-    Text,
-    /// A string that is shown to a reader.
-    Description,
-    /// A number.
-    Number,
-    /// A number above 0.
-    Step,
-    /// A whole number from 0.
-    Count,
-    /// `true` or `false`.
-    Flag,
-    /// An array.
-    List,
-    /// An array of different strings.
-    Names,
-    /// An object of such arrays.
-    NamesByName,
-    /// Nothing: it has no place in an embedded schema.
-    Nowhere,
-    /// Anything.
-    Any,
-}
-
-fn form(keyword: &str) -> Form {
-    match keyword {
-        "properties" | "patternProperties" | "$defs" | "definitions" | "dependentSchemas" => {
-            Form::SchemasByName
-        }
-        "additionalProperties"
-        | "contains"
-        | "not"
-        | "if"
-        | "then"
-        | "else"
-        | "propertyNames"
-        | "unevaluatedItems"
-        | "unevaluatedProperties"
-        | "contentSchema" => Form::Schema,
-        "allOf" | "anyOf" | "oneOf" | "prefixItems" => Form::SchemaList,
-        "items" => Form::Items,
-        "$ref" => Form::Ref,
-        "type" => Form::Type,
-        "title" | "format" | "pattern" | "contentEncoding" | "contentMediaType" => Form::Text,
-        "description" => Form::Description,
-        "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" => Form::Number,
-        "multipleOf" => Form::Step,
-        "minLength" | "maxLength" | "minItems" | "maxItems" | "minProperties" | "maxProperties"
-        | "minContains" | "maxContains" => Form::Count,
-        "uniqueItems" | "deprecated" | "readOnly" | "writeOnly" => Form::Flag,
-        "enum" | "examples" => Form::List,
-        "required" => Form::Names,
-        "dependentRequired" => Form::NamesByName,
-        // OpenAPI gives the last three a meaning and a form of its own; what a
-        // `discriminator` maps to are references besides.
-        "$schema" | "$id" | "$anchor" | "$dynamicRef" | "$dynamicAnchor" | "$recursiveRef"
-        | "$recursiveAnchor" | "$vocabulary" | "$comment" | "discriminator" | "xml"
-        | "externalDocs" => Form::Nowhere,
-        _ => Form::Any,
-    }
-}
-
-/// A schema that is to stand in an OpenAPI document.
-pub struct Embedded<'a> {
+/// A schema that goes into an OpenAPI document.
+pub(crate) struct Embedded<'a> {
     root: &'a RawValue,
     /// Its name in `components/schemas`.
     name: String,
-    /// A reference to it.
-    place: String,
     /// The keyword whose schemas stand beside the schema instead of in it.
     section: &'static str,
     /// Those schemas, by name.
     parts: Vec<(Cow<'a, str>, &'a RawValue)>,
-    targets: Targets<'a>,
+    refs: LocalRefs<'a>,
     has_refs: Cell<bool>,
 }
 
-/// What local references are relative to: the schema, or a part with an `$id`.
+/// Where a schema stands in the document: below another one, or in `components`.
 #[derive(Clone, Copy)]
-struct Resource<'s, 'a> {
-    root: &'a RawValue,
-    place: &'s str,
+struct Place<'p> {
+    above: Option<&'p Place<'p>>,
+    part: Part<'p>,
+}
+
+#[derive(Clone, Copy)]
+enum Part<'p> {
+    /// The root, or one of its definitions, by its name in `components/schemas`.
+    Component(&'p str),
+    /// A member.
+    Member(&'p str),
+    /// An element of an array.
+    Index(usize),
+}
+
+impl<'p> Place<'p> {
+    const fn component(name: &'p str) -> Self {
+        Self {
+            above: None,
+            part: Part::Component(name),
+        }
+    }
+
+    const fn below<'c>(&'c self, part: Part<'c>) -> Place<'c>
+    where
+        'p: 'c,
+    {
+        Place {
+            above: Some(self),
+            part,
+        }
+    }
+
+    /// A reference to it; `None` if it is over [`MAX_PLACE_BYTES`].
+    fn reference(&self) -> Option<String> {
+        let mut parts = Vec::new();
+        let mut place = Some(self);
+        let mut bytes = 0_usize;
+        while let Some(Self { above, part }) = place {
+            let part = match part {
+                Part::Component(name) => component(name),
+                Part::Member(name) if name.len() > MAX_PLACE_BYTES => return None,
+                Part::Member(name) => format!("/{}", encoded_part(name)),
+                Part::Index(index) => format!("/{index}"),
+            };
+            bytes = bytes.saturating_add(part.len());
+            if bytes > MAX_PLACE_BYTES {
+                return None;
+            }
+            parts.push(part);
+            place = *above;
+        }
+        parts.reverse();
+        Some(parts.concat())
+    }
+}
+
+/// A reference to a component.
+fn component(name: &str) -> String {
+    format!("#/components/schemas/{name}")
+}
+
+/// What local references are relative to.
+#[derive(Clone, Copy)]
+enum RefBase<'p, 'a> {
+    /// The whole schema.
+    Root,
+    /// A part of it that has an `$id`, and where that part stands.
+    Part(&'a RawValue, &'p Place<'p>),
+}
+
+/// A schema that is being written: where it stands, what its references are
+/// relative to, and how many schemas it is inside of.
+#[derive(Clone, Copy)]
+struct Position<'p, 'a> {
+    place: &'p Place<'p>,
+    base: RefBase<'p, 'a>,
+    depth: usize,
 }
 
 impl<'a> Embedded<'a> {
-    /// The schema `root`, to stand in `components/schemas` as `name` (which has no
-    /// dot) and as `name.` + the name of a definition; `None` if it is over
-    /// [`MAX_READ_SCHEMA_BYTES`] or no schema at all.
-    #[must_use]
-    pub fn new(root: &'a RawValue, name: String) -> Option<Self> {
-        let is_schema = root.get().starts_with('{') || is_flag(root);
+    /// The schema `root`, which is to stand in `components/schemas` as `name`
+    /// (which has no dot), with its definitions beside it as `name.` + their own
+    /// names. `None` if it is over [`MAX_READ_SCHEMA_BYTES`] or no schema at all.
+    pub(crate) fn new(root: &'a RawValue, name: String) -> Option<Self> {
+        let is_schema = root.get().starts_with('{') || is_bool(root);
         if !is_schema || root.get().len() > MAX_READ_SCHEMA_BYTES {
             return None;
         }
@@ -166,115 +164,97 @@ impl<'a> Embedded<'a> {
             .unwrap_or_default();
         Some(Self {
             root,
-            place: format!("#/components/schemas/{name}"),
             name,
             section,
             parts: parts
                 .into_iter()
                 .filter(|(name, _)| is_component_name(name))
                 .collect(),
-            targets: Targets::new(root),
+            refs: LocalRefs::new(root),
             has_refs: Cell::new(false),
         })
     }
 
     /// Writes the members of `components/schemas`, each with a comma after it.
-    pub fn push(&self, out: &mut String) {
+    pub(crate) fn push(&self, out: &mut String) {
         push_json_str(out, &self.name);
         out.push(':');
-        let resource = self.resource();
         match members(self.root.get()) {
-            Some(members) => self.push_members(out, resource, &members, &self.place, 0),
-            // Where a whole schema stands, some readers expect an object.
+            Some(members) => {
+                let place = Place::component(&self.name);
+                self.push_members(out, Position::at(&place, 0), &members);
+            }
+            // Some readers expect an object where a whole schema stands.
             None if self.root.get() == "false" => out.push_str(r#"{"not":{}}"#),
             None => out.push_str("{}"),
         }
         out.push(',');
         for (name, schema) in &self.parts {
-            push_json_str(out, &format!("{}.{name}", self.name));
+            let name = self.part_name(name);
+            push_json_str(out, &name);
             out.push(':');
-            let place = format!("{}.{name}", self.place);
-            self.push_schema(out, resource, schema, &place, 1);
+            self.push_schema(out, Position::at(&Place::component(&name), 1), schema);
             out.push(',');
         }
     }
 
-    /// Whether a definition stands beside the schema.
-    fn is_part(&self, section: &str, name: &str) -> bool {
-        section == self.section && is_component_name(name) && self.targets.has(section, name)
+    /// The name in `components/schemas` of a definition.
+    fn part_name(&self, name: &str) -> String {
+        format!("{}.{name}", self.name)
     }
 
-    /// A reference to what `fragment` leads to in the whole schema.
-    fn place_of(&self, fragment: &str) -> String {
+    /// Whether a definition stands beside the schema.
+    fn is_part(&self, section: &str, name: &str) -> bool {
+        section == self.section && is_component_name(name) && self.refs.has(section, name)
+    }
+
+    /// A reference to what `fragment` leads to from the root.
+    fn reference_to(&self, fragment: &str) -> String {
         let mut pieces = fragment.splitn(4, '/').skip(1);
         let (section, name) = (pieces.next(), pieces.next());
         match section.zip(name) {
             Some((section, name)) if self.is_part(section, name) => {
                 let rest = pieces.next().map(|rest| format!("/{rest}"));
-                format!("{}.{name}{}", self.place, rest.unwrap_or_default())
+                component(&self.part_name(name)) + &rest.unwrap_or_default()
             }
-            _ => format!("{}{fragment}", self.place),
+            _ => component(&self.name) + fragment,
         }
     }
 
     /// Writes the schema of the property `name`, to stand anywhere. Its
-    /// references lead to the whole schema, see [`has_refs`](Self::has_refs).
-    pub fn push_property(&self, out: &mut String, name: &str, schema: &Members<'a>) {
-        let mut place = format!("{}/properties/", self.place);
-        push_pointer_part(&mut place, name);
-        self.push_members(out, self.resource(), schema, &place, 1);
+    /// references lead to the whole schema: see [`has_refs`](Self::has_refs).
+    pub(crate) fn push_property(&self, out: &mut String, name: &str, schema: &Members<'a>) {
+        let root = Place::component(&self.name);
+        let properties = root.below(Part::Member("properties"));
+        let place = properties.below(Part::Member(name));
+        self.push_members(out, Position::at(&place, 1), schema);
     }
 
-    /// Whether a reference was written, so that the whole schema has to stand in
+    /// Whether a reference was written, so that the whole schema must stand in
     /// its place.
-    #[must_use]
-    pub fn has_refs(&self) -> bool {
+    pub(crate) fn has_refs(&self) -> bool {
         self.has_refs.get()
     }
 
-    fn resource(&self) -> Resource<'_, 'a> {
-        Resource {
-            root: self.root,
-            place: &self.place,
-        }
-    }
-
-    fn push_schema(
-        &self,
-        out: &mut String,
-        resource: Resource<'_, 'a>,
-        schema: &'a RawValue,
-        place: &str,
-        depth: usize,
-    ) {
-        if is_flag(schema) {
+    fn push_schema(&self, out: &mut String, at: Position<'_, 'a>, schema: &'a RawValue) {
+        if is_bool(schema) {
             return out.push_str(schema.get());
         }
-        let Some(members) = members(schema.get()).filter(|_| depth < MAX_DEPTH) else {
+        let Some(members) = members(schema.get()).filter(|_| at.depth < MAX_DEPTH) else {
             return out.push_str("{}");
         };
         let has_id = member(&members, "$id")
             .and_then(json_str)
             .is_some_and(|id| !id.starts_with('#'));
-        let resource = if has_id {
-            Resource {
-                root: schema,
-                place,
-            }
+        let base = if has_id {
+            RefBase::Part(schema, at.place)
         } else {
-            resource
+            at.base
         };
-        self.push_members(out, resource, &members, place, depth);
+        self.push_members(out, Position { base, ..at }, &members);
     }
 
-    fn push_members(
-        &self,
-        out: &mut String,
-        resource: Resource<'_, 'a>,
-        schema: &Members<'a>,
-        place: &str,
-        depth: usize,
-    ) {
+    fn push_members(&self, out: &mut String, at: Position<'_, 'a>, schema: &Members<'a>) {
         out.push('{');
         let mut is_first = true;
         let mut push_one = |name: &str, value: &str| {
@@ -286,113 +266,111 @@ impl<'a> Embedded<'a> {
             out.push(':');
             out.push_str(value);
         };
-        let mut written_names = Vec::new();
+        let has_prefix_items = member(schema, "prefixItems").is_some();
+        let (mut has_kind, mut has_properties) = (false, false);
         for (name, value) in schema {
-            let mut place = format!("{place}/");
-            push_pointer_part(&mut place, name);
-            let Some(written) = self.written(resource, name, value, &place, depth) else {
+            let Some(written) = self.written(at, name, value) else {
                 continue;
             };
-            written_names.push(name.as_ref());
+            let name = name.as_ref();
+            has_kind |= name == "type" || COMPOUND.contains(&name);
+            has_properties |= name == "properties";
             let is_tuple = name == "items" && value.get().starts_with('[');
-            match (is_tuple, member(schema, "prefixItems")) {
-                (true, Some(_)) => {}
-                (true, None) => push_one("prefixItems", &written),
+            match (is_tuple, has_prefix_items) {
+                (true, true) => {}
+                (true, false) => push_one("prefixItems", &written),
                 (false, _) => push_one(name, &written),
             }
         }
         // A whole schema that leaves its type open is that of an object, as it is
         // for everything that is registered.
-        let is_open = depth == 0
-            && !written_names
-                .iter()
-                .any(|name| *name == "type" || COMPOUND.contains(name));
+        let is_open = at.depth == 0 && !has_kind;
         if is_open {
             push_one("type", "\"object\"");
         }
         let is_object = is_open || member(schema, "type").is_some_and(is_object_type);
-        // Custom actions take no object without them.
-        if is_object && !written_names.contains(&"properties") {
+        // Custom actions accept no object without them.
+        if is_object && !has_properties {
             push_one("properties", "{}");
         }
         out.push('}');
     }
 
     /// A keyword's value; `None` to leave the keyword out.
-    fn written(
-        &self,
-        resource: Resource<'_, 'a>,
-        keyword: &str,
-        value: &'a RawValue,
-        place: &str,
-        depth: usize,
-    ) -> Option<String> {
-        let as_it_is = |holds: bool| holds.then(|| value.get().to_owned());
-        let below = depth.saturating_add(1);
+    fn written(&self, at: Position<'_, 'a>, keyword: &str, value: &'a RawValue) -> Option<String> {
+        let unchanged = |holds: bool| holds.then(|| value.get().to_owned());
+        let place = at.place.below(Part::Member(keyword));
+        let below = at.below(&place);
         let mut out = String::new();
-        match form(keyword) {
-            Form::Schema => self.push_schema(&mut out, resource, value, place, below),
-            Form::Items if value.get().starts_with('[') => {
-                self.push_list(&mut out, resource, value, place, below)?;
+        match Shape::of(keyword) {
+            Shape::Items if value.get().starts_with('[') => {
+                self.push_list(&mut out, below, value)?;
             }
-            Form::Items => self.push_schema(&mut out, resource, value, place, below),
-            Form::SchemaList => self.push_list(&mut out, resource, value, place, below)?,
-            Form::SchemasByName => {
-                let schemas = members(value.get())?;
-                let is_section = depth == 0 && keyword == self.section;
-                let own = schemas
-                    .into_iter()
-                    .filter(|(name, _)| !is_section || !is_component_name(name));
-                out.push('{');
-                for (index, (name, schema)) in own.enumerate() {
-                    if index > 0 {
-                        out.push(',');
-                    }
-                    push_json_str(&mut out, &name);
-                    out.push(':');
-                    let mut place = format!("{place}/");
-                    push_pointer_part(&mut place, &name);
-                    self.push_schema(&mut out, resource, schema, &place, below);
-                }
-                if is_section && out == "{" {
-                    return None;
-                }
-                out.push('}');
+            Shape::Schema | Shape::Items => self.push_schema(&mut out, below, value),
+            Shape::SchemaList => self.push_list(&mut out, below, value)?,
+            Shape::SchemasByName => {
+                let is_section = at.depth == 0 && keyword == self.section;
+                self.push_by_name(&mut out, below, value, is_section)?;
             }
-            Form::Ref => push_json_str(&mut out, &self.rewritten(resource, value)?),
-            Form::Text => push_json_str(&mut out, &json_str(value)?),
-            Form::Description => {
+            Shape::Ref => push_json_str(&mut out, &self.rewritten(at.base, value)?),
+            Shape::Text => push_json_str(&mut out, &json_str(value)?),
+            Shape::Description => {
                 let text = json_str(value)?;
                 push_json_str(&mut out, cut(&text, MAX_PARAMETER_DESCRIPTION_CHARS));
             }
-            Form::Type => return as_it_is(is_type(value)),
-            Form::Number => return as_it_is(is_number(value)),
-            Form::Step => {
-                let step = serde_json::from_str::<f64>(value.get());
-                return as_it_is(step.is_ok_and(|step| step > 0.0));
+            Shape::Type => return unchanged(is_type(value)),
+            Shape::Number => return unchanged(is_number(value)),
+            Shape::PositiveNumber => {
+                let number = serde_json::from_str::<f64>(value.get());
+                return unchanged(number.is_ok_and(|number| number > 0.0));
             }
-            Form::Count => return as_it_is(json_uint(value).is_some()),
-            Form::Flag => return as_it_is(is_flag(value)),
-            Form::List => return as_it_is(value.get().starts_with('[')),
-            Form::Names => return as_it_is(names(value).is_some()),
-            Form::NamesByName => {
+            Shape::Count => return unchanged(json_uint(value).is_some()),
+            Shape::Bool => return unchanged(is_bool(value)),
+            Shape::List => return unchanged(value.get().starts_with('[')),
+            Shape::Names => return unchanged(names(value).is_some()),
+            Shape::NamesByName => {
                 let lists = members(value.get())?;
-                return as_it_is(lists.into_iter().all(|(_, list)| names(list).is_some()));
+                return unchanged(lists.into_iter().all(|(_, list)| names(list).is_some()));
             }
-            Form::Nowhere => return None,
-            Form::Any => return as_it_is(true),
+            Shape::NotEmbedded => return None,
+            Shape::Any => return unchanged(true),
         }
         Some(out)
     }
 
-    fn push_list(
+    /// Writes an object of schemas. `is_section` for the definitions of the root,
+    /// most of which stand beside it.
+    fn push_by_name(
         &self,
         out: &mut String,
-        resource: Resource<'_, 'a>,
-        list: &'a RawValue,
-        place: &str,
-        depth: usize,
+        at: Position<'_, 'a>,
+        value: &'a RawValue,
+        is_section: bool,
     ) -> Option<()> {
+        let own = members(value.get())?
+            .into_iter()
+            .filter(|(name, _)| !is_section || !is_component_name(name));
+        out.push('{');
+        let mut is_empty = true;
+        for (name, schema) in own {
+            if !is_empty {
+                out.push(',');
+            }
+            is_empty = false;
+            push_json_str(out, &name);
+            out.push(':');
+            let place = at.place.below(Part::Member(&name));
+            let at = Position {
+                place: &place,
+                ..at
+            };
+            self.push_schema(out, at, schema);
+        }
+        out.push('}');
+        (!is_section || !is_empty).then_some(())
+    }
+
+    fn push_list(&self, out: &mut String, at: Position<'_, 'a>, list: &'a RawValue) -> Option<()> {
         let schemas: Vec<&RawValue> = serde_json::from_str(list.get()).ok()?;
         if schemas.is_empty() {
             return None;
@@ -402,7 +380,12 @@ impl<'a> Embedded<'a> {
             if index > 0 {
                 out.push(',');
             }
-            self.push_schema(out, resource, schema, &format!("{place}/{index}"), depth);
+            let place = at.place.below(Part::Index(index));
+            let at = Position {
+                place: &place,
+                ..at
+            };
+            self.push_schema(out, at, schema);
         }
         out.push(']');
         Some(())
@@ -410,154 +393,44 @@ impl<'a> Embedded<'a> {
 
     /// A reference with the place of what it is relative to in front; `None` if
     /// it leads to no schema.
-    fn rewritten(&self, resource: Resource<'_, 'a>, value: &'a RawValue) -> Option<String> {
+    fn rewritten(&self, base: RefBase<'_, 'a>, value: &'a RawValue) -> Option<String> {
         let reference = json_str(value)?;
         let fragment = reference.strip_prefix('#')?;
-        let is_own = resource.place == self.place;
-        if is_own {
-            self.targets.find(fragment)?;
-        } else {
-            self.targets.find_below(resource.root, fragment)?;
-        }
+        let rewritten = match base {
+            RefBase::Root => {
+                self.refs.find(fragment)?;
+                self.reference_to(fragment)
+            }
+            RefBase::Part(part, place) => {
+                self.refs.find_below(part, fragment)?;
+                place.reference()? + fragment
+            }
+        };
         self.has_refs.set(true);
-        Some(if is_own {
-            self.place_of(fragment)
-        } else {
-            format!("{}{fragment}", resource.place)
-        })
+        Some(rewritten)
     }
 }
 
-/// Finds what the local references of a schema lead to: JSON Pointers in a URI
-/// fragment (what follows `#`), through keywords that have schemas.
-pub(crate) struct Targets<'a> {
-    root: &'a RawValue,
-    /// What most references lead to, to be found without reading it all again.
-    near: Vec<(&'static str, HashMap<Cow<'a, str>, &'a RawValue>)>,
-    /// How many more of the others are followed.
-    far_left: Cell<usize>,
-}
-
-impl<'a> Targets<'a> {
-    pub(crate) fn new(root: &'a RawValue) -> Self {
-        let keywords = members(root.get()).unwrap_or_default();
-        let near = ["$defs", "definitions", "properties"]
-            .into_iter()
-            .filter_map(|section| {
-                let schemas = members(member(&keywords, section)?.get())?;
-                Some((section, schemas.into_iter().collect()))
-            });
+impl<'p, 'a> Position<'p, 'a> {
+    const fn at(place: &'p Place<'p>, depth: usize) -> Self {
         Self {
-            root,
-            near: near.collect(),
-            far_left: Cell::new(MAX_FAR_REFS),
+            place,
+            base: RefBase::Root,
+            depth,
         }
     }
 
-    /// Whether a keyword of the root has a schema of this name.
-    fn has(&self, section: &str, name: &str) -> bool {
-        self.section(section)
-            .is_some_and(|schemas| schemas.contains_key(name))
-    }
-
-    fn section(&self, section: &str) -> Option<&HashMap<Cow<'a, str>, &'a RawValue>> {
-        let mut near = self.near.iter();
-        near.find_map(|(name, schemas)| (*name == section).then_some(schemas))
-    }
-
-    /// The schema that a reference leads to; `None` if it is none.
-    pub(crate) fn find(&self, fragment: &str) -> Option<&'a RawValue> {
-        let parts = pointer_parts(fragment)?;
-        match parts.as_slice() {
-            [section, name, rest @ ..] if self.section(section).is_some() => {
-                let schema = self.section(section)?.get(name.as_str()).copied()?;
-                self.follow(schema, rest)
-            }
-            parts => self.follow(self.root, parts),
-        }
-    }
-
-    /// The same for a reference that is relative to a part of the schema.
-    fn find_below(&self, root: &'a RawValue, fragment: &str) -> Option<&'a RawValue> {
-        self.follow(root, &pointer_parts(fragment)?)
-    }
-
-    fn follow(&self, mut schema: &'a RawValue, parts: &[String]) -> Option<&'a RawValue> {
-        if parts.is_empty() {
-            return Some(schema);
-        }
-        self.far_left.set(self.far_left.get().checked_sub(1)?);
-        let mut parts = parts.iter().map(String::as_str);
-        for _ in 0..MAX_DEPTH {
-            let Some(keyword) = parts.next() else {
-                return Some(schema);
-            };
-            schema = schema_below(schema, keyword, &mut parts)?;
-        }
-        None
-    }
-}
-
-/// The parts of a JSON Pointer in a URI fragment.
-fn pointer_parts(fragment: &str) -> Option<Vec<String>> {
-    let pointer = percent_decoded(fragment).ok()?;
-    if pointer.is_empty() {
-        return Some(Vec::new());
-    }
-    let parts = pointer.strip_prefix('/')?.split('/');
-    Some(
-        parts
-            .map(|part| part.replace("~1", "/").replace("~0", "~"))
-            .collect(),
-    )
-}
-
-/// The schema in a keyword's value; takes the part that picks one of many.
-fn schema_below<'a, 'p>(
-    schema: &'a RawValue,
-    keyword: &str,
-    parts: &mut impl Iterator<Item = &'p str>,
-) -> Option<&'a RawValue> {
-    let schema = members(schema.get())?;
-    let value = member(&schema, keyword)?;
-    match form(keyword) {
-        Form::Schema => Some(value),
-        Form::Items if !value.get().starts_with('[') => Some(value),
-        Form::SchemasByName => member(&members(value.get())?, parts.next()?),
-        Form::SchemaList => {
-            let part = parts.next()?;
-            let index: usize = part.parse().ok()?;
-            // `01` and `+1` are no indexes (RFC 6901, 4).
-            let schemas: Vec<&'a RawValue> = serde_json::from_str(value.get()).ok()?;
-            (index.to_string() == part)
-                .then(|| schemas.get(index).copied())
-                .flatten()
-        }
-        _ => None,
-    }
-}
-
-/// Writes a part of a JSON Pointer as it stands in a URI fragment (RFC 6901, 3
-/// and 6).
-fn push_pointer_part(out: &mut String, part: &str) {
-    for byte in part.bytes() {
-        match byte {
-            b'~' => out.push_str("~0"),
-            b'/' => out.push_str("~1"),
-            b'$' | b'-' | b'.' | b'_' => out.push(char::from(byte)),
-            _ if byte.is_ascii_alphanumeric() => out.push(char::from(byte)),
-            _ => {
-                out.push('%');
-                for nibble in [byte >> 4, byte & 15] {
-                    let digit = char::from_digit(u32::from(nibble), 16).unwrap_or('0');
-                    out.push(digit.to_ascii_uppercase());
-                }
-            }
+    /// One schema further in.
+    const fn below(self, place: &'p Place<'p>) -> Self {
+        Self {
+            place,
+            base: self.base,
+            depth: self.depth.saturating_add(1),
         }
     }
 }
 
-/// Whether a name may stand in `components` (OpenAPI 3.1, 4.8.7.1).
+/// Whether a name may stand in `components` (OpenAPI 3.1, section 4.8.7.1).
 fn is_component_name(name: &str) -> bool {
     !name.is_empty()
         && name
@@ -565,7 +438,7 @@ fn is_component_name(name: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
 }
 
-fn is_flag(value: &RawValue) -> bool {
+fn is_bool(value: &RawValue) -> bool {
     matches!(value.get(), "true" | "false")
 }
 
@@ -575,15 +448,12 @@ fn is_number(value: &RawValue) -> bool {
         .starts_with(|first: char| first == '-' || first.is_ascii_digit())
 }
 
-/// The strings of an array in which none stands twice.
-fn names(value: &RawValue) -> Option<Vec<Cow<'_, str>>> {
+/// The strings of an array in which each stands once.
+fn names(value: &RawValue) -> Option<BTreeSet<Cow<'_, str>>> {
     let values: Vec<&RawValue> = serde_json::from_str(value.get()).ok()?;
-    let names: Vec<_> = values.into_iter().map(json_str).collect::<Option<_>>()?;
-    let mut seen = HashSet::with_capacity(names.len());
-    names
-        .iter()
-        .all(|name| seen.insert(name.clone()))
-        .then_some(names)
+    let count = values.len();
+    let names: BTreeSet<_> = values.into_iter().map(json_str).collect::<Option<_>>()?;
+    (names.len() == count).then_some(names)
 }
 
 fn is_type(value: &RawValue) -> bool {
@@ -603,16 +473,15 @@ fn is_type(value: &RawValue) -> bool {
 fn is_object_type(value: &RawValue) -> bool {
     match json_str(value) {
         Some(name) => name == "object",
-        None => {
-            is_type(value)
-                && names(value).is_some_and(|names| names.iter().any(|name| name == "object"))
-        }
+        None => is_type(value) && names(value).is_some_and(|names| names.contains("object")),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::percent;
+    use agent_socket_wire::limits::MAX_FAR_REFS;
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
@@ -825,6 +694,21 @@ mod tests {
         }
     }
 
+    #[test]
+    fn long_names_above_a_reference_are_not_repeated() {
+        for (length, is_kept) in [(10, true), (20_000, false)] {
+            let name = "ä".repeat(length);
+            let refs = vec![json!({"$ref": "#"}); 1000];
+            let schema = json!({"properties": {&name: {"$id": "x", "allOf": refs}}}).to_string();
+            let raw: Box<RawValue> = serde_json::from_str(&schema).unwrap();
+            let embedded = Embedded::new(&raw, NAME.to_owned()).unwrap();
+            let mut out = String::new();
+            embedded.push(&mut out);
+            assert_eq!(embedded.has_refs(), is_kept);
+            assert!(out.len() < 2 * schema.len(), "{}", out.len());
+        }
+    }
+
     /// Schemas, and what looks like them.
     fn schema_like() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
@@ -851,15 +735,15 @@ mod tests {
             return;
         };
         for (name, value) in object {
-            match form(name) {
-                Form::Ref => found.push(value.as_str().unwrap().to_owned()),
-                Form::Schema | Form::Items => refs(value, found),
-                Form::SchemaList => value
+            match Shape::of(name) {
+                Shape::Ref => found.push(value.as_str().unwrap().to_owned()),
+                Shape::Schema | Shape::Items => refs(value, found),
+                Shape::SchemaList => value
                     .as_array()
                     .unwrap()
                     .iter()
                     .for_each(|one| refs(one, found)),
-                Form::SchemasByName => value
+                Shape::SchemasByName => value
                     .as_object()
                     .unwrap()
                     .values()
@@ -878,7 +762,7 @@ mod tests {
             prop_assert_eq!(has_refs, !found.is_empty());
             let document = json!({"components": {"schemas": all}});
             for one in found {
-                let pointer = percent_decoded(one.strip_prefix('#').unwrap()).unwrap();
+                let pointer = percent::decode_strict(one.strip_prefix('#').unwrap()).unwrap();
                 prop_assert!(document.pointer(&pointer).is_some_and(|target| target.is_object() || target.is_boolean()), "{} in {}", one, document);
             }
         }

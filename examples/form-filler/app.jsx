@@ -47,7 +47,7 @@ async function open(form) {
     appId: "as_app_anon",
     appDescription: description,
     agentsMd: defaultAgentsMd({
-      name: "Trip form", description, tools,
+      name: "Trip form", description,
       capabilities: ["read what is filled in and what is still wrong", "fill fields, some or all at once"],
       limits: ["only the person can send the form"],
       conventions: ["dates are YYYY-MM-DD", ...Object.entries(FIELDS).map(([name, field]) => `\`${name}\`: ${field.label}${field.optional ? " (optional)" : ""}`)],

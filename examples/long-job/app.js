@@ -100,7 +100,7 @@ const description = "Counts primes in an open browser tab, as an example of work
 session = await connect({
   appId: "as_app_anon",
   appDescription: description,
-  agentsMd: defaultAgentsMd({ name: "Long job", description, capabilities: ["count the primes below a number", "tell how far a job is", "stop a job"], limits: [`numbers up to ${MAX.toLocaleString("en")}`], tools }),
+  agentsMd: defaultAgentsMd({ name: "Long job", description, capabilities: ["count the primes below a number", "tell how far a job is", "stop a job"], limits: [`numbers up to ${MAX.toLocaleString("en")}`] }),
   tools,
   resume: tabStore("long-job"),
   ...sayChanges($("notice")),

@@ -34,7 +34,6 @@ const session = await connect({
       "one set_pixels call with a whole drawing is quicker than many set_pixel calls",
       `the picture so far uses ${PALETTE.map(([name, hex]) => `${name} ${hex}`).join(", ")}`,
     ],
-    tools: agentTools,
   }),
   tools: agentTools,
   resume: tabStore("pixel-art-canvas"),

@@ -6,7 +6,7 @@
 
 export { connect } from "./connect.js"
 export { endSession, type EndOptions } from "./end.js"
-export { defaultAgentsMd, type AgentsMdOptions } from "./agents-md.js"
+export { defaultAgentsMd, type AgentsMdDetails, type AgentsMdOptions, type OlderAgentsMdOptions } from "./agents-md.js"
 export { exponentialBackoff, giveUp, type BackoffOptions, type GiveUpOptions, type ReconnectPolicy } from "./backoff.js"
 export { AgentSocketError, type ErrorCode } from "./errors.js"
 export { tool } from "./types.js"

@@ -76,15 +76,14 @@ test("mint options are checked", async (t) => {
   await assert.rejects(session.revokeAgentToken(), /token/)
 })
 
-test("defaultAgentsMd writes what it is given, with the marker", () => {
-  const md = defaultAgentsMd({
-    name: "Board", description: "A board.", capabilities: ["paint"], limits: ["32 × 32"], conventions: ["x to the right"],
-    tools: [{ path: "/set", description: "Sets." }],
-  })
-  assert.ok(md.startsWith("<!-- as:contract-v1 -->\n\n# Board\n\nA board."))
-  for (const part of ["## What it can do\n\n- paint", "## Limits\n\n- 32 × 32", "## Conventions\n\n- x to the right", "- `POST /set`: Sets.", "$BASE/tools.json", "_as_tasks", "private"]) assert.ok(md.includes(part), part)
-  const bare = defaultAgentsMd({ name: "Board" })
-  assert.ok(!bare.includes("## Limits") && !bare.includes("undefined"))
+test("defaultAgentsMd writes the app's part, and leaves the rest to the relay", () => {
+  const details = { capabilities: ["paint"], limits: ["32 × 32"], conventions: ["x to the right"] }
+  const md = defaultAgentsMd({ name: "Board", description: "A board.", ...details })
+  assert.equal(md, "# Board\n\nA board.\n\n## What it can do\n\n- paint\n\n## Limits\n\n- 32 × 32\n\n## Conventions\n\n- x to the right\n")
+  assert.equal(defaultAgentsMd({ appName: "Board", appDescription: "A board.", agentsMdUrl: "https://relay.example/agents.md", ...details }), md)
+  assert.equal(defaultAgentsMd({ name: "Board" }), "# Board\n")
+  // Either of these would make older relays leave out their own part.
+  for (const word of ["as:contract", "tools.json"]) assert.ok(!md.includes(word), word)
   assert.throws(() => defaultAgentsMd({}), { code: "invalid_option", message: /`name`/ })
   assert.throws(() => defaultAgentsMd(), { code: "invalid_option" })
 })

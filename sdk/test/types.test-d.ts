@@ -11,6 +11,12 @@ const same = <A, B>(_: Same<A, B>) => {}
 
 const base = { appId: "a", agentsMd: defaultAgentsMd({ name: "A" }) }
 
+defaultAgentsMd({ appName: "A", appDescription: "B", agentsMdUrl: "/agents.md" })
+// @ts-expect-error a name is missing
+defaultAgentsMd({ description: "B" })
+// @ts-expect-error no such option
+defaultAgentsMd({ name: "A", marker: true })
+
 const session: Session = await connect({ ...base, WebSocket, baseUrl: "https://relay.example", tools: [] })
 await connect({ ...base, tools: [], autoReconnect: giveUp({ attempts: 3, policy: exponentialBackoff({ baseMs: 1 }) }) })
 await connect({ ...base, tools: [], autoReconnect: false, WebSocket: globalThis.WebSocket, resume: session.saved })

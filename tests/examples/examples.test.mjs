@@ -30,7 +30,8 @@ test("pixel art: every tool does what it says, on the canvas", async (t) => {
   const page = await newPage(t, browser)
   const ai = agent(await connect(page, relay.url, "pixel-art-canvas"))
   const briefing = await ai.get("/agents.md")
-  assert.match(briefing.text, /^<!-- as:contract-v1 -->\n\n# Pixel art canvas/)
+  assert.match(briefing.text, /\n---\n\n# Pixel art canvas\n/, "the app's part follows the relay's")
+  assert.match(briefing.text, /_as_get\/get_grid/, "which has the ready links")
   const { json: listed } = await ai.get("/tools.json")
   assert.deepEqual(listed.tools.map(({ method, path }) => `${method} ${path}`),
     ["POST /set_pixel", "POST /set_pixels", "POST /fill_rect", "POST /clear", "GET /get_grid", "GET /screenshot"])

@@ -2,30 +2,14 @@
 // JavaScript: each function here crosses the border once where a chain of
 // bindings would cross it many times. Nothing here decides anything.
 
-/**
- * Whether a request brings content. Asked of its headers, since `request.body`
- * makes a stream, which takes time on every call; content of a GET or HEAD
- * without a length has no meaning (RFC 9110, 9.3.1) and is passed over.
- */
-function hasContent(method, length) {
-  return length === null ? method !== "GET" && method !== "HEAD" : length !== "0";
-}
-
 /** A request as one string, a part a line: none of the parts can hold a line break. */
-export function edgeHead(request) {
-  const { method, headers } = request;
-  const length = headers.get("content-length");
-  const content = hasContent(method, length) ? "body" : "";
-  return `${method}\n${request.url}\n${content}\n${length ?? ""}\n${headers.get("upgrade") ?? ""}`;
+export function edgeHead({ method, url, headers }) {
+  return `${method}\n${url}\n${headers.get("content-length") ?? ""}\n${headers.get("upgrade") ?? ""}`;
 }
 
 /** The same for the object, which asks for the rest if it needs it. */
 export function agentHead(request) {
   return `${request.method}\n${request.url}`;
-}
-
-export function bringsContent({ method, headers }) {
-  return hasContent(method, headers.get("content-length"));
 }
 
 /** `Sec-Fetch-Site`, then names and values in turn of the headers that may go on to the app. */
@@ -63,7 +47,7 @@ let common = [];
 let restartedBody = "";
 
 export function prepare(headers, restarted) {
-  common = headers.split("\n").map((line) => line.split(": "));
+  common = headers.split("\n").map((line) => line.split("\t"));
   restartedBody = restarted;
 }
 
@@ -111,9 +95,8 @@ export async function forwardCapped(env, session, request, cap, tooLarge, unread
  * Forwards an upgrade with another URL, whose query tells the object what it
  * is; `limited` where the address has opened too many, if a limit is bound.
  */
-export async function forwardUpgrade(env, session, request, url, limited) {
-  const address = request.headers.get("cf-connecting-ip") ?? "";
-  if (env.UPGRADES !== undefined && !(await env.UPGRADES.limit({ key: address })).success) return limited;
+export async function forwardUpgrade(env, session, request, url, key, limited) {
+  if (env.UPGRADES !== undefined && !(await env.UPGRADES.limit({ key })).success) return limited;
   return env.RELAY.getByName(session).fetch(new Request(url, request));
 }
 

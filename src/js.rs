@@ -11,9 +11,6 @@ extern "C" {
     #[wasm_bindgen(js_name = agentHead)]
     pub(crate) fn agent_head(request: &JsValue) -> String;
 
-    #[wasm_bindgen(js_name = bringsContent)]
-    pub(crate) fn brings_content(request: &JsValue) -> bool;
-
     #[wasm_bindgen(js_name = callHeaders)]
     pub(crate) fn call_headers(request: &JsValue) -> String;
 
@@ -56,6 +53,7 @@ extern "C" {
         session: &str,
         request: &JsValue,
         url: &str,
+        key: &str,
         limited: JsValue,
     ) -> JsValue;
 

@@ -3,17 +3,15 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::{Rc, Weak};
 
-use agent_socket_front::route::{Route, route};
+use agent_socket_front::{DebugRequest, Handed, KillMode, Upgrade, answers, has_content};
 use agent_socket_session::{
     AgentRequest, BodyError, DropMode, Effect, Host, LAZY_RECORDS, Millis, Opening, RequestHeaders,
     RequestId, Session, SocketId,
 };
 use agent_socket_wire::answer::Answer;
-use agent_socket_wire::error::{HttpCode, HttpError};
 use agent_socket_wire::headers::forwarded_json;
 use agent_socket_wire::id::SessionId;
 use agent_socket_wire::limits::{HEARTBEAT_PING, HEARTBEAT_PONG, MAX_FRAME_BYTES};
-use agent_socket_wire::url::{path_and_query, query_value};
 use js_sys::{JsString, Uint8Array};
 use wasm_bindgen::prelude::*;
 
@@ -149,7 +147,7 @@ impl RelaySession {
         self.inner.fetch(&request, &packed).unwrap_or_else(|problem| {
             js::error(&problem);
             js::discard(&request);
-            respond(HttpError::new(HttpCode::Internal, "The relay failed on this session. Its operator finds the reason in the log; retry later.").into())
+            respond(answers::session_failed().into())
         })
     }
 
@@ -370,15 +368,17 @@ impl Inner {
     fn fetch(&self, request: &JsValue, packed: &str) -> Result<JsValue, String> {
         let settings = self.settings.clone()?;
         let (method, url) = packed.split_once('\n').unwrap_or_default();
-        match route(url, &settings.config.token_prefix) {
-            Route::Agent(token) => {
+        match Handed::read(url, &settings.front) {
+            Some(Handed::Agent(token)) => {
                 let headers = JsHeaders::new(request);
                 let head = AgentRequest::new(method, url, &token, &headers);
                 self.on_agent(request, &head)
             }
-            Route::App { .. } => self.on_upgrade(url, js::header(request, "origin")),
-            Route::Debug(path) if settings.debug => self.on_debug(path, url),
-            _ => Err("a request came that the entrypoint should not have forwarded".to_owned()),
+            Some(Handed::Upgrade(upgrade)) => {
+                self.on_upgrade(upgrade, js::header(request, "origin"))
+            }
+            Some(Handed::Debug(debug)) => self.on_debug(debug),
+            None => Err("a request came that the entrypoint should not have forwarded".to_owned()),
         }
     }
 
@@ -397,7 +397,13 @@ impl Inner {
         }
         let promise = self.shell.pend(id.0, request);
         match outcome.read_body {
-            true if js::brings_content(request) => self.shell.read_body(id.0, request),
+            true if has_content(
+                head.method,
+                js::header(request, "content-length").as_deref(),
+            ) =>
+            {
+                self.shell.read_body(id.0, request)
+            }
             true => self.event(None, |session, now, host, out| {
                 session.request_body(now, host, out, id, Ok(&[]))
             }),
@@ -414,20 +420,16 @@ impl Inner {
         });
     }
 
-    fn on_upgrade(&self, url: &str, origin: Option<String>) -> Result<JsValue, String> {
-        let (_, query) = path_and_query(url);
-        let resume = query_value(query, "resume").and_then(SessionId::parse);
-        let id = resume
-            .or_else(|| query_value(query, "open").and_then(SessionId::parse))
-            .ok_or("an upgrade came without an id")?;
+    fn on_upgrade(&self, upgrade: Upgrade, origin: Option<String>) -> Result<JsValue, String> {
+        let Upgrade {
+            session: id,
+            resume,
+        } = upgrade;
         let socket = SocketId(self.fresh_id());
         let mut out = Vec::new();
         self.load(Some(id), &mut out)?;
         if let Some(session) = self.session.borrow_mut().as_mut() {
-            let opening = Opening {
-                resume: resume.is_some(),
-                origin,
-            };
+            let opening = Opening { resume, origin };
             session.socket_opened(
                 to_millis(js::now()),
                 &mut ShellHost(&self.shell),
@@ -496,15 +498,9 @@ impl Inner {
         }
     }
 
-    fn on_debug(&self, path: &str, url: &str) -> Result<JsValue, String> {
-        let Some((what, Some(id))) = path
-            .split_once('/')
-            .map(|(what, id)| (what, SessionId::parse(id)))
-        else {
-            return Err("a debug request came without an id".to_owned());
-        };
-        match what {
-            "state" => {
+    fn on_debug(&self, debug: DebugRequest) -> Result<JsValue, String> {
+        match debug {
+            DebugRequest::State(id) => {
                 self.wake(Some(id))?;
                 let session = self.session.borrow();
                 let state = session
@@ -514,19 +510,16 @@ impl Inner {
                     .shell
                     .debug_state(&state.unwrap_or_else(|| "{}".to_owned()), wasm_bytes()))
             }
-            "evict" => Ok(self.shell.evict()),
-            _ => {
-                let (_, query) = path_and_query(url);
-                let mode = match query_value(query, "end") {
-                    Some(_) => DropMode::End,
-                    None => {
-                        DropMode::Hold(query_value(query, "hold").and_then(|ms| ms.parse().ok()))
-                    }
+            DebugRequest::Evict(_) => Ok(self.shell.evict()),
+            DebugRequest::Kill(id, mode) => {
+                let mode = match mode {
+                    KillMode::End => DropMode::End,
+                    KillMode::Hold(hold) => DropMode::Hold(hold),
                 };
                 self.event(Some(id), |session, now, host, out| {
                     session.drop_app(now, host, out, mode)
                 });
-                Ok(respond(Answer::json(r#"{"ok":true}"#)))
+                Ok(respond(answers::debug_done()))
             }
         }
     }

@@ -3,10 +3,10 @@
 use std::cell::OnceCell;
 use std::rc::Rc;
 
+use agent_socket_front::{Config as FrontConfig, answers};
 use agent_socket_session::Config;
 use agent_socket_wire::answer::AGENT_HEADERS;
 use agent_socket_wire::apps::Apps;
-use agent_socket_wire::error::{self, HttpCode};
 use wasm_bindgen::JsValue;
 
 use crate::js;
@@ -14,12 +14,8 @@ use crate::js;
 /// What the environment says, checked.
 pub(crate) struct Settings {
     pub(crate) config: Rc<Config>,
-    /// Whether `_debug` is served.
-    pub(crate) debug: bool,
+    pub(crate) front: FrontConfig,
 }
-
-/// For the agent whose session's object failed, moved or was updated.
-const RESTARTED: &str = "The relay restarted in the middle of this request; a call may or may not have had its effect. The link keeps working: check the state or retry in a few seconds.";
 
 /// Compiled in; the build has checked it.
 const APPS_JSON: &str = include_str!("../apps.json");
@@ -34,10 +30,10 @@ pub(crate) fn settings(env: &JsValue) -> Result<Rc<Settings>, String> {
 }
 
 fn read(env: &JsValue) -> Result<Rc<Settings>, String> {
-    let headers = AGENT_HEADERS.map(|(name, value)| format!("{name}: {value}"));
+    let headers = AGENT_HEADERS.map(|(name, value)| format!("{name}\t{value}"));
     js::prepare(
         &headers.join("\n"),
-        &error::body(HttpCode::AppOffline.name(), RESTARTED),
+        &answers::restarted().body(),
     );
     let apps = Apps::parse(APPS_JSON).map_err(|error| format!("apps.json: {error}"))?;
     let config =
@@ -45,9 +41,9 @@ fn read(env: &JsValue) -> Result<Rc<Settings>, String> {
     if !js::has_limiter(env) {
         js::log("no rate limit is bound (UPGRADES): WebSocket upgrades are not limited");
     }
-    let debug = js::env_var(env, "DEBUG").as_deref() == Some("1");
+    let debug = js::env_var(env, "DEBUG");
     Ok(Rc::new(Settings {
+        front: FrontConfig::new(config.token_prefix.clone(), debug.as_deref()),
         config: Rc::new(config),
-        debug,
     }))
 }

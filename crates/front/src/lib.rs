@@ -1,4 +1,16 @@
-//! What a request to the relay is, before any session is asked.
+//! What a request to the relay is, and what can be answered without a session.
+//!
+//! 1. A shell (a Worker, a native server) reads a request's [`Head`].
+//! 2. [`decide`] says what becomes of it: an [answer](Decision::Answer) at
+//!    once, or to whom it goes.
+//! 3. Where a session lives in another memory than the one that decides, the
+//!    request crosses with its URL; [`Handed::read`] is what the far side
+//!    makes of it.
+//! 4. What goes wrong on the way has its answer in [`answers`], so that every
+//!    shell says the same.
+//!
+//! **Nothing here does I/O or reads a clock, and no body is looked at.** The
+//! same head, settings and random bytes make the same decision.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -12,4 +24,16 @@
     )
 )]
 
+pub mod answers;
+mod config;
+mod debug;
+mod decide;
+mod handed;
+mod head;
 pub mod route;
+
+pub use config::Config;
+pub use debug::{DebugRequest, KillMode};
+pub use decide::{Body, Decision, Random, decide};
+pub use handed::{Handed, Upgrade};
+pub use head::{Head, has_content};

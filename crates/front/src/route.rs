@@ -7,7 +7,7 @@ use agent_socket_wire::url::{path_and_query, query_value};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route<'a> {
     /// `/v1/_ws`, the app surface, with the value of `session` if there is one.
-    App {
+    Upgrade {
         /// `?session=`.
         session: Option<&'a str>,
         /// `?force_session=`, which only a relay in debug mode looks at.
@@ -34,7 +34,7 @@ pub fn route<'a>(url: &'a str, prefix: &str) -> Route<'a> {
         return AgentToken::parse(prefix, token).map_or(Route::BadToken, Route::Agent);
     }
     match path {
-        "/v1/_ws" => Route::App {
+        "/v1/_ws" => Route::Upgrade {
             session: query_value(query, "session"),
             force_session: query_value(query, "force_session"),
         },
@@ -81,14 +81,14 @@ mod tests {
         }
         assert_eq!(
             route("http://h:1/v1/_ws?a&session=ABC&session=D", "as"),
-            Route::App {
+            Route::Upgrade {
                 session: Some("ABC"),
                 force_session: None
             }
         );
         assert_eq!(
             route("http://h/v1/_ws?session", "as"),
-            Route::App {
+            Route::Upgrade {
                 session: Some(""),
                 force_session: None
             }

@@ -44,7 +44,7 @@ pub struct Answer {
     /// `Allow`.
     pub allow: Option<String>,
     /// Further headers, by lower-case name; each takes the place of one of
-    /// [`AGENT_HEADERS`] of the same name.
+    /// [`AGENT_HEADERS`] of the same name. [`Self::headers`] has them all.
     pub headers: Vec<(&'static str, String)>,
     /// The body.
     pub body: Vec<u8>,
@@ -85,6 +85,37 @@ impl Answer {
     #[must_use]
     pub fn json(body: impl Into<Vec<u8>>) -> Self {
         Self::new(200, JSON, body)
+    }
+
+    /// The headers that this response has besides [`AGENT_HEADERS`] and its
+    /// content type, or in place of them: names in lower case, and values.
+    pub fn own_headers(&self) -> impl Iterator<Item = (&'static str, Cow<'_, str>)> {
+        let retry_after = self
+            .retry_after
+            .map(|seconds| ("retry-after", Cow::Owned(seconds.to_string())));
+        let allow = self
+            .allow
+            .as_deref()
+            .map(|methods| ("allow", Cow::Borrowed(methods)));
+        let further = self
+            .headers
+            .iter()
+            .map(|(name, value)| (*name, Cow::Borrowed(value.as_str())));
+        retry_after.into_iter().chain(allow).chain(further)
+    }
+
+    /// All headers of this response: names in lower case, each once, and values.
+    pub fn headers(&self) -> impl Iterator<Item = (&'static str, Cow<'_, str>)> {
+        let is_common = |name| self.own_headers().all(|(own, _)| own != name);
+        let common = AGENT_HEADERS
+            .into_iter()
+            .filter(move |(name, _)| is_common(*name))
+            .map(|(name, value)| (name, Cow::Borrowed(value)));
+        let content_type = self
+            .content_type
+            .as_deref()
+            .map(|content_type| ("content-type", Cow::Borrowed(content_type)));
+        common.chain(content_type).chain(self.own_headers())
     }
 
     /// The same response to a HEAD request: no body (RFC 9110, 9.3.2).
@@ -458,6 +489,46 @@ mod tests {
             done(r#","status":599,"headers":{"x":7,"content-type":"a/b"},"body":"""#).0,
             599
         );
+    }
+
+    #[test]
+    fn every_answer_carries_the_common_headers() {
+        let refusal = Answer {
+            retry_after: Some(2),
+            allow: Some("GET, HEAD".to_owned()),
+            ..Answer::new(405, PLAIN, "no")
+        };
+        let headers: Vec<_> = refusal.headers().collect();
+        let mut expected = AGENT_HEADERS
+            .map(|(name, value)| (name, Cow::Borrowed(value)))
+            .to_vec();
+        expected.extend([
+            ("content-type", Cow::Borrowed(PLAIN)),
+            ("retry-after", Cow::Borrowed("2")),
+            ("allow", Cow::Borrowed("GET, HEAD")),
+        ]);
+        assert_eq!(headers, expected);
+        assert_eq!(Answer::empty(204).headers().count(), AGENT_HEADERS.len());
+    }
+
+    #[test]
+    fn a_header_of_an_answer_s_own_takes_the_common_one_s_place() {
+        let page = Answer {
+            headers: vec![("content-security-policy", "default-src 'self'".to_owned())],
+            ..Answer::new(200, PLAIN, "")
+        };
+        let policies: Vec<_> = page
+            .headers()
+            .filter(|(name, _)| *name == "content-security-policy")
+            .collect();
+        assert_eq!(
+            policies,
+            [(
+                "content-security-policy",
+                Cow::Borrowed("default-src 'self'")
+            )]
+        );
+        assert_eq!(page.headers().count(), AGENT_HEADERS.len() + 1);
     }
 
     proptest! {

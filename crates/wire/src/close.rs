@@ -10,6 +10,8 @@ pub enum CloseCode {
     TooBig = 1009,
     /// The relay was told to drop the socket (debug only).
     InternalError = 1011,
+    /// The relay restarts (the registry of RFC 6455, 11.7: "Service Restart").
+    Restarting = 1012,
     /// The app id is not valid or not known here.
     AppRefused = 4001,
     /// The app may not register from this origin, or its key is wrong.
@@ -42,6 +44,7 @@ impl CloseCode {
             Self::Normal => "session ended",
             Self::TooBig => "frame over 4 MiB",
             Self::InternalError => "socket dropped",
+            Self::Restarting => "the relay restarts: connect again",
             Self::AppRefused => "app refused",
             Self::OriginDenied => "origin or key refused",
             Self::BadRegistration => "registration not valid",

@@ -57,6 +57,12 @@ pub const MAX_PROGRESS_MESSAGE_CHARS: usize = 1024;
 /// waiting one is closed, so that a newcomer (the owner, perhaps) gets in.
 pub const MAX_WAITING_SOCKETS: usize = 4;
 
+/// WebSocket upgrades that one address may ask for within [`UPGRADE_PERIOD_S`].
+pub const MAX_UPGRADES: u32 = 100;
+
+/// The period of [`MAX_UPGRADES`], in seconds.
+pub const UPGRADE_PERIOD_S: u32 = 10;
+
 /// How long a socket may take to send its first frame, in ms.
 pub const FIRST_FRAME_TIMEOUT_MS: u64 = 10_000;
 

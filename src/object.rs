@@ -144,11 +144,13 @@ impl RelaySession {
     #[must_use]
     pub fn fetch(&self, request: JsValue) -> JsValue {
         let packed = js::agent_head(&request);
-        self.inner.fetch(&request, &packed).unwrap_or_else(|problem| {
-            js::error(&problem);
-            js::discard(&request);
-            respond(answers::session_failed().into())
-        })
+        self.inner
+            .fetch(&request, &packed)
+            .unwrap_or_else(|problem| {
+                js::error(&problem);
+                js::discard(&request);
+                respond(answers::session_failed().into())
+            })
     }
 
     /// A frame.

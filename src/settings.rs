@@ -31,10 +31,7 @@ pub(crate) fn settings(env: &JsValue) -> Result<Rc<Settings>, String> {
 
 fn read(env: &JsValue) -> Result<Rc<Settings>, String> {
     let headers = AGENT_HEADERS.map(|(name, value)| format!("{name}\t{value}"));
-    js::prepare(
-        &headers.join("\n"),
-        &answers::restarted().body(),
-    );
+    js::prepare(&headers.join("\n"), &answers::restarted().body());
     let apps = Apps::parse(APPS_JSON).map_err(|error| format!("apps.json: {error}"))?;
     let config =
         Config::from_vars(|name| js::env_var(env, name), apps).map_err(|bad| bad.to_string())?;

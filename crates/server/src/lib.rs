@@ -12,4 +12,6 @@
     )
 )]
 
+pub mod limiter;
+pub mod process;
 pub mod storage;

@@ -9,4 +9,5 @@
     reason = "tests say so when something is not as it must be"
 )]
 
+mod process;
 mod storage;

@@ -78,14 +78,22 @@ export function problemsOf(wrangler, folder, today = new Date().toISOString().sl
     }
   }
 
+  if ((wrangler.routes ?? wrangler.route) !== undefined && wrangler.vars?.PUBLIC_URL === undefined) {
+    bad("vars.PUBLIC_URL", "the address of the domain in routes, such as \"https://relay.example.com\": without it the Worker takes requests under *.workers.dev only", "")
+  }
   problems.push(...varProblems(wrangler.vars ?? {}))
   return problems
+}
+
+/** Whether a text is an origin that can be set as PUBLIC_URL; crates/front/src/addresses.rs reads it so. */
+function isPublicUrl(text) {
+  return /^https?:\/\/[a-z0-9._:[\]-]+\/?$/.test(text)
 }
 
 function varProblems(vars) {
   const problems = []
   const bad = (name, expected) => problems.push(`vars.${name}: ${expected}, not ${JSON.stringify(vars[name])}`)
-  const known = ["TOKEN_PREFIX", ...Object.keys(NUMBERS)]
+  const known = ["TOKEN_PREFIX", "PUBLIC_URL", ...Object.keys(NUMBERS)]
   for (const [name, value] of Object.entries(vars)) {
     if (name === "DEBUG") bad(name, "it must not be set in a deploy: it lets anybody end and inspect sessions. `scripts/dev.sh --debug` sets it on this machine")
     else if (!known.includes(name)) problems.push(`vars.${name}: the relay has no such var; it has ${known.join(", ")}`)
@@ -93,6 +101,9 @@ function varProblems(vars) {
   }
   if (typeof vars.TOKEN_PREFIX === "string" && !/^[a-z][a-z0-9]{0,7}$/.test(vars.TOKEN_PREFIX)) {
     bad("TOKEN_PREFIX", "1 to 8 characters of a-z and 0-9, the first a letter")
+  }
+  if (typeof vars.PUBLIC_URL === "string" && !isPublicUrl(vars.PUBLIC_URL)) {
+    bad("PUBLIC_URL", "an origin such as https://relay.example.com, in lower case and without a path")
   }
   for (const [name, [min, max]] of Object.entries(NUMBERS)) {
     const value = vars[name]

@@ -373,7 +373,10 @@ impl Inner {
         match Handed::read(url, &settings.front) {
             Some(Handed::Agent(token)) => {
                 let headers = JsHeaders::new(request);
-                let head = AgentRequest::new(method, url, &token, &headers);
+                let mut head = AgentRequest::new(method, url, &token, &headers);
+                if let Some(public) = settings.front.addresses.public() {
+                    head.origin = public;
+                }
                 self.on_agent(request, &head)
             }
             Some(Handed::Upgrade(upgrade)) => {

@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::rc::Rc;
 
-use agent_socket_front::{Config as FrontConfig, answers};
+use agent_socket_front::{Addresses, Config as FrontConfig, Others, answers};
 use agent_socket_session::Config;
 use agent_socket_wire::answer::AGENT_HEADERS;
 use agent_socket_wire::apps::Apps;
@@ -39,8 +39,12 @@ fn read(env: &JsValue) -> Result<Rc<Settings>, String> {
         js::log("no rate limit is bound (UPGRADES): WebSocket upgrades are not limited");
     }
     let debug = js::env_var(env, "DEBUG");
+    let public_url = js::env_var(env, "PUBLIC_URL");
+    let addresses =
+        Addresses::new(public_url.as_deref(), Others::WorkersDev).map_err(|bad| bad.to_string())?;
     Ok(Rc::new(Settings {
-        front: FrontConfig::new(config.token_prefix.clone(), debug.as_deref()),
+        front: FrontConfig::new(config.token_prefix.clone(), debug.as_deref())
+            .reached_at(addresses),
         config: Rc::new(config),
     }))
 }

@@ -25,6 +25,7 @@ test("each bad var is named with what was expected", () => {
     ["MAX_SYNC_TOOL_MS", ["0", "300001", "abc"]],
     ["HEARTBEAT_TIMEOUT_MS", ["99", "86400001", "50s"]],
     ["RESUME_GRACE_MS", ["-1", "2592000001", "1.5"]],
+    ["PUBLIC_URL", ["", "relay.example", "https://relay.example/path", "https://Relay.example", "ftp://relay.example", "https://a@b"]],
     ["DEBUG", ["1", "0"]],
     ["TOKEN_PREFX", ["as"]],
   ]
@@ -37,7 +38,7 @@ test("each bad var is named with what was expected", () => {
 })
 
 test("values at the limits pass", () => {
-  const cases = { TOKEN_PREFIX: ["a", "abcdefg1"], MAX_TOOL_MS: ["30000", "300000"], MAX_SYNC_TOOL_MS: ["1", "300000"], RESUME_GRACE_MS: ["0"] }
+  const cases = { TOKEN_PREFIX: ["a", "abcdefg1"], MAX_TOOL_MS: ["30000", "300000"], MAX_SYNC_TOOL_MS: ["1", "300000"], RESUME_GRACE_MS: ["0"], PUBLIC_URL: ["https://relay.example.com", "http://[::1]:8787/"] }
   for (const [name, values] of Object.entries(cases)) {
     for (const value of values) assert.deepEqual(problems((wrangler) => { wrangler.vars[name] = value }), [], `${name}=${value}`)
   }
@@ -46,6 +47,13 @@ test("values at the limits pass", () => {
 test("a call cannot wait longer without a timeout of its own than with one", () => {
   const found = problems((wrangler) => { Object.assign(wrangler.vars, { MAX_TOOL_MS: "5000", MAX_SYNC_TOOL_MS: "5001" }) })
   assert.deepEqual(found, ["vars.MAX_SYNC_TOOL_MS: no more than MAX_TOOL_MS (5000), not \"5001\""])
+})
+
+test("a domain of one's own asks for the address that links begin with", () => {
+  const routes = [{ pattern: "relay.example.com", custom_domain: true }]
+  const found = problems((wrangler) => { wrangler.routes = routes })
+  assert.deepEqual(found.map((line) => line.split(":")[0]), ["vars.PUBLIC_URL"])
+  assert.deepEqual(problems((wrangler) => { Object.assign(wrangler, { routes }).vars.PUBLIC_URL = "https://relay.example.com" }), [])
 })
 
 test("each missing or wrong binding is named", () => {

@@ -60,11 +60,18 @@ pub trait Random {
 
 /// Says what becomes of a request.
 ///
-/// The order of the checks is the protocol's: token format, upgrade on an
-/// agent's URL, announced size of the body. All else is the session's.
+/// The order of the checks is the protocol's: host, token format, upgrade on
+/// an agent's URL, announced size of the body. All else is the session's.
 #[must_use]
 pub fn decide(head: &Head<'_>, config: &Config, random: &mut impl Random) -> Decision {
-    match route(head.url, &config.token_prefix) {
+    let route = route(head.url, &config.token_prefix);
+    // Whoever looks after the relay may ask under any name whether it lives.
+    if route != Route::Health
+        && let Err(error) = config.addresses.written_for(head.url)
+    {
+        return refuse(error);
+    }
+    match route {
         Route::Agent(token) => on_agent(head, token),
         Route::BadToken => refuse(answers::bad_token()),
         Route::Upgrade {
@@ -139,6 +146,7 @@ fn on_debug(head: &Head<'_>, path: &str) -> Decision {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::addresses::{Addresses, Others};
     use crate::handed::Handed;
     use agent_socket_wire::token::Verifier;
     use proptest::prelude::*;
@@ -221,6 +229,30 @@ mod tests {
             let (status, text) = answer(decided(&head, false));
             assert_eq!(status, 413);
             assert!(text.contains("1024 KiB"), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_health_is_told_under_any_host() {
+        let local = Addresses::new(None, Others::None).unwrap();
+        let config = Config::new("as", Some("1")).reached_at(local);
+        let token = token().reveal("as");
+        for (path, status) in [
+            ("healthz", 200),
+            ("", 421),
+            (&format!("v1/t/{token}"), 421),
+            ("v1/t/x", 421),
+            ("v1/_ws", 421),
+            ("_debug/health", 421),
+        ] {
+            let url = format!("https://r.example/{path}");
+            let head = Head {
+                method: "GET",
+                url: &url,
+                ..Head::default()
+            };
+            let decision = decide(&head, &config, &mut Same(3));
+            assert_eq!(answer(decision).0, status, "{path}");
         }
     }
 

@@ -24,6 +24,7 @@
     )
 )]
 
+mod addresses;
 pub mod answers;
 mod config;
 mod debug;
@@ -32,6 +33,7 @@ mod handed;
 mod head;
 pub mod route;
 
+pub use addresses::{Addresses, BadPublicUrl, Others, is_loopback};
 pub use config::Config;
 pub use debug::{DebugRequest, KillMode};
 pub use decide::{Body, Decision, Random, decide};

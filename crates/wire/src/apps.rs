@@ -12,6 +12,7 @@ use subtle::ConstantTimeEq as _;
 use crate::error::{AppCode, AppError};
 use crate::id::is_app_id;
 use crate::token::from_hex;
+use crate::url::is_origin;
 
 /// The id that stands for every app id without an entry of its own.
 const ANY: &str = "*";
@@ -184,19 +185,6 @@ impl App {
             given.ct_eq(expected).into()
         })
     }
-}
-
-/// Whether `text` is an origin as a browser sends it (RFC 6454, 6.2).
-fn is_origin(text: &str) -> bool {
-    text.split_once("://").is_some_and(|(scheme, host)| {
-        let lower = |text: &str, more: &str| {
-            !text.is_empty()
-                && text
-                    .chars()
-                    .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || more.contains(c))
-        };
-        lower(scheme, "+-.") && lower(host, ".-_:[]")
-    })
 }
 
 #[cfg(test)]

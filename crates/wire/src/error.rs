@@ -26,6 +26,8 @@ pub enum HttpCode {
     MethodNotAllowed,
     /// 413: the body is over [`crate::limits::MAX_BODY_BYTES`].
     BodyTooLarge,
+    /// 421: the request came under a host that is not the relay's.
+    WrongHost,
     /// 429: [`crate::limits::MAX_INFLIGHT_CALLS`] calls are in flight.
     TooManyInflight,
     /// 429: too many WebSocket upgrades from one address.
@@ -40,6 +42,8 @@ pub enum HttpCode {
     AppOffline,
     /// 503: [`crate::limits::MAX_PENDING_TASKS`] tasks are pending.
     TooManyTasks,
+    /// 503: there is no room to store another session.
+    StorageFull,
     /// 504: the app did not answer in time.
     ToolTimeout,
 }
@@ -55,10 +59,11 @@ impl HttpCode {
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::BodyTooLarge => 413,
+            Self::WrongHost => 421,
             Self::TooManyInflight | Self::RateLimited => 429,
             Self::Misconfigured | Self::Internal => 500,
             Self::BadReply => 502,
-            Self::AppOffline | Self::TooManyTasks => 503,
+            Self::AppOffline | Self::TooManyTasks | Self::StorageFull => 503,
             Self::ToolTimeout => 504,
         }
     }
@@ -75,12 +80,14 @@ impl HttpCode {
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::BodyTooLarge => "body_too_large",
+            Self::WrongHost => "wrong_host",
             Self::TooManyInflight => "too_many_inflight",
             Self::RateLimited => "rate_limited",
             Self::Misconfigured => "misconfigured",
             Self::Internal => "internal_error",
             Self::AppOffline => "app_offline",
             Self::TooManyTasks => "too_many_tasks",
+            Self::StorageFull => "storage_full",
             Self::ToolTimeout => "tool_timeout",
         }
     }

@@ -35,6 +35,20 @@ pub fn origin(url: &str) -> &str {
     split_origin(url).0
 }
 
+/// Whether `text` is an origin as a browser sends it (RFC 6454, 6.2).
+#[must_use]
+pub fn is_origin(text: &str) -> bool {
+    text.split_once("://").is_some_and(|(scheme, host)| {
+        let lower = |text: &str, more: &str| {
+            !text.is_empty()
+                && text
+                    .chars()
+                    .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || more.contains(c))
+        };
+        lower(scheme, "+-.") && lower(host, ".-_:[]")
+    })
+}
+
 /// The first value of a parameter in a query, undecoded.
 #[must_use]
 pub fn query_value<'a>(query: Option<&'a str>, name: &str) -> Option<&'a str> {

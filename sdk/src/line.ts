@@ -20,8 +20,14 @@ const LATE_MS = 2_000
 const PROBE_MS = 5_000
 const OPEN = 1
 
-/** A frame, parsed. */
-export type Frame = { type: string; id?: unknown; ok?: boolean; error?: { code?: string; message?: string } } & Record<string, unknown>
+/** A frame, parsed. `features`, in `register_reply`, are the additions to the protocol that the relay has; relays of Part I list none. */
+export type Frame = {
+  type: string
+  id?: unknown
+  ok?: boolean
+  error?: { code?: string; message?: string }
+  features?: readonly string[]
+} & Record<string, unknown>
 
 interface Handlers {
   onOpen(): void

@@ -275,7 +275,8 @@ export class Session {
     else this.#refused(REFUSED[0] ?? 0, relayError(frame))
   }
 
-  async #registered(line: Line, { sessionId, resumeSecret, resumed = false }: Frame): Promise<void> {
+  async #registered(line: Line, { sessionId, resumeSecret, resumed = false, features }: Frame): Promise<void> {
+    if (features) this.#learn(true)
     this.#id = String(sessionId)
     this.#secret = String(resumeSecret)
     if (resumed) this.#forgetRevoked(this.#revoke)

@@ -342,6 +342,18 @@ test("a listener that throws is logged and harms nobody", async (t) => {
   assert.deepEqual(lines.map((line) => /listener threw.*mine/.test(line)), [true])
 })
 
+test("a relay that lists its features is no relay of Part I", async (t) => {
+  const lines = await logged(async () => {
+    const register = () => ({ type: "register_reply", ok: true, sessionId: "SESS0001", resumeSecret: "secret-1", features: ["carry_calls", "later"] })
+    const tools = [{ path: "/bytes", description: "", timeout_ms: 5000, handler: () => new Uint8Array([255, 0]) }]
+    const { relay } = await setUp(t, { tools }, { register })
+    relay.send(call("c1", "/bytes", { agent: undefined }))
+    const { body, bodyEncoding } = await relay.next("tool_reply")
+    assert.deepEqual([body, bodyEncoding], ["/wA=", "base64"])
+  })
+  assert.deepEqual(lines, [])
+})
+
 test("degrades on a relay of Part I, and says so once", async (t) => {
   let session
   const lines = await logged(async () => {

@@ -344,7 +344,7 @@ impl Session {
                 ))
             })
             .collect();
-        cx.send(socket, reply::token_list(fields.echo_id(), &views));
+        cx.send(socket, reply::token_list(fields.echo_id(), views));
     }
 
     fn on_update_tools(&mut self, cx: &mut Cx<'_>, socket: SocketId, fields: &Fields<'_>) {

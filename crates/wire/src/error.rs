@@ -183,6 +183,29 @@ impl AppCode {
         }
     }
 
+    /// Every code.
+    pub const ALL: &'static [Self] = &[
+        Self::InvalidAppId,
+        Self::UnknownAppId,
+        Self::OriginDenied,
+        Self::AppKeyInvalid,
+        Self::AgentsMdTooLarge,
+        Self::ReservedPath,
+        Self::ProtocolError,
+        Self::ResumeFailed,
+        Self::TooManyTokens,
+        Self::TokenInvalid,
+        Self::UnknownTask,
+        Self::BodyTooLarge,
+        Self::TooManyTasks,
+    ];
+
+    /// The code of this name; `None` if this version does not know it.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.name() == name)
+    }
+
     /// How the socket is closed when a first frame fails with this code.
     #[must_use]
     pub const fn close(self) -> CloseCode {

@@ -30,6 +30,7 @@ pub mod answer;
 pub mod apps;
 pub mod close;
 pub mod error;
+pub mod feature;
 pub mod frame;
 pub mod headers;
 pub mod id;

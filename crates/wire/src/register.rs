@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 
 use crate::apps::Apps;
 use crate::error::{AppCode, AppError};
+use crate::feature::Feature;
 use crate::frame::{Fields, string_list};
 use crate::limits::{
     MAX_AGENTS_MD_CHARS, MAX_LABEL_CHARS, MAX_REVOKE_ON_RESUME, MAX_TOKEN_CALLS,
@@ -52,7 +53,7 @@ impl Registration {
             description: cut_description(&description).to_owned(),
             agents_md,
             tools,
-            carry_calls: features.iter().any(|feature| feature == "carry_calls"),
+            carry_calls: Feature::CarryCalls.is_in(&features),
         })
     }
 }

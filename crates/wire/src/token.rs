@@ -184,6 +184,40 @@ impl fmt::Debug for ResumeSecret {
     }
 }
 
+/// The text of a secret that somebody else made, to be kept and sent back as it
+/// is: an agent token, a link (which holds one), an app key.
+#[derive(Clone)]
+pub struct Secret(String);
+
+impl Secret {
+    /// A secret of this text.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text. **Secret**: not for logs.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Compares in constant time, but for the length.
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
+    }
+}
+
+impl Eq for Secret {}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(redacted)")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use agent_socket_wire::close::CloseCode;
 use agent_socket_wire::error::{AppCode, HttpCode};
+use agent_socket_wire::feature::Feature;
 use agent_socket_wire::id::SessionId;
 use agent_socket_wire::limits::{
     FIRST_FRAME_TIMEOUT_MS, HEARTBEAT_PING, HEARTBEAT_PONG, MAX_AGENTS_MD_CHARS, MAX_APP_ID_BYTES,
@@ -97,6 +98,11 @@ async fn forms(cx: Context) -> Result<()> {
         reply["resumed"] != true,
         "a new session is said to be resumed"
     );
+    equal(
+        "features of the relay",
+        reply["features"].clone(),
+        json!(Feature::names()),
+    )?;
     let (agent, minted) = app.mint("One", &Value::Null).await?;
     let prefix = agent.token.split('_').next().unwrap_or_default();
     let parsed = AgentToken::parse(prefix, &agent.token)

@@ -1,64 +1,52 @@
-//! Frames that an app sends, read in one pass.
+//! Frames: the JSON messages on an app's socket, in both directions.
 //!
-//! Every frame is a JSON object with a `type`. What is not JSON, no object or
-//! of a type nobody knows is ignored, as older clients expect. A field of the
-//! wrong shape is found by whoever reads the frame, so that the answer can
-//! carry the frame's id.
+//! Every frame is a JSON object with a `type`. What is not JSON, not an object
+//! or of an unknown type is ignored; so are unknown members. Of duplicate
+//! members the last counts. There are two ways to read one:
+//! - **Typed**: [`app`] and [`relay`] have a struct for each frame of the
+//!   protocol and an enum of all of one direction ([`app::Frame`],
+//!   [`relay::Frame`]). Each can be written and read. This is what clients use.
+//! - **Raw**: [`AppFrame`] has the members as they came, read in one pass. This
+//!   is what the relay uses: whoever handles the frame reads the members it
+//!   needs, so that a refusal can carry the frame's `id` and say what is wrong,
+//!   and no body is copied.
+//!
+//! Both use the same table of names.
+//!
+//! ```
+//! use agent_socket_wire::frame::{app, relay};
+//!
+//! let hello = app::Register {
+//!     app_id: "as_app_anon".into(),
+//!     agents_md: "Paints pixels.".into(),
+//!     ..app::Register::default()
+//! };
+//! assert_eq!(
+//!     hello.to_json(),
+//!     r#"{"type":"register","appId":"as_app_anon","agentsMd":"Paints pixels."}"#
+//! );
+//!
+//! let came = r#"{"type":"pong","id":"p1","more":"is ignored"}"#;
+//! let pong = relay::Pong { id: "p1".into() };
+//! assert_eq!(relay::Frame::parse(came), Ok(pong.into()));
+//! ```
+
+pub mod app;
+mod id;
+mod member;
+pub mod relay;
+#[cfg(test)]
+mod round_trip;
 
 use serde::de::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::json::fields;
+pub use app::{Fields, FrameType};
+pub use id::FrameId;
+pub use member::ReadError;
+
 use crate::limits::MAX_FRAME_ID_BYTES;
 use crate::text::json_str;
-
-/// Makes [`Fields`] of one table: its own names and those on the wire.
-macro_rules! fields {
-    ($($field:ident: $name:literal,)*) => {
-        /// The members that any frame may have, as they came.
-        #[derive(Clone, Copy, Debug, Default)]
-        #[expect(
-            missing_docs,
-            reason = "each is the frame member of the same name; see the frames' own docs"
-        )]
-        pub struct Fields<'a> {
-            $(pub $field: Option<&'a RawValue>,)*
-        }
-
-        impl<'a> Fields<'a> {
-            /// The `type` of a frame and its other members; `None` if it is no object.
-            fn read(text: &'a str) -> Option<(Option<&'a RawValue>, Self)> {
-                let [frame_type, $($field),*] = fields(text, ["type", $($name),*])?;
-                Some((frame_type, Self { $($field),* }))
-            }
-        }
-    };
-}
-
-fields! {
-    id: "id",
-    status: "status",
-    body: "body",
-    body_encoding: "bodyEncoding",
-    headers: "headers",
-    task_id: "taskId",
-    progress: "progress",
-    message: "message",
-    token: "token",
-    label: "label",
-    expires_in_ms: "expiresInMs",
-    max_calls: "maxCalls",
-    tools: "tools",
-    agents_md: "agentsMd",
-    app_id: "appId",
-    app_key: "appKey",
-    app_description: "appDescription",
-    features: "features",
-    session_id: "sessionId",
-    secret: "secret",
-    revoke_tokens: "revokeTokens",
-    pending_calls: "pendingCalls",
-}
 
 impl<'a> Fields<'a> {
     /// The frame's `id` as JSON, to be echoed; `null` unless it is a string or
@@ -75,53 +63,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// What a frame asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FrameType {
-    /// Opens a session.
-    Register,
-    /// Takes a held session up again.
-    Resume,
-    /// Ends a session.
-    End,
-    /// Makes an agent token.
-    MintAgentToken,
-    /// Takes an agent token away.
-    RevokeAgentToken,
-    /// Lists the live agent tokens.
-    ListAgentTokens,
-    /// Replaces the tool list.
-    UpdateTools,
-    /// Answers a call.
-    ToolReply,
-    /// Finishes a task.
-    TaskComplete,
-    /// Tells how far a task is.
-    TaskProgress,
-    /// Asks for a sign of life.
-    Ping,
-}
-
-impl FrameType {
-    fn parse(name: &str) -> Option<Self> {
-        Some(match name {
-            "tool_reply" => Self::ToolReply,
-            "ping" => Self::Ping,
-            "register" => Self::Register,
-            "resume" => Self::Resume,
-            "end" => Self::End,
-            "mint_agent_token" => Self::MintAgentToken,
-            "revoke_agent_token" => Self::RevokeAgentToken,
-            "list_agent_tokens" => Self::ListAgentTokens,
-            "update_tools" => Self::UpdateTools,
-            "task_complete" => Self::TaskComplete,
-            "task_progress" => Self::TaskProgress,
-            _ => return None,
-        })
-    }
-}
-
-/// A frame: what it asks for, and its members.
+/// A frame of an app: what it asks for, and its members as they came.
 #[derive(Clone, Copy, Debug)]
 pub struct AppFrame<'a> {
     /// What it asks for.

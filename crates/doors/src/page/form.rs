@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use maud::{Markup, html};
 use percent_encoding::percent_decode;
 use serde_json::value::RawValue;
 
-use super::html::Html;
 use crate::input::{Input, Kind, Property};
 use agent_socket_wire::error::{HttpCode, HttpError};
 use agent_socket_wire::json::member;
@@ -24,8 +24,8 @@ const FIELD_PREFIX: &str = "f.";
 /// The field of a body that has no properties to make fields of.
 const BODY_FIELD: &str = "body";
 
-/// Marks a field for JSON.
-const CODE: &str = " class=\"code\"";
+/// The class of a field for JSON.
+const CODE: &str = "code";
 
 /// A text that may be longer than this gets a field of several lines.
 const LONG_TEXT_CHARS: u64 = 200;
@@ -174,31 +174,19 @@ fn choices<'a>(property: &Property<'a>) -> Option<Vec<&'a RawValue>> {
     (!values.is_empty()).then_some(values)
 }
 
-/// The fields of a tool, with what `form` has for them. `scope` makes the ids
+/// The fields of a tool, with what `form` has for them. `index` makes the ids
 /// differ from those of the page's other forms.
-pub(super) fn fields(tool: &Tool, scope: usize, form: Option<&Form>) -> Html {
-    let mut out = Html::default();
+pub(super) fn fields(tool: &Tool, index: usize, form: Option<&Form>) -> Markup {
     match input_of(tool) {
-        Input::Object(properties) => {
-            for (index, property) in properties.iter().enumerate() {
-                let id = format!("t{scope}-{index}");
-                let value = form.map_or_else(
-                    || default_of(property),
-                    |form| form.field(&property.name).map(Cow::Borrowed),
-                );
-                field(
-                    &mut out,
-                    property,
-                    &id,
-                    value.as_deref().unwrap_or_default(),
-                );
+        Input::Object(properties) => html! {
+            @for (place, property) in properties.iter().enumerate() {
+                (field(property, &format!("t{index}-{place}"), form))
             }
-        }
-        Input::Unknown if tool.takes_query() => {}
-        Input::Unknown => body_field(&mut out, scope, form, None),
-        Input::Other(schema) => body_field(&mut out, scope, form, Some(schema)),
+        },
+        Input::Unknown if tool.takes_query() => html! {},
+        Input::Unknown => body_field(index, form, None),
+        Input::Other(schema) => body_field(index, form, Some(schema)),
     }
-    out
 }
 
 /// What a field shows before anybody filled it in.
@@ -212,39 +200,55 @@ fn default_of<'a>(property: &Property<'a>) -> Option<Cow<'a, str>> {
     }
 }
 
-fn field(out: &mut Html, property: &Property<'_>, id: &str, value: &str) {
-    out.raw("<p class=\"field\"><label")
-        .attr("for", id)
-        .raw(">")
-        .text(&property.name);
-    if property.required {
-        out.raw(" <span class=\"needed\">needed</span>");
-    }
-    out.raw("</label>");
+fn field(property: &Property<'_>, id: &str, form: Option<&Form>) -> Markup {
+    let value = form.map_or_else(
+        || default_of(property),
+        |form| form.field(&property.name).map(Cow::Borrowed),
+    );
     let hint_id = format!("{id}-hint");
-    control(out, property, id, &hint_id, value);
+    let control = Control {
+        property,
+        id,
+        name: &format!("{FIELD_PREFIX}{}", property.name),
+        hint_id: &hint_id,
+        value: value.as_deref().unwrap_or_default(),
+    };
+    html! {
+        p.field {
+            (label(id, &property.name, property.required))
+            (control.markup())
+            span.hint id=(hint_id) { (hint(property)) }
+        }
+    }
+}
+
+fn label(id: &str, text: &str, is_needed: bool) -> Markup {
+    html! {
+        label for=(id) {
+            (text)
+            @if is_needed { " " span.needed { "needed" } }
+        }
+    }
+}
+
+/// What a field is for, and what it takes.
+fn hint(property: &Property<'_>) -> Markup {
     let description = property
         .text("description")
         .or_else(|| property.text("title"));
-    out.raw("<span class=\"hint\"")
-        .attr("id", &hint_id)
-        .raw(">");
-    if let Some(description) = &description {
-        out.text(description);
+    let is_json = property.kind == Kind::Json && choices(property).is_none();
+    let bounds = bounds(property);
+    html! {
+        @match (description, bounds) {
+            (Some(description), Some(bounds)) => { (description) " (" (bounds) ")" }
+            (Some(description), None) => {
+                (description)
+                @if is_json { " (as JSON)" }
+            }
+            (None, Some(bounds)) => (bounds),
+            (None, None) => { @if is_json { "As JSON" } }
+        }
     }
-    if let Some(bounds) = bounds(property) {
-        out.raw(if description.is_some() { " (" } else { "" })
-            .text(&bounds)
-            .raw(if description.is_some() { ")" } else { "" });
-    }
-    if property.kind == Kind::Json && choices(property).is_none() {
-        out.raw(if description.is_some() {
-            " (as JSON)"
-        } else {
-            "As JSON"
-        });
-    }
-    out.raw("</span></p>");
 }
 
 /// The least and the largest number, in words.
@@ -262,117 +266,95 @@ fn bounds(property: &Property<'_>) -> Option<String> {
     }
 }
 
-/// The attributes that every control has.
-fn common(out: &mut Html, property: &Property<'_>, id: &str, hint_id: &str) {
-    let name = format!("{FIELD_PREFIX}{}", property.name);
-    out.attr("id", id)
-        .attr("name", &name)
-        .attr("aria-describedby", hint_id)
-        .flag("required", property.required);
+/// The control of a field, and what each kind of control says of itself.
+struct Control<'c, 'a> {
+    property: &'c Property<'a>,
+    id: &'c str,
+    name: &'c str,
+    hint_id: &'c str,
+    value: &'c str,
 }
 
-fn control(out: &mut Html, property: &Property<'_>, id: &str, hint_id: &str, value: &str) {
-    if let Some(choices) = choices(property) {
-        let choices = choices.iter().map(|raw| {
-            let label = json_str(raw).unwrap_or(Cow::Borrowed(raw.get()));
-            (raw.get(), label)
-        });
-        return select(out, property, id, hint_id, value, choices);
-    }
-    match property.kind {
-        // A checkbox could not say that the value is left out.
-        Kind::Boolean => {
-            let choices = [("true", "yes".into()), ("false", "no".into())];
-            select(out, property, id, hint_id, value, choices.into_iter());
-        }
-        Kind::Integer | Kind::Number => number(out, property, id, hint_id, value),
-        Kind::Text if !is_long(property) => text(out, property, id, hint_id, value),
-        Kind::Text | Kind::Json => {
-            out.raw("<textarea rows=\"3\"");
-            out.raw(if property.kind == Kind::Json {
-                CODE
-            } else {
-                ""
+impl Control<'_, '_> {
+    fn markup(&self) -> Markup {
+        let property = self.property;
+        if let Some(choices) = choices(property) {
+            let labels = choices.iter().map(|raw| {
+                let label = json_str(raw).unwrap_or(Cow::Borrowed(raw.get()));
+                (raw.get(), label)
             });
-            common(out, property, id, hint_id);
-            length(out, property);
-            // The first line break after the tag is none of the text.
-            out.raw(">\n").text(value).raw("</textarea>");
+            return self.select(labels);
+        }
+        match property.kind {
+            // A checkbox could not say that the value is left out.
+            Kind::Boolean => {
+                self.select([("true", "yes".into()), ("false", "no".into())].into_iter())
+            }
+            Kind::Integer => self.number("1"),
+            Kind::Number => self.number("any"),
+            Kind::Text if !is_long(property) => self.line(),
+            Kind::Text => self.area(None),
+            Kind::Json => self.area(Some(CODE)),
         }
     }
-}
 
-fn select<'a>(
-    out: &mut Html,
-    property: &Property<'_>,
-    id: &str,
-    hint_id: &str,
-    value: &str,
-    choices: impl Iterator<Item = (&'a str, Cow<'a, str>)>,
-) {
-    out.raw("<select");
-    common(out, property, id, hint_id);
-    out.raw("><option value=\"\">")
-        .raw(if property.required {
-            "choose"
-        } else {
-            "leave out"
-        })
-        .raw("</option>");
-    for (json, label) in choices {
-        out.raw("<option")
-            .attr("value", json)
-            .flag("selected", json == value)
-            .raw(">")
-            .text(&label)
-            .raw("</option>");
-    }
-    out.raw("</select>");
-}
-
-fn number(out: &mut Html, property: &Property<'_>, id: &str, hint_id: &str, value: &str) {
-    out.raw("<input type=\"number\"");
-    common(out, property, id, hint_id);
-    let bounds = [("min", "minimum"), ("max", "maximum")];
-    for (attribute, keyword) in bounds {
-        if let Some(bound) = member(&property.schema, keyword).filter(|raw| is_number(raw)) {
-            out.attr(attribute, bound.get());
+    fn select<'o>(&self, choices: impl Iterator<Item = (&'o str, Cow<'o, str>)>) -> Markup {
+        let required = self.property.required;
+        html! {
+            select id=(self.id) name=(self.name) aria-describedby=(self.hint_id) required[required] {
+                option value="" { @if required { "choose" } @else { "leave out" } }
+                @for (json, label) in choices {
+                    option value=(json) selected[json == self.value] { (label) }
+                }
+            }
         }
     }
-    let step = if property.kind == Kind::Integer {
-        "1"
-    } else {
-        "any"
-    };
-    out.attr("step", step).attr("value", value).raw(">");
+
+    fn number(&self, step: &str) -> Markup {
+        let bound = |keyword| {
+            let raw = member(&self.property.schema, keyword).filter(|raw| is_number(raw));
+            raw.map(RawValue::get)
+        };
+        html! {
+            input type="number" id=(self.id) name=(self.name) aria-describedby=(self.hint_id)
+                required[self.property.required] min=[bound("minimum")] max=[bound("maximum")]
+                step=(step) value=(self.value);
+        }
+    }
+
+    fn line(&self) -> Markup {
+        // Only where the browser's own format is the schema's.
+        let kind = match self.property.text("format").as_deref() {
+            Some("date") => "date",
+            Some("email") => "email",
+            Some("uri") => "url",
+            _ => "text",
+        };
+        html! {
+            input type=(kind) id=(self.id) name=(self.name) aria-describedby=(self.hint_id)
+                required[self.property.required] minlength=[self.count("minLength")]
+                maxlength=[self.count("maxLength")] autocomplete="off" value=(self.value);
+        }
+    }
+
+    fn area(&self, class: Option<&'static str>) -> Markup {
+        html! {
+            textarea rows="3" class=[class] id=(self.id) name=(self.name)
+                aria-describedby=(self.hint_id) required[self.property.required]
+                minlength=[self.count("minLength")] maxlength=[self.count("maxLength")] {
+                // The first line break after the tag is not part of the text.
+                "\n" (self.value)
+            }
+        }
+    }
+
+    fn count(&self, keyword: &str) -> Option<u64> {
+        member(&self.property.schema, keyword).and_then(json_uint)
+    }
 }
 
 fn is_number(raw: &RawValue) -> bool {
     serde_json::from_str::<f64>(raw.get()).is_ok()
-}
-
-fn text(out: &mut Html, property: &Property<'_>, id: &str, hint_id: &str, value: &str) {
-    // Only where the browser's own format is the schema's.
-    let kind = match property.text("format").as_deref() {
-        Some("date") => "date",
-        Some("email") => "email",
-        Some("uri") => "url",
-        _ => "text",
-    };
-    out.raw("<input").attr("type", kind);
-    common(out, property, id, hint_id);
-    length(out, property);
-    out.raw(" autocomplete=\"off\"")
-        .attr("value", value)
-        .raw(">");
-}
-
-fn length(out: &mut Html, property: &Property<'_>) {
-    for (attribute, keyword) in [("minlength", "minLength"), ("maxlength", "maxLength")] {
-        if let Some(count) = member(&property.schema, keyword).and_then(json_uint) {
-            out.attr(attribute, &count.to_string());
-        }
-    }
 }
 
 fn is_long(property: &Property<'_>) -> bool {
@@ -382,40 +364,26 @@ fn is_long(property: &Property<'_>) -> bool {
     }
 }
 
-fn body_field(out: &mut Html, scope: usize, form: Option<&Form>, schema: Option<&RawValue>) {
-    let id = format!("t{scope}-body");
-    let name = format!("{FIELD_PREFIX}{BODY_FIELD}");
-    out.raw("<p class=\"field\"><label")
-        .attr("for", &id)
-        .raw(">Body, as JSON");
-    if schema.is_some() {
-        out.raw(" <span class=\"needed\">needed</span>");
-    }
+fn body_field(index: usize, form: Option<&Form>, schema: Option<&RawValue>) -> Markup {
+    let id = format!("t{index}-body");
     let hint_id = format!("{id}-hint");
-    out.raw("</label><textarea rows=\"3\"")
-        .raw(CODE)
-        .attr("id", &id)
-        .attr("name", &name)
-        .attr("aria-describedby", &hint_id)
-        .flag("required", schema.is_some())
-        .raw(">\n")
-        .text(
-            form.and_then(|form| form.field(BODY_FIELD))
-                .unwrap_or_default(),
-        )
-        .raw("</textarea>");
-    out.raw("<span class=\"hint\"")
-        .attr("id", &hint_id)
-        .raw(">");
-    match schema {
-        Some(schema) if schema.get().len() > MAX_SHOWN_SCHEMA_BYTES => {
-            out.raw("It fits the tool's JSON Schema, which is too long to show here.")
+    let value = form.and_then(|form| form.field(BODY_FIELD));
+    html! {
+        p.field {
+            (label(&id, "Body, as JSON", schema.is_some()))
+            textarea rows="3" class=(CODE) id=(id) name=(format!("{FIELD_PREFIX}{BODY_FIELD}"))
+                aria-describedby=(hint_id) required[schema.is_some()] {
+                "\n" (value.unwrap_or_default())
+            }
+            span.hint id=(hint_id) {
+                @match schema.map(RawValue::get) {
+                    Some(schema) if schema.len() > MAX_SHOWN_SCHEMA_BYTES => {
+                        "It fits the tool's JSON Schema, which is too long to show here."
+                    }
+                    Some(schema) => { "It fits this JSON Schema: " code { (schema) } }
+                    None => "The app does not say what it takes; it may stay empty.",
+                }
+            }
         }
-        Some(schema) => out
-            .raw("It fits this JSON Schema: <code>")
-            .text(schema.get())
-            .raw("</code>"),
-        None => out.raw("The app does not say what it takes; it may stay empty."),
-    };
-    out.raw("</span></p>");
+    }
 }

@@ -1,12 +1,12 @@
 //! The page for people: what a link shows in a browser.
 //!
-//! It works without JavaScript: each tool is a form, each outcome a page. All
-//! that the app says is text and nothing else (`html::Html` escapes whatever
-//! was not written here), styles and the small script are allowed by their
-//! hashes, and nothing comes from anywhere else.
+//! It works without JavaScript: each tool is a form, each outcome a page. Words of
+//! the app are text and nothing else: `maud` escapes whatever is put into its
+//! templates, and the one way around that, [`Static`], takes only what was written
+//! here. The policy allows the style and the small script by their hashes, and
+//! nothing comes from anywhere else.
 
 mod form;
-mod html;
 mod result;
 #[cfg(test)]
 mod tests;
@@ -15,11 +15,11 @@ use std::sync::LazyLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use maud::{DOCTYPE, Markup, Render, html};
 use sha2::{Digest as _, Sha256};
 
 use form::NONCE_FIELD;
 pub use form::{FieldError, Form};
-use html::Html;
 
 use crate::get::get_link;
 use crate::tools::AppView;
@@ -43,7 +43,7 @@ const MAX_OPEN_TOOLS: usize = 5;
 
 /// The face of `public/favicon.svg`. With an icon of its own the page asks for
 /// none elsewhere.
-const ICON: &str = "<link rel=\"icon\" href=\"data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16' shape-rendering='crispEdges'%3E%3Cpath fill='%231a1530' d='M2 1h12v1h1v12h-1v1H2v-1H1V2h1z'/%3E%3Cpath fill='%23fff6dc' d='M2 2h12v12H2z'/%3E%3Cpath fill='%231a1530' d='M4 4h2v5H4zM10 4h2v5h-2z'/%3E%3Cpath fill='%233ddc97' d='M6 11h4v1H6z'/%3E%3C/svg%3E\">";
+const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16' shape-rendering='crispEdges'%3E%3Cpath fill='%231a1530' d='M2 1h12v1h1v12h-1v1H2v-1H1V2h1z'/%3E%3Cpath fill='%23fff6dc' d='M2 2h12v12H2z'/%3E%3Cpath fill='%231a1530' d='M4 4h2v5H4zM10 4h2v5h-2z'/%3E%3Cpath fill='%233ddc97' d='M6 11h4v1H6z'/%3E%3C/svg%3E";
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -59,6 +59,15 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
         hash(SCRIPT)
     )
 });
+
+/// A style or a script, which stands in a page as it was written here.
+struct Static(&'static str);
+
+impl Render for Static {
+    fn render_to(&self, out: &mut String) {
+        out.push_str(self.0);
+    }
+}
 
 /// What a page shows.
 pub struct PageView<'a> {
@@ -98,35 +107,44 @@ fn below_origin(base: &str) -> &str {
 /// The whole page: the app and all its tools.
 #[must_use]
 pub fn page(view: &PageView<'_>) -> Answer {
-    let mut out = top(view, None);
-    out.raw("<main>");
-    if view.tools.is_empty() {
-        out.raw("<p class=\"card\">The app offers no tools at the moment.</p>");
-    }
+    let main = html! {
+        @if view.tools.is_empty() {
+            p.card { "The app offers no tools at the moment." }
+        }
+        @for card in cards(view) { (card) }
+        (copy_texts(view))
+    };
+    Frame::of_app(view).answer(200, &main)
+}
+
+/// A card for each tool: its form, or after [`MAX_PAGE_BYTES`] a link to it.
+fn cards(view: &PageView<'_>) -> Vec<Markup> {
     let is_open = view.tools.len() <= MAX_OPEN_TOOLS;
-    for (index, tool) in view.tools.iter().enumerate() {
-        if out.len() > MAX_PAGE_BYTES {
-            out.raw("<p class=\"card\">");
-            tool_link(&mut out, view, tool);
-            out.raw("</p>");
-            continue;
+    let mut bytes = 0_usize;
+    let card = |(index, tool): (usize, &&Tool)| {
+        let card = if bytes > MAX_PAGE_BYTES {
+            html! { p.card { (tool_link(view, tool)) } }
+        } else {
+            tool_card(view, tool, index, is_open)
+        };
+        bytes = bytes.saturating_add(card.0.len());
+        card
+    };
+    view.tools.iter().enumerate().map(card).collect()
+}
+
+fn tool_card(view: &PageView<'_>, tool: &Tool, index: usize, is_open: bool) -> Markup {
+    html! {
+        details.card open[is_open] {
+            summary {
+                (tool_heading(tool))
+                @if !tool.description.is_empty() {
+                    span.about { (description(tool)) }
+                }
+            }
+            div { (tool_form(view, tool, index, None)) }
         }
-        out.raw("<details class=\"card\"")
-            .flag("open", is_open)
-            .raw("><summary>");
-        title(&mut out, tool);
-        if !tool.description.is_empty() {
-            out.raw("<span class=\"about\">");
-            description(&mut out, tool);
-            out.raw("</span>");
-        }
-        out.raw("</summary><div>");
-        tool_form(&mut out, view, tool, index, None);
-        out.raw("</div></details>");
     }
-    copy_texts(&mut out, view);
-    out.raw("</main>");
-    answer(200, out)
 }
 
 /// The page of one tool, with what `form` has filled in, and a note above it.
@@ -137,35 +155,31 @@ pub fn tool_page(
     form: Option<&Form>,
     note: Option<&Note>,
 ) -> Answer {
-    let mut out = top(view, Some(tool));
-    out.raw("<main>");
-    if let Some(note) = note {
-        out.raw("<p class=\"card bad\" role=\"alert\">");
-        match note {
-            Note::TooOld => {
-                out.raw("This page was open for more than an hour. Nothing was done: look at the fields and press the button again.")
+    let main = html! {
+        @if let Some(note) = note {
+            p.card.bad role="alert" {
+                @match note {
+                    Note::TooOld => "This page was open for more than an hour. Nothing was done: look at the fields and press the button again.",
+                    Note::Field(error) => {
+                        "Nothing was done: " b { (error.field) } " is to be " (error.expected) "."
+                    }
+                }
             }
-            Note::Field(error) => out
-                .raw("Nothing was done: <b>")
-                .text(&error.field)
-                .raw("</b> is to be ")
-                .text(error.expected)
-                .raw("."),
-        };
-        out.raw("</p>");
-    }
-    out.part(&one_tool(view, tool, form)).raw("</main>");
+        }
+        (tool_section(view, tool, form))
+    };
     let status = if note.is_some() { 400 } else { 200 };
-    answer(status, out)
+    Frame::of_tool(view, tool).answer(status, &main)
 }
 
-/// The page that a call answers with: what comes around its outcome, made when
+/// The page that a call answers with: what stands around its outcome, made when
 /// the call begins.
 #[derive(Clone, Debug)]
 pub struct ResultPage {
-    before: Html,
-    after: Html,
-    /// Where tasks are shown.
+    frame: Frame,
+    /// The form of the tool, to be sent again.
+    form: Markup,
+    /// Where the pages of tasks are.
     tasks: String,
 }
 
@@ -173,20 +187,16 @@ impl ResultPage {
     /// The page for a call of `tool` with what `form` says.
     #[must_use]
     pub fn new(view: &PageView<'_>, tool: &Tool, form: &Form) -> Self {
-        let mut before = top(view, Some(tool));
-        before.raw("<main>");
-        let mut after = one_tool(view, tool, Some(form));
-        if after.len() > MAX_RESULT_FORM_BYTES {
-            after = Html::default();
-            after.raw("<p>The form is too long to stand here again: ");
-            tool_link(&mut after, view, tool);
-            after.raw("</p>");
-            back(&mut after, view.path());
+        let mut again = tool_section(view, tool, Some(form));
+        if again.0.len() > MAX_RESULT_FORM_BYTES {
+            again = html! {
+                p { "The form is too long to stand here again: " (tool_link(view, tool)) }
+                (all_tools(view.path()))
+            };
         }
-        after.raw("</main>");
         Self {
-            before,
-            after,
+            frame: Frame::of_tool(view, tool),
+            form: again,
             tasks: format!("{}{PAGE}/_as_tasks/", view.path()),
         }
     }
@@ -194,21 +204,24 @@ impl ResultPage {
     /// The page with the answer to the call, as it would go out by itself.
     #[must_use]
     pub fn finish(&self, reply: Answer) -> Answer {
-        let mut out = self.before.clone();
-        match result::text_member(&reply, &["taskId"]).filter(|_| reply.status == 202) {
-            Some(id) => {
-                out.raw("<section class=\"card\" id=\"result\"><h2>It takes a while</h2><p>The app works on it. <a")
-                    .attr("href", &format!("{}{id}", self.tasks))
-                    .raw(">See how far it is.</a></p></section>");
+        let task = result::text_member(&reply, &["taskId"]).filter(|_| reply.status == 202);
+        let main = html! {
+            @if let Some(id) = task {
+                section.card #result {
+                    h2 { "It takes a while" }
+                    p {
+                        "The app works on it. "
+                        a href=(format!("{}{id}", self.tasks)) { "See how far it is." }
+                    }
+                }
+            } @else {
+                (result::section(&reply))
             }
-            None => {
-                out.part(&result::section(&reply));
-            }
-        }
-        out.part(&self.after);
+            (self.form)
+        };
         Answer {
             retry_after: reply.retry_after,
-            ..answer(shown_status(reply.status), out)
+            ..self.frame.answer(shown_status(reply.status), &main)
         }
     }
 }
@@ -227,31 +240,31 @@ const fn shown_status(status: u16) -> u16 {
 pub fn task_page(app_name: &str, base: &str, state: &Answer) -> Answer {
     let is_pending = state.status == 202
         && std::str::from_utf8(&state.body).is_ok_and(|body| body.contains("\"completed\":false"));
-    let mut out = document(app_name, is_pending);
-    heading(&mut out, app_name);
-    out.raw("</header><main>");
-    if is_pending {
-        out.raw(
-            "<section class=\"card\" aria-live=\"polite\"><h2>The app is working on it</h2><p>",
-        );
-        if let Some(message) = result::text_member(state, &["message"]) {
-            out.text(&message).raw("</p><p>");
+    let main = html! {
+        @if is_pending {
+            section.card aria-live="polite" {
+                h2 { "The app is working on it" }
+                @if let Some(message) = result::text_member(state, &["message"]) {
+                    p { (message) }
+                }
+                (result::progress(state))
+                p { "This page looks again every few seconds." }
+            }
+        } @else {
+            (result::section(state))
         }
-        out.part(&result::progress(state));
-        out.raw("This page looks again every few seconds.</p></section>");
-    } else {
-        out.part(&result::section(state));
-    }
-    back(&mut out, below_origin(base));
-    out.raw("</main>");
-    answer(shown_status(state.status), out)
+        (all_tools(below_origin(base)))
+    };
+    let frame = Frame {
+        reloads: is_pending,
+        ..Frame::new(app_name)
+    };
+    frame.answer(shown_status(state.status), &main)
 }
 
 /// The page for a person whose link, or whose form, was refused.
 #[must_use]
 pub fn problem_page(error: &HttpError) -> Answer {
-    let mut out = document("This does not work", false);
-    heading(&mut out, "This does not work");
     let message = match error.code {
         HttpCode::AppOffline => {
             "No app is connected to this link, which may be an old one. Open the app, then load this page again. If that changes nothing, make a new link in the app, or ask whoever gave you this one."
@@ -264,97 +277,137 @@ pub fn problem_page(error: &HttpError) -> Answer {
         }
         _ => &error.message,
     };
-    out.raw("</header><main><p class=\"card bad\">")
-        .text(message)
-        .raw("</p></main>");
+    let main = html! { p.card.bad { (message) } };
     Answer {
         retry_after: error.retry_after,
         allow: error.allow.clone(),
-        ..answer(error.code.status(), out)
+        ..Frame::new("This does not work").answer(error.code.status(), &main)
     }
 }
 
 // ---- parts ----
 
-fn answer(status: u16, mut out: Html) -> Answer {
-    out.raw("<footer><p>Whoever has this link can use what it covers: keep it private. The page is made by agent-socket, which passes on what the app says.</p></footer><script>")
-        .raw(SCRIPT)
-        .raw("</script></body></html>\n");
-    Answer {
-        headers: vec![("content-security-policy", POLICY.clone())],
-        ..Answer::new(status, HTML, out.into_string())
+/// What surrounds the main part of a page.
+#[derive(Clone, Debug)]
+struct Frame {
+    title: String,
+    heading: String,
+    /// What stands below the heading.
+    about: Markup,
+    /// Whether the page loads itself again, as it is not final.
+    reloads: bool,
+}
+
+impl Frame {
+    /// A page with nothing but its title as a heading.
+    fn new(title: &str) -> Self {
+        Self {
+            title: title.to_owned(),
+            heading: title.to_owned(),
+            about: html! {},
+            reloads: false,
+        }
+    }
+
+    /// A page of an app.
+    fn of_app(view: &PageView<'_>) -> Self {
+        Self {
+            about: about(view),
+            ..Self::new(view.app.name)
+        }
+    }
+
+    /// A page of one of its tools.
+    fn of_tool(view: &PageView<'_>, tool: &Tool) -> Self {
+        Self {
+            title: format!("{} · {}", tool.path, view.app.name),
+            ..Self::of_app(view)
+        }
+    }
+
+    fn answer(&self, status: u16, main: &Markup) -> Answer {
+        let mut text = self.around(main).into_string();
+        // HTML has no U+0000 (HTML Standard, section 13.2.3.5).
+        if text.contains('\0') {
+            text = text.replace('\0', "\u{fffd}");
+        }
+        Answer {
+            headers: vec![("content-security-policy", POLICY.clone())],
+            ..Answer::new(status, HTML, text)
+        }
+    }
+
+    fn around(&self, main: &Markup) -> Markup {
+        html! {
+            (DOCTYPE)
+            html lang="en" {
+                head {
+                    meta charset="utf-8";
+                    meta name="viewport" content="width=device-width, initial-scale=1";
+                    meta name="robots" content="noindex";
+                    @if self.reloads {
+                        meta http-equiv="refresh" content="3";
+                    }
+                    link rel="icon" href=(ICON);
+                    title { (self.title) }
+                    style { (Static(STYLE)) }
+                }
+                body {
+                    header {
+                        h1 { (self.heading) }
+                        (self.about)
+                    }
+                    main { (main) }
+                    footer {
+                        p { "Whoever has this link can use what it covers: keep it private. The page is made by agent-socket, which passes on what the app says." }
+                    }
+                    script { (Static(SCRIPT)) }
+                }
+            }
+        }
     }
 }
 
-/// The head of a document; `reloads` for one that is not final.
-fn document(title: &str, reloads: bool) -> Html {
-    let mut out = Html::default();
-    out.raw("<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><meta name=\"robots\" content=\"noindex\">");
-    if reloads {
-        out.raw("<meta http-equiv=\"refresh\" content=\"3\">");
-    }
-    out.raw(ICON)
-        .raw("<title>")
-        .text(title)
-        .raw("</title><style>")
-        .raw(STYLE)
-        .raw("</style></head><body>");
-    out
-}
-
-fn heading(out: &mut Html, text: &str) {
-    out.raw("<header><h1>").text(text).raw("</h1>");
-}
-
-/// What is above a page of the app, or of one of its tools.
-fn top(view: &PageView<'_>, tool: Option<&Tool>) -> Html {
-    let title = match tool {
-        Some(tool) => format!("{} · {}", tool.path, view.app.name),
-        None => view.app.name.to_owned(),
-    };
-    let mut out = document(&title, false);
-    heading(&mut out, view.app.name);
-    if !view.app.description.is_empty() {
-        out.raw("<p>").text(view.app.description).raw("</p>");
-    }
-    match &view.offline_for {
-        None => out.raw("<p class=\"state on\">The app is online</p>"),
-        Some(span) => out
-            .raw("<p class=\"state\">The app has been offline for ")
-            .text(span)
-            .raw("</p><p>Its tools work again when it is back: open it where it runs, then try again here.</p>"),
-    };
-    out.raw("</header>");
-    out
-}
-
-fn title(out: &mut Html, tool: &Tool) {
-    out.raw("<h2>").text(&tool.path).raw("</h2> ");
-    if tool.method != "POST" {
-        out.raw("<span class=\"tag\">")
-            .text(&tool.method)
-            .raw("</span> ");
-    }
-    if tool.read_only {
-        out.raw("<span class=\"tag\">only reads</span>");
+/// The app's description, and whether the app is there.
+fn about(view: &PageView<'_>) -> Markup {
+    html! {
+        @if !view.app.description.is_empty() {
+            p { (view.app.description) }
+        }
+        @match &view.offline_for {
+            None => p.state.on { "The app is online" },
+            Some(span) => {
+                p.state { "The app has been offline for " (span) }
+                p { "Its tools work again when it is back: open it where it runs, then try again here." }
+            }
+        }
     }
 }
 
-fn description(out: &mut Html, tool: &Tool) {
+/// A tool's path as a heading, and its marks.
+fn tool_heading(tool: &Tool) -> Markup {
+    html! {
+        h2 { (tool.path) } " "
+        @if tool.method != "POST" {
+            span.tag { (tool.method) } " "
+        }
+        @if tool.read_only {
+            span.tag { "only reads" }
+        }
+    }
+}
+
+fn description(tool: &Tool) -> Markup {
     let shown = cut(&tool.description, MAX_PAGE_DESCRIPTION_CHARS);
-    out.text(shown);
-    if shown.len() < tool.description.len() {
-        out.raw("…");
+    html! {
+        (shown)
+        @if shown.len() < tool.description.len() { "…" }
     }
 }
 
 /// A link to the page of a tool alone.
-fn tool_link(out: &mut Html, view: &PageView<'_>, tool: &Tool) {
-    out.raw("<a")
-        .attr("href", &tool_path(view, tool))
-        .raw(">")
-        .text(&tool.path)
-        .raw("</a>");
+fn tool_link(view: &PageView<'_>, tool: &Tool) -> Markup {
+    html! { a href=(tool_path(view, tool)) { (tool.path) } }
 }
 
 /// Where the page of a tool is, and where its form goes.
@@ -362,42 +415,38 @@ fn tool_path(view: &PageView<'_>, tool: &Tool) -> String {
     format!("{}{PAGE}/{}{}", view.path(), tool.method, tool.path)
 }
 
-fn one_tool(view: &PageView<'_>, tool: &Tool, form: Option<&Form>) -> Html {
-    let mut out = Html::default();
-    out.raw("<section class=\"card\">");
-    title(&mut out, tool);
-    if !tool.description.is_empty() {
-        out.raw("<p>");
-        description(&mut out, tool);
-        out.raw("</p>");
+fn tool_section(view: &PageView<'_>, tool: &Tool, form: Option<&Form>) -> Markup {
+    html! {
+        section.card {
+            (tool_heading(tool))
+            @if !tool.description.is_empty() {
+                p { (description(tool)) }
+            }
+            (tool_form(view, tool, 0, form))
+        }
+        (all_tools(view.path()))
     }
-    tool_form(&mut out, view, tool, 0, form);
-    out.raw("</section>");
-    back(&mut out, view.path());
-    out
 }
 
-fn back(out: &mut Html, path: &str) {
-    out.raw("<p><a")
-        .attr("href", &format!("{path}{PAGE}"))
-        .raw(">All tools of this app</a></p>");
+/// A link to the whole page; `path` is the link's.
+fn all_tools(path: &str) -> Markup {
+    html! {
+        p { a href=(format!("{path}{PAGE}")) { "All tools of this app" } }
+    }
 }
 
-fn tool_form(out: &mut Html, view: &PageView<'_>, tool: &Tool, scope: usize, form: Option<&Form>) {
-    out.raw("<form method=\"post\"")
-        .attr("action", &tool_path(view, tool))
-        .raw("><input type=\"hidden\"")
-        .attr("name", NONCE_FIELD)
-        .attr("value", view.nonce)
-        .raw(">")
-        .part(&form::fields(tool, scope, form))
-        .raw("<button>Run ")
-        .text(&tool.path)
-        .raw("</button></form>");
+fn tool_form(view: &PageView<'_>, tool: &Tool, index: usize, form: Option<&Form>) -> Markup {
+    html! {
+        form method="post" action=(tool_path(view, tool)) {
+            input type="hidden" name=(NONCE_FIELD) value=(view.nonce);
+            (form::fields(tool, index, form))
+            button { "Run " (tool.path) }
+        }
+    }
 }
 
 /// What a person gives to an AI, for each of the doors.
-fn copy_texts(out: &mut Html, view: &PageView<'_>) {
+fn copy_texts(view: &PageView<'_>) -> Markup {
     let (base, name) = (view.base, view.app.name);
     let id = server_name(view.app.id);
     let link = format!("{base}/agents.md");
@@ -423,24 +472,23 @@ fn copy_texts(out: &mut Html, view: &PageView<'_>) {
             format!("{base}/openapi.json"),
         ),
     ];
-    out.raw("<section class=\"card\" aria-labelledby=\"copy-title\"><h2 id=\"copy-title\">Copy for your AI</h2><p>One of these lets an AI use the same tools. Each holds your link, so give it only to an AI that may use them.</p>");
-    for (index, (label, text)) in texts.iter().enumerate() {
-        copy_text(out, &format!("copy-{index}"), label, text);
-    }
     let links: Vec<_> = view
         .tools
         .iter()
         .filter_map(|tool| Some(format!("{}: {}", tool.path, get_link(base, tool)?)))
         .collect();
-    if !links.is_empty() {
-        copy_text(
-            out,
-            "copy-links",
-            "A chat that can only fetch pages: each link is a call",
-            &links.join("\n"),
-        );
+    html! {
+        section.card aria-labelledby="copy-title" {
+            h2 #copy-title { "Copy for your AI" }
+            p { "One of these lets an AI use the same tools. Each holds your link, so give it only to an AI that may use them." }
+            @for (index, (label, text)) in texts.iter().enumerate() {
+                (copy_text(&format!("copy-{index}"), label, text))
+            }
+            @if !links.is_empty() {
+                (copy_text("copy-links", "A chat that can only fetch pages: each link is a call", &links.join("\n")))
+            }
+        }
     }
-    out.raw("</section>");
 }
 
 /// An app's id as clients of MCP take it for a server's name: without dots, and
@@ -451,16 +499,13 @@ fn server_name(id: &str) -> String {
     if name.is_empty() { "app" } else { name }.to_owned()
 }
 
-fn copy_text(out: &mut Html, id: &str, label: &str, text: &str) {
-    out.raw("<div class=\"copy\"><label")
-        .attr("for", id)
-        .raw(">")
-        .text(label);
-    out.raw("</label><textarea readonly rows=\"3\"")
-        .attr("id", id)
-        .raw(">\n")
-        .text(text);
-    out.raw("</textarea><button type=\"button\" class=\"plain\" hidden")
-        .attr("data-copy", id)
-        .raw(">Copy</button></div>");
+fn copy_text(id: &str, label: &str, text: &str) -> Markup {
+    html! {
+        div.copy {
+            label for=(id) { (label) }
+            // The first line break after the tag is not part of the text.
+            textarea readonly rows="3" id=(id) { "\n" (text) }
+            button.plain type="button" hidden data-copy=(id) { "Copy" }
+        }
+    }
 }

@@ -2,8 +2,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use maud::{Markup, html};
 
-use super::html::Html;
 use agent_socket_wire::answer::Answer;
 use agent_socket_wire::json::{member, members};
 use agent_socket_wire::text::json_str;
@@ -35,70 +35,48 @@ pub(super) fn text_member(answer: &Answer, path: &[&str]) -> Option<String> {
 }
 
 /// How far a task is: a bar for a share of the whole, else the number itself.
-pub(super) fn progress(state: &Answer) -> Html {
-    let mut out = Html::default();
-    let Some(json) = std::str::from_utf8(&state.body).ok().and_then(members) else {
-        return out;
-    };
-    let value = member(&json, "progress").and_then(|raw| raw.get().parse::<f64>().ok());
+pub(super) fn progress(state: &Answer) -> Markup {
+    let json = std::str::from_utf8(&state.body).ok().and_then(members);
+    let value = json
+        .and_then(|json| member(&json, "progress"))
+        .and_then(|raw| raw.get().parse::<f64>().ok());
     match value {
         Some(value) if (0.0..=1.0).contains(&value) => {
             let percent = format!("{:.0} %", value * 100.0);
-            out.raw("<progress max=\"1\" aria-label=\"Progress\"")
-                .attr("value", &value.to_string())
-                .raw(">")
-                .text(&percent)
-                .raw("</progress> ")
-                .text(&percent)
-                .raw("</p><p>");
+            html! {
+                p {
+                    progress max="1" aria-label="Progress" value=(value) { (percent) }
+                    " " (percent)
+                }
+            }
         }
-        Some(value) => {
-            out.raw("Progress: ")
-                .text(&value.to_string())
-                .raw("</p><p>");
-        }
-        None => {}
+        Some(value) => html! { p { "Progress: " (value) } },
+        None => html! {},
     }
-    out
 }
 
 /// The outcome as a section of the page.
-pub(super) fn section(answer: &Answer) -> Html {
-    let mut out = Html::default();
+pub(super) fn section(answer: &Answer) -> Markup {
     let is_error = answer.status >= 400;
-    out.raw("<section class=\"card result")
-        .raw(if is_error { " bad" } else { "" })
-        .raw("\" id=\"result\" aria-labelledby=\"result-title\"><h2 id=\"result-title\">")
-        .raw(if is_error {
-            "It did not work"
-        } else {
-            "Result"
-        })
-        .raw("</h2>");
-    if is_error {
-        let message = text_member(answer, &["error", "message"]);
-        out.raw("<p>");
-        match &message {
-            Some(message) => out.text(message),
-            None => out
-                .raw("The app answered with an error, status ")
-                .text(&answer.status.to_string()),
-        };
-        out.raw("</p>");
-        if message.is_some() {
-            return close(out);
+    let message = text_member(answer, &["error", "message"]).filter(|_| is_error);
+    html! {
+        section.card.result.bad[is_error] #result aria-labelledby="result-title" {
+            h2 #result-title {
+                @if is_error { "It did not work" } @else { "Result" }
+            }
+            @if let Some(message) = message {
+                p { (message) }
+            } @else {
+                @if is_error {
+                    p { "The app answered with an error, status " (answer.status) }
+                }
+                (body(answer))
+            }
         }
     }
-    body(&mut out, answer);
-    close(out)
 }
 
-fn close(mut out: Html) -> Html {
-    out.raw("</section>");
-    out
-}
-
-fn body(out: &mut Html, answer: &Answer) {
+fn body(answer: &Answer) -> Markup {
     let essence = answer
         .content_type
         .as_deref()
@@ -107,38 +85,36 @@ fn body(out: &mut Html, answer: &Answer) {
         .trim()
         .to_ascii_lowercase();
     if answer.body.is_empty() {
-        out.raw("<p>Done. There is nothing to show.</p>");
+        html! { p { "Done. There is nothing to show." } }
     } else if IMAGE_TYPES.contains(&essence.as_str()) && answer.body.len() <= MAX_IMAGE_BYTES {
         let data = format!("data:{essence};base64,{}", STANDARD.encode(&answer.body));
-        out.raw("<img alt=\"The result, an image\"")
-            .attr("src", &data)
-            .raw(">");
+        html! { img alt="The result, an image" src=(data); }
     } else if essence.starts_with("text/") || essence.contains("json") {
-        text(out, answer, essence.contains("json"));
+        text(answer, essence.contains("json"))
     } else {
-        out.raw("<p>The app answered with ")
-            .text(&answer.body.len().to_string())
-            .raw(" bytes of ")
-            .text(&essence)
-            .raw(", which can't be shown here.</p>");
+        html! {
+            p {
+                "The app answered with " (answer.body.len()) " bytes of " (essence)
+                ", which can't be shown here."
+            }
+        }
     }
 }
 
-fn text(out: &mut Html, answer: &Answer, is_json: bool) {
+fn text(answer: &Answer, is_json: bool) -> Markup {
     let shown = answer.body.get(..MAX_SHOWN_BYTES).unwrap_or(&answer.body);
-    let text = String::from_utf8_lossy(shown);
-    // What scrolls is to be reached by the keyboard, too.
-    out.raw("<pre tabindex=\"0\">\n");
-    if is_json && shown.len() == answer.body.len() {
-        out.text(&indented(&text));
-    } else {
-        out.text(&text);
+    let is_whole = shown.len() == answer.body.len();
+    let mut text = String::from_utf8_lossy(shown);
+    if is_json && is_whole {
+        text = indented(&text).into();
     }
-    out.raw("</pre>");
-    if shown.len() < answer.body.len() {
-        out.raw("<p>There is more; this is the start of ")
-            .text(&answer.body.len().to_string())
-            .raw(" bytes.</p>");
+    html! {
+        // What scrolls must be in reach of the keyboard, too. The first line break
+        // after the tag is not part of the text.
+        pre tabindex="0" { "\n" (text) }
+        @if !is_whole {
+            p { "There is more; this is the start of " (answer.body.len()) " bytes." }
+        }
     }
 }
 

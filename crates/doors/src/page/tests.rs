@@ -175,9 +175,9 @@ fn bounds_stand_beside_the_field() {
 
 #[test]
 fn what_is_long_is_bounded() {
-    let marks = "'".repeat(60_000);
+    let marks = "&".repeat(60_000);
     let one = with_schema(json!({"properties": {"a": {"enum": [marks]}}}));
-    assert!(text(&page(&view(vec![&one], "App"))).contains("<option value=\"&quot;&#39;"));
+    assert!(text(&page(&view(vec![&one], "App"))).contains("<option value=\"&quot;&amp;"));
     // Of many such tools the last ones are links.
     let many = page(&view(vec![&one; 60], "App"));
     assert!(many.body.len() < MAX_PAGE_BYTES + 1024 * 1024);
@@ -186,7 +186,7 @@ fn what_is_long_is_bounded() {
     // A schema that is not read makes one field, which takes its arguments all the same.
     let huge = |method: &str| {
         tool(
-            json!({"method": method, "input_schema": {"properties": {"a": {"enum": ["'".repeat(70_000)]}}}}),
+            json!({"method": method, "input_schema": {"properties": {"a": {"enum": ["&".repeat(70_000)]}}}}),
         )
     };
     let (post, get) = (huge("POST"), huge("GET"));
@@ -277,7 +277,7 @@ fn outcomes_are_shown_as_what_they_are() {
         assert!(
             show(Answer::new(200, harmful, b"x".to_vec()))
                 .1
-                .contains("can&#39;t be shown")
+                .contains("can't be shown")
                 || !show(Answer::new(200, harmful, b"x".to_vec()))
                     .1
                     .contains("<img"),
@@ -337,6 +337,12 @@ fn the_policy_has_the_hashes_of_what_is_inline() {
 }
 
 #[test]
+fn what_html_has_no_character_for_is_replaced() {
+    let page = problem_page(&HttpError::new(HttpCode::NotFound, "a\0b"));
+    assert!(text(&page).contains("a\u{fffd}b"));
+}
+
+#[test]
 fn forms_go_to_the_links_path_whatever_the_scheme() {
     let tool = tool(json!({"method": "put"}));
     let page = page(&view(vec![&tool], "App"));
@@ -361,6 +367,8 @@ proptest! {
             "a": {"type": "string", "description": text, "default": text, "format": text},
             "b": {"enum": [text, "x"], "title": text, "default": text},
             "c": {"type": "array", "default": [text]},
+            // Last, whatever it is: the order decides which field is which.
+            format!("z{text}"): {"type": "boolean"},
         }});
         let make = |text: &str| {
             let tool = tool(json!({"description": text, "input_schema": schema(text)}));
@@ -369,7 +377,8 @@ proptest! {
             let form = filled(text);
             let result = ResultPage::new(&view, &tool, &form);
             let reply = Answer::new(200, "text/plain", text);
-            let pages = [page(&view), result.finish(reply), result.finish(Answer::json(json!({"a": text}).to_string())), task_page(text, BASE, &Answer::new(202, JSON, json!({"completed": false, "message": text}).to_string())), problem_page(&HttpError::new(HttpCode::NotFound, text))];
+            let note = Note::Field(FieldError { field: text.to_owned(), expected: "a number" });
+            let pages = [page(&view), tool_page(&view, &tool, Some(&form), Some(&note)), result.finish(reply), result.finish(Answer::json(json!({"a": text}).to_string())), task_page(text, BASE, &Answer::new(202, JSON, json!({"completed": false, "message": text}).to_string())), problem_page(&HttpError::new(HttpCode::NotFound, text))];
             pages.iter().map(|page| skeleton(super::tests::text(page))).collect::<Vec<_>>()
         };
         prop_assume!(!hostile.trim().is_empty() && !matches!(hostile.as_str(), "date" | "email" | "uri"));

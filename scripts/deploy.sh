@@ -17,10 +17,11 @@
 #   --help             this text
 #
 # Credentials come from the environment or from .env, which .env.example
-# describes. They are never printed. What is checked: wrangler.toml's bindings
-# and vars, apps.json (by the build), the upload's size, and what wrangler says
-# to all of it. A refusal names the file, the entry and the reason, and nothing
-# is uploaded.
+# describes. They are never printed, and wrangler alone gets them: neither what
+# installs the tools nor what builds the Worker does. What is checked:
+# wrangler.toml's bindings and vars, apps.json (by the build), the upload's size,
+# and what wrangler says to all of it. A refusal names the file, the entry and
+# the reason, and nothing is uploaded.
 
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
@@ -75,8 +76,14 @@ at_most() {
 
 # ---- credentials ------------------------------------------------------------
 
+# Runs wrangler with the credentials: no other program gets them (lib.sh sees to
+# that), and wrangler gets those of no other kind.
+wrangler_as() {
+  CLOUDFLARE_API_TOKEN=$CLOUDFLARE_API_TOKEN CLOUDFLARE_ACCOUNT_ID=$CLOUDFLARE_ACCOUNT_ID wrangler "$@"
+}
+
 # Reads NAME=value lines as text: nothing in the file is run. What the
-# environment has goes first. Messages name lines and names, never values.
+# environment has wins. Messages name lines and names, never values.
 load_env() {
   [ -f "$env_file" ] || return 0
   if [ -n "$(find "$env_file" -perm /077 2>/dev/null)" ]; then
@@ -104,7 +111,7 @@ load_env() {
     fi
     case $name in
       CLOUDFLARE_API_TOKEN | CLOUDFLARE_ACCOUNT_ID | DEPLOY_URL)
-        if [ -z "${!name:-}" ] && [ -n "$value" ]; then export "$name=$value"; fi
+        if [ -z "${!name:-}" ]; then printf -v "$name" %s "$value"; fi
         ;;
       *) warn "${env_file##*/}, line $number: $name is none of CLOUDFLARE_API_TOKEN, CLOUDFLARE_ACCOUNT_ID, DEPLOY_URL; left out" ;;
     esac
@@ -132,10 +139,10 @@ need_tools() {
 
 # ---- commands ---------------------------------------------------------------
 
-# What wrangler is told in both cases.
-run_wrangler_deploy() {
-  SKIP_BUILD=1 wrangler deploy --strict "$@" >&2
-}
+# Everything that is uploaded, as wrangler takes it: wrangler.toml without
+# [build], as wrangler would run that with the credentials in its environment.
+upload_config=$ROOT/build/wrangler.json
+upload_args=(deploy --strict --config "$upload_config")
 
 check() {
   local scratch
@@ -146,12 +153,9 @@ check() {
   ./scripts/build.sh || die "nothing was uploaded: the build failed"
   show_upload_size >&2 || die "nothing was uploaded: the upload is over $MAX_UPLOAD_GZIP_BYTES bytes gzipped"
   step "wrangler deploy --dry-run"
+  node scripts/upload-config.mjs "$upload_config"
   scratch=$(mktemp -d)
-  if ! (
-    # No credentials, so that none are needed.
-    unset CLOUDFLARE_API_TOKEN CLOUDFLARE_ACCOUNT_ID
-    run_wrangler_deploy --dry-run --outdir "$scratch"
-  ); then
+  if ! wrangler "${upload_args[@]}" --dry-run --outdir "$scratch" >&2; then
     rm -rf "$scratch"
     die "nothing was uploaded: wrangler refuses this configuration"
   fi
@@ -160,7 +164,6 @@ check() {
 
 deploy() {
   local output commit
-  need_credentials
   check
   commit=$(git rev-parse --short HEAD 2>/dev/null || echo none)
   if [ -n "$(git status --porcelain 2>/dev/null)" ]; then
@@ -169,7 +172,7 @@ deploy() {
   fi
   step "wrangler deploy"
   output=$(mktemp)
-  if ! WRANGLER_OUTPUT_FILE_PATH=$output run_wrangler_deploy --message "commit $commit"; then
+  if ! WRANGLER_OUTPUT_FILE_PATH=$output wrangler_as "${upload_args[@]}" --message "commit $commit" >&2; then
     rm -f "$output"
     die "wrangler could not deploy; the reason is above"
   fi
@@ -220,7 +223,7 @@ smoke() {
 
 status() {
   at_most 0
-  wrangler deployments status
+  wrangler_as deployments status
   if [ -n "${DEPLOY_URL:-}" ] || [ -s "$deployed" ]; then smoke_all 0; fi
 }
 
@@ -260,13 +263,13 @@ case $command in
     # wrangler keeps a log file of what it prints, with the tokens.
     scratch=$(mktemp -d)
     trap 'rm -rf "$scratch"' EXIT
-    WRANGLER_LOG_PATH=$scratch/wrangler.log wrangler tail --format pretty ${args[@]+"${args[@]}"} | hide_tokens
+    WRANGLER_LOG_PATH=$scratch/wrangler.log wrangler_as tail --format pretty ${args[@]+"${args[@]}"} | hide_tokens
     ;;
   rollback)
     load_env
     need_credentials
     need_tools
-    wrangler rollback ${args[@]+"${args[@]}"}
+    wrangler_as rollback ${args[@]+"${args[@]}"}
     smoke_all "$PROPAGATION"
     ;;
   dev) exec ./scripts/dev.sh ${args[@]+"${args[@]}"} ;;

@@ -23,6 +23,12 @@ WASM_TARGET=wasm32-unknown-unknown
 # have an older one. The project's own helper binaries come first of all.
 export PATH="$TOOLS_DIR/bin:$ROOT/node_modules/.bin:$PATH"
 
+# What opens an account at Cloudflare stays in the shell that it was given to: no
+# installer, compiler or build script finds it in its environment. These are all
+# the names that wrangler knows. Only deploy.sh hands it on, to wrangler.
+export -n CLOUDFLARE_API_TOKEN CLOUDFLARE_ACCOUNT_ID CLOUDFLARE_API_KEY CLOUDFLARE_EMAIL \
+  CF_API_TOKEN CF_ACCOUNT_ID CF_API_KEY CF_EMAIL
+
 # ---- output -----------------------------------------------------------------
 
 # Colours only for a person: a terminal that is not dumb, and no NO_COLOR.
@@ -82,6 +88,9 @@ since() { show_ms $(($(now_ms) - $1)); }
 # ---- running things ---------------------------------------------------------
 
 have() { command -v "$1" >/dev/null 2>&1; }
+
+# How many processors this machine has.
+processors() { nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2; }
 
 # with_timeout SECONDS COMMAND…: as it is where there is no `timeout` (macOS).
 with_timeout() {

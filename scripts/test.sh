@@ -1,17 +1,21 @@
 #!/usr/bin/env bash
 # Runs every check of the project, as CI does.
 #
-# Usage: scripts/test.sh [part…]
+# Usage: scripts/test.sh [--jobs N] [part…]
+#        scripts/test.sh --long
 #
-# Parts, in the order in which they run when none is named:
-#   * shellcheck   the scripts' own linter
-#   * scripts      the scripts' own tests
-#   * fmt          the Rust is formatted
-#   * clippy       the Rust is free of warnings, for this machine and for WebAssembly
-#   * unit         unit and property tests of every crate
-#   * instructions the core's hot path takes no more instructions than it did
+#   --jobs N   run at most N parts side by side; 1 runs one after the other and
+#              shows what they print at once. Default: the number of processors
+#   --long     run what takes too long for CI, by hand: the parts `kills`, `soak`
+#   --help     this text
+#
+# Parts, in the order in which they start when none is named:
 #   * wasm         the Worker's build and the size of its upload
-#   * deploy       all that a deploy checks before it uploads
+#   * fmt          the Rust is formatted
+#   * scripts      the scripts' own tests
+#   * shellcheck   the scripts' own linter
+#   * clippy       the Rust has no warnings, for this machine and for WebAssembly
+#   * unit         unit and property tests of every crate
 #   * harness      end-to-end scenarios against the relay
 #   * page         the demo and the page for people in a real browser
 #                  (tests/page/, tests/doors-page/)
@@ -19,33 +23,58 @@
 #   * mcp          the MCP door: the official conformance suite and real clients
 #   * doors        the OpenAPI document under a validator, a code generator and
 #                  a tester that others wrote (tests/doors/)
+#   * deploy       all that a deploy checks before it uploads
+#   * instructions the core's hot path takes no more instructions than it did
+# Parts that run only when they are named:
+#   * kills        200 kills of the runtime in the middle of its work (10 minutes)
+#   * soak         30 minutes of calls with drops: nothing lost, memory flat
 #
-# scripts/setup.sh runs first. A part that fails doesn't keep the others from
-# running: a table at the end tells each part's result and time, and the exit
-# code is 1 if one failed. The last line is `N passed, N failed`, of parts.
+# scripts/setup.sh runs first, and `wasm` before the parts that run a relay.
+# Parts that share nothing run side by side; each prints its output when it ends,
+# and every 20 s a line tells what runs. A part that fails doesn't keep the
+# others from running: a table at the end shows each part's result and time, and
+# the exit code is 1 if one failed. The last line is `N passed, N failed`, of
+# parts. Ctrl-C ends everything that was started.
 
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck source=scripts/parallel.sh
+. "$ROOT/scripts/parallel.sh"
 
-PARTS=(shellcheck scripts fmt clippy unit instructions wasm deploy harness page sdk mcp doors)
+PARTS=(wasm fmt scripts shellcheck clippy unit harness page sdk mcp doors deploy instructions)
+LONG_PARTS=(kills soak)
+EXTRA_PARTS=("${LONG_PARTS[@]}")
 
+jobs=''
 parts=()
 while [ $# -gt 0 ]; do
   case $1 in
+    --jobs)
+      [[ ${2:-} =~ ^[1-9][0-9]?$ ]] || usage_error "test.sh: --jobs needs a number from 1 to 99"
+      jobs=$2
+      shift
+      ;;
+    --long) parts+=("${LONG_PARTS[@]}") ;;
     -h | --help)
       usage
       exit 0
       ;;
     -*) usage_error "test.sh: unknown option '$1'" ;;
     *)
-      [[ " ${PARTS[*]} " == *" $1 "* ]] || usage_error "test.sh: there is no part '$1'; there are ${PARTS[*]}"
+      [[ " ${PARTS[*]} ${EXTRA_PARTS[*]} " == *" $1 "* ]] ||
+        usage_error "test.sh: there is no part '$1'; there are ${PARTS[*]} ${EXTRA_PARTS[*]}"
       parts+=("$1")
       ;;
   esac
   shift
 done
 if [ "${#parts[@]}" -eq 0 ]; then parts=("${PARTS[@]}"); fi
+if [ -z "$jobs" ]; then
+  jobs=$(processors)
+  # One part needs no log: its output is shown as it comes.
+  if [ "${#parts[@]}" -eq 1 ]; then jobs=1; fi
+fi
 
 cd "$ROOT"
 # Warnings would be lost in what is built once and then kept: they are errors
@@ -103,7 +132,11 @@ part_wasm() { ./scripts/build.sh --size; }
 
 part_deploy() { ./scripts/deploy.sh check; }
 
-part_harness() { ./scripts/build.sh && cargo_ run -p harness -- all; }
+part_harness() { cargo_ run -p harness -- all; }
+
+part_kills() { HARNESS_KILLS=200 cargo_ run -p harness -- 70; }
+
+part_soak() { HARNESS_SOAK_S=1800 cargo_ run -p harness -- 71; }
 
 find_chromium() {
   command -v chromium || command -v chromium-browser || command -v google-chrome || {
@@ -115,34 +148,26 @@ find_chromium() {
 part_page() {
   local chromium
   chromium=${CHROMIUM_BIN:-$(find_chromium)} &&
-    ./scripts/build.sh && CHROMIUM_BIN=$chromium node --test --test-reporter=spec 'tests/page/*.test.mjs' 'tests/doors-page/*.test.mjs'
+    CHROMIUM_BIN=$chromium node --test --test-reporter=spec 'tests/page/*.test.mjs' 'tests/doors-page/*.test.mjs'
 }
 
 part_sdk() {
   local chromium
-  chromium=${CHROMIUM_BIN:-$(find_chromium)} &&
-    ./scripts/build.sh && CHROMIUM_BIN=$chromium ./sdk/test.sh
+  chromium=${CHROMIUM_BIN:-$(find_chromium)} && CHROMIUM_BIN=$chromium ./sdk/test.sh
 }
 
 # The clients' own build comes first, so that its time is not the tests'.
-part_mcp() {
-  ./scripts/build.sh && cargo_ build -p mcp-rmcp && node --test --test-reporter=spec 'tests/mcp/*.test.mjs'
-}
+part_mcp() { cargo_ build -p mcp-rmcp && node --test --test-reporter=spec 'tests/mcp/*.test.mjs'; }
 
 part_doors() {
   [ -f "$TOOLS_DIR/python/installed" ] || {
     error "the Python packages for this part are missing; ./scripts/setup.sh tells why"
     return 1
   }
-  ./scripts/build.sh && node --test --test-reporter=spec 'tests/doors/*.test.mjs'
+  node --test --test-reporter=spec 'tests/doors/*.test.mjs'
 }
 
 # ---- running them -----------------------------------------------------------
-
-table=''
-passed=0
-failed=0
-started_all=$(now_ms)
 
 part() {
   case $1 in
@@ -156,6 +181,8 @@ part() {
     wasm) part_wasm ;;
     deploy) part_deploy ;;
     harness) part_harness ;;
+    kills) part_kills ;;
+    soak) part_soak ;;
     page) part_page ;;
     sdk) part_sdk ;;
     mcp) part_mcp ;;
@@ -163,37 +190,46 @@ part() {
   esac
 }
 
-# run NAME: runs a part and notes how it went.
-run() {
-  local name=$1 started code=0 result
-  started=$(now_ms)
-  step "$name"
-  part "$name" || code=$?
-  case $code in
-    0)
-      passed=$((passed + 1))
-      result="${C_GREEN}passed$C_OFF"
-      ;;
-    *)
-      failed=$((failed + 1))
-      result="${C_RED}FAILED$C_OFF"
-      ;;
+# Those that run a relay need its build.
+needs_of() {
+  case $1 in harness | kills | soak | page | sdk | mcp | doors | deploy) echo wasm ;; esac
+}
+
+# `target` is cargo's own lock on what is built for this machine: who waits for
+# it would only take a place.
+holds_of() {
+  case $1 in
+    clippy | unit) echo target ;;
+    harness) echo target relays ;;
+    kills | soak) echo relays ;;
   esac
-  table+=$(printf '    %-12s %-10s %s' "$name" "$(since "$started")" "$result")$'\n'
-  info "$name: $result, $(since "$started")"
 }
 
 finish() {
+  local name passed=0 failed=0
   step "all parts: $(since "$started_all")"
-  printf '%s' "$table" >&2
+  for name in setup "${parts[@]}"; do
+    case ${PART_RESULT[$name]:-} in
+      passed) passed=$((passed + 1)) ;;
+      '') continue ;;
+      *) failed=$((failed + 1)) ;;
+    esac
+    printf '    %-12s %-13s %s\n' "$name" "$(show_ms "${PART_TOOK[$name]}")" "$(show_result "${PART_RESULT[$name]}")" >&2
+  done
   printf '%d passed, %d failed\n' "$passed" "$failed"
   [ "$failed" -eq 0 ] || exit 1
   exit 0
 }
 
-run setup
+started_all=$(now_ms)
 # Nothing else can tell anything without its tools.
-if [ "$failed" -gt 0 ]; then finish; fi
+run_parts 1 setup || finish
 
-for name in "${parts[@]}"; do run "$name"; done
+# What the chosen ones need comes with them.
+for name in "${parts[@]}"; do
+  for need in $(needs_of "$name"); do
+    [[ " ${parts[*]} " == *" $need "* ]] || parts=("$need" "${parts[@]}")
+  done
+done
+run_parts "$jobs" "${parts[@]}" || true
 finish

@@ -6,13 +6,14 @@
  *
  *   node sdk/build.mjs [--no-types]
  *
- * Fails when the SDK weighs too much.
+ * Builds beside these folders first, then replaces the files that differ, each in one step: a relay that serves them
+ * meanwhile, or a test that runs, never finds one missing or half written. Fails when the SDK weighs too much.
  */
 
 import { spawnSync } from "node:child_process"
-import { cpSync, existsSync, mkdirSync, readdirSync, rmSync } from "node:fs"
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { createRequire } from "node:module"
-import { dirname, join } from "node:path"
+import { dirname, join, relative } from "node:path"
 import { fileURLToPath } from "node:url"
 import { gzipSync } from "node:zlib"
 import { build } from "esbuild"
@@ -28,29 +29,59 @@ const MAX_GZIPPED = 12_000
 const ENTRIES = { index: "sdk", page: "sdk-page" }
 const base = { bundle: true, format: "esm", target: "es2022", logLevel: "warning", absWorkingDir: ROOT }
 
+/** Where this run builds. */
+const STAGING = mkdtempSync(join(SDK, ".build-"))
+process.on("exit", () => rmSync(STAGING, { recursive: true, force: true }))
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => process.exit(1))
+
+/** All files below a folder, relative to it. */
+function filesIn(folder) {
+  if (!existsSync(folder)) return []
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(folder, join(entry.parentPath ?? entry.path, entry.name)))
+}
+
+/** Puts a file in its place, unless the same is there. */
+function place(from, to) {
+  const content = readFileSync(from)
+  if (existsSync(to) && readFileSync(to).equals(content)) return
+  mkdirSync(dirname(to), { recursive: true })
+  // A rename is one step only within a file system, so the copy is made beside it.
+  const beside = `${to}.${process.pid}.new`
+  writeFileSync(beside, content)
+  renameSync(beside, to)
+}
+
+/** Makes a folder hold what was built, and nothing else of those files that `fits` names. */
+function sync(from, to, fits = () => true) {
+  const built = filesIn(from)
+  for (const name of built) place(join(from, name), join(to, name))
+  for (const name of filesIn(to)) if (fits(name) && !built.includes(name)) rmSync(join(to, name), { force: true })
+}
+
 async function bundle(entry, served) {
   const entryPoints = [join(SDK, `src/${entry}.ts`)]
-  await build({ ...base, entryPoints, outfile: join(DIST, `${entry}.js`), define: { RELAY_URL: "undefined" } })
+  await build({ ...base, entryPoints, outfile: join(STAGING, "dist", `${entry}.js`), define: { RELAY_URL: "undefined" } })
   // A file that the relay serves knows where the relay is, also on a page from elsewhere.
   const define = { RELAY_URL: "relayUrl" }
   const banner = { js: `/* agent-socket, Apache-2.0 */${entry === "index" ? "const relayUrl=new URL(import.meta.url).origin;" : ""}` }
-  const { outputFiles } = await build({ ...base, entryPoints, minify: true, define, banner, outfile: join(PUBLIC, `${served}.js`), write: false })
-  await build({ ...base, entryPoints, minify: true, define, banner, outfile: join(PUBLIC, `${served}.js`) })
-  const size = gzipSync(outputFiles[0].contents, { level: 9 }).length
+  const outfile = join(STAGING, `${served}.js`)
+  await build({ ...base, entryPoints, minify: true, define, banner, outfile })
+  const size = gzipSync(readFileSync(outfile), { level: 9 }).length
   console.log(`${served}.js: ${size} bytes gzipped`)
   return size
 }
 
 function types() {
   const root = createRequire(import.meta.url).resolve("typescript/package.json")
-  const { status } = spawnSync(process.execPath, [join(dirname(root), "bin/tsc"), "-p", SDK], { stdio: "inherit" })
+  const { status } = spawnSync(process.execPath, [join(dirname(root), "bin/tsc"), "-p", SDK, "--outDir", join(STAGING, "dist")], { stdio: "inherit" })
   if (status !== 0) throw new Error("the types are not right; see above")
 }
 
 async function examples() {
   const from = join(ROOT, "examples")
-  const to = join(PUBLIC, "examples")
-  rmSync(to, { recursive: true, force: true })
+  const to = join(STAGING, "examples")
   if (!existsSync(from)) return
   mkdirSync(to, { recursive: true })
   // What is for Node, and sources that are bundled, stay behind.
@@ -64,12 +95,15 @@ async function examples() {
   }
 }
 
-rmSync(DIST, { recursive: true, force: true })
+const withTypes = !process.argv.includes("--no-types")
 const sizes = []
 for (const [entry, served] of Object.entries(ENTRIES)) sizes.push(await bundle(entry, served))
-if (!process.argv.includes("--no-types")) types()
+if (withTypes) types()
 await examples()
 if (sizes[0] > MAX_GZIPPED) {
   console.error(`error: the SDK weighs ${sizes[0]} bytes gzipped; it may weigh ${MAX_GZIPPED}`)
   process.exit(1)
 }
+sync(join(STAGING, "dist"), DIST, (name) => withTypes || name.endsWith(".js"))
+for (const served of Object.values(ENTRIES)) place(join(STAGING, `${served}.js`), join(PUBLIC, `${served}.js`))
+sync(join(STAGING, "examples"), join(PUBLIC, "examples"))

@@ -15,8 +15,9 @@ use super::{report, seed, setting};
 use crate::client::agent::Http;
 use crate::context::Context;
 
-/// How often the runtime is killed unless the environment says otherwise.
-pub const DEFAULT_KILLS: u64 = 200;
+/// How often the runtime is killed unless the environment says otherwise:
+/// enough for CI. `scripts/test.sh --long` does more.
+pub const DEFAULT_KILLS: u64 = 50;
 /// Sessions at once.
 const SESSIONS: u64 = 8;
 /// A life has at most this many steps before the kill.

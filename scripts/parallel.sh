@@ -1,0 +1,178 @@
+#!/usr/bin/env bash
+# Runs parts of a whole side by side. Sourced by test.sh, after lib.sh; never run.
+#
+# A part is a name. The caller defines, each with the name as $1:
+#
+#   part       does the work; its exit code is the part's result
+#   needs_of   prints the parts that must have passed before; if one of them is
+#              not among those that run, it does not count
+#   holds_of   prints what the part needs for itself alone: parts that hold the
+#              same never run at the same time
+#
+# Every part runs in a process group of its own, so that all that it started
+# can be ended with it. Parts that run beside others write to a log, which is
+# printed as one piece when they end.
+
+# Seconds between two lines of progress, and those that parts have to end after
+# SIGTERM before they are killed: relays get some seconds to end by themselves.
+PROGRESS_EVERY=20
+END_GRACE=8
+
+# By name: the process group of what runs, when it began, the result (passed,
+# failed or left out) of what is over, and its time in ms.
+declare -A PART_GROUP=() PART_STARTED=() PART_RESULT=() PART_TOOK=()
+
+# run_parts JOBS NAME…: runs the parts, at most so many at once; the first that
+# can run is started first. With one job at a time there is no log: a part
+# writes to the terminal. Returns 1 if a part did not pass.
+run_parts() {
+  local jobs=$1 pipe ends waiting=("${@:2}") name code
+  PART_LOGS=$TOOLS_DIR/log/test
+  mkdir -p "$PART_LOGS"
+  # Parts tell their end here. Nobody else needs its name.
+  pipe=$(mktemp -u)
+  mkfifo -m 600 "$pipe"
+  exec {ends}<>"$pipe"
+  rm -f "$pipe"
+  trap 'end_parts; exit 130' INT TERM HUP
+
+  while [ "${#waiting[@]}" -gt 0 ] || [ "${#PART_GROUP[@]}" -gt 0 ]; do
+    start_parts
+    if [ "${#PART_GROUP[@]}" -eq 0 ]; then continue; fi
+    if read -r -t "$PROGRESS_EVERY" -u "$ends" name code; then
+      end_of_part "$name" "$code"
+    else
+      show_progress
+      notice_lost_parts
+    fi
+  done
+
+  trap - INT TERM HUP
+  exec {ends}>&-
+  for name in "${@:2}"; do [ "${PART_RESULT[$name]}" = passed ] || return 1; done
+}
+
+# Starts all that can run now. Uses run_parts' variables, as do those below.
+start_parts() {
+  local name left=()
+  for name in "${waiting[@]}"; do
+    if lacks_a_need "$name"; then
+      PART_RESULT[$name]='left out'
+      PART_TOOK[$name]=0
+      error "$name: left out, as it needs $(needs_of "$name"), and that failed"
+    elif [ "${#PART_GROUP[@]}" -lt "$jobs" ] && can_start "$name"; then
+      start_part "$name"
+    else
+      left+=("$name")
+    fi
+  done
+  waiting=(${left[@]+"${left[@]}"})
+}
+
+# Whether a part that this one needs did not pass.
+lacks_a_need() {
+  local need
+  for need in $(needs_of "$1"); do
+    case ${PART_RESULT[$need]:-} in failed | 'left out') return 0 ;; esac
+  done
+  return 1
+}
+
+# Whether what it needs is there, and what it holds is free.
+can_start() {
+  local need thing other
+  for need in $(needs_of "$1"); do
+    if [ -n "${PART_GROUP[$need]:-}" ] || [[ " ${waiting[*]} " == *" $need "* ]]; then return 1; fi
+  done
+  for thing in $(holds_of "$1"); do
+    for other in "${!PART_GROUP[@]}"; do
+      if [[ " $(holds_of "$other") " == *" $thing "* ]]; then return 1; fi
+    done
+  done
+}
+
+start_part() {
+  local name=$1
+  PART_STARTED[$name]=$(now_ms)
+  if [ "$jobs" -eq 1 ]; then step "$name"; fi
+  set -m
+  {
+    set +m
+    code=0
+    if [ "$jobs" -eq 1 ]; then
+      part "$name" {ends}>&- || code=$?
+    else
+      part "$name" >"$PART_LOGS/$name.log" 2>&1 {ends}>&- || code=$?
+    fi
+    echo "$name $code" >&"$ends"
+  } </dev/null &
+  PART_GROUP[$name]=$!
+  set +m
+}
+
+# end_of_part NAME CODE
+end_of_part() {
+  local name=$1 code=$2 shown
+  wait "${PART_GROUP[$name]}" 2>/dev/null || true
+  unset "PART_GROUP[$name]"
+  PART_TOOK[$name]=$(($(now_ms) - PART_STARTED[$name]))
+  if [ "$code" -eq 0 ]; then PART_RESULT[$name]=passed; else PART_RESULT[$name]=failed; fi
+  shown=$(show_result "${PART_RESULT[$name]}")
+  if [ "$jobs" -gt 1 ]; then
+    step "$name"
+    cat "$PART_LOGS/$name.log" >&2
+  fi
+  info "$name: $shown, $(show_ms "${PART_TOOK[$name]}")"
+}
+
+# show_result RESULT: in its colour.
+show_result() {
+  case $1 in
+    passed) printf '%spassed%s' "$C_GREEN" "$C_OFF" ;;
+    failed) printf '%sFAILED%s' "$C_RED" "$C_OFF" ;;
+    *) printf '%s%s%s' "$C_RED" "$1" "$C_OFF" ;;
+  esac
+}
+
+# What runs, for how long, and the last that each said.
+show_progress() {
+  local name last
+  [ "$jobs" -gt 1 ] || return 0
+  for name in "${!PART_GROUP[@]}"; do
+    last=$(tail -n 1 "$PART_LOGS/$name.log" 2>/dev/null | tr -d '\r' | sed -E $'s/\e\\[[0-9;]*m//g; s/^ +//' | cut -c1-100)
+    info "$C_DIM… $name, for $(since "${PART_STARTED[$name]}"): $last$C_OFF"
+  done
+}
+
+# A part that was killed tells no end. One that ended told it before, so what
+# was told is read first.
+notice_lost_parts() {
+  local name code gone=()
+  for name in "${!PART_GROUP[@]}"; do
+    kill -0 "${PART_GROUP[$name]}" 2>/dev/null || gone+=("$name")
+  done
+  [ "${#gone[@]}" -gt 0 ] || return 0
+  while read -r -t 0.1 -u "$ends" name code; do end_of_part "$name" "$code"; done
+  for name in "${gone[@]}"; do
+    if [ -n "${PART_GROUP[$name]:-}" ]; then end_of_part "$name" 137; fi
+  done
+}
+
+# Ends all that runs, with all that it started: politely first.
+end_parts() {
+  local name waited=0 alive
+  trap '' INT TERM HUP
+  [ "${#PART_GROUP[@]}" -gt 0 ] || return 0
+  step "ending ${!PART_GROUP[*]}"
+  for name in "${!PART_GROUP[@]}"; do kill -TERM -- "-${PART_GROUP[$name]}" 2>/dev/null || true; done
+  while [ "$waited" -lt $((END_GRACE * 20)) ]; do
+    alive=false
+    for name in "${!PART_GROUP[@]}"; do
+      if kill -0 -- "-${PART_GROUP[$name]}" 2>/dev/null; then alive=true; fi
+    done
+    if ! $alive; then return 0; fi
+    sleep 0.05
+    waited=$((waited + 1))
+  done
+  for name in "${!PART_GROUP[@]}"; do kill -KILL -- "-${PART_GROUP[$name]}" 2>/dev/null || true; done
+}

@@ -1,4 +1,4 @@
-import { readOptions } from "./options.js"
+import { checkInputs, readOptions } from "./options.js"
 import type { InputSchema } from "./schema.js"
 import { Session } from "./session.js"
 import type { ConnectOptions, Tool } from "./types.js"
@@ -16,6 +16,7 @@ export async function connect<const Schemas extends readonly (InputSchema | unde
   options: Omit<ConnectOptions, "tools"> & { tools: { readonly [I in keyof Schemas]: Tool<Schemas[I]> } },
 ): Promise<Session> {
   const settings = readOptions(options as ConnectOptions)
+  await checkInputs(settings.tools)
   const saved = await settings.store?.load()
   settings.signal?.throwIfAborted()
   const session = new Session(settings, saved ?? null)

@@ -19,6 +19,35 @@ export class AgentSocketError extends Error {
   }
 }
 
+/** What a {@link ToolError} can say beside its message. */
+export interface ToolErrorOptions {
+  /** HTTP status of the answer, 400 to 599. Default 400. */
+  status?: number
+  /** For programs to look at. Default `"tool_error"`. */
+  code?: string
+}
+
+/**
+ * Thrown by a handler, it is the answer: the agent gets its message, as `{"error":{"code","message"}}`. Of any other
+ * error the agent learns nothing but that there was one.
+ *
+ * @example throw new ToolError("There is no item 7; there are 1 to 5.", { status: 404, code: "no_item" })
+ */
+export class ToolError extends Error {
+  override readonly name = "ToolError"
+  /** HTTP status of the answer. */
+  readonly status: number
+  /** For programs to look at. */
+  readonly code: string
+
+  constructor(message: string, { status = 400, code = "tool_error" }: ToolErrorOptions = {}) {
+    super(message)
+    if (!(Number.isInteger(status) && status >= 400 && status <= 599)) throw new RangeError(`A ToolError's status must be a whole number from 400 to 599, not ${String(status)}.`)
+    this.status = status
+    this.code = code
+  }
+}
+
 /** An option that is not what it must be. */
 export const invalid = (name: string, value: unknown, expected: string): AgentSocketError =>
   new AgentSocketError("invalid_option", `\`${name}\` is ${show(value)}; it must be ${expected}.`)

@@ -1,7 +1,9 @@
 /**
- * JSON Schema, as much of it as tool inputs use: types, bounds, enums, patterns, objects, arrays,
- * combinations and local `$ref`s. Any other keyword is passed on to the agent and not checked.
+ * JSON Schema 2020-12 for the input of tools: all of its keywords but `unevaluated…`, references to other documents and
+ * dynamic ones. What can't be checked is found before a tool is offered, by {@link findUnchecked}.
  */
+
+import { type Spend, patternOf } from "./pattern.js"
 
 /** A JSON Schema, as an object. */
 export type JsonSchema = { readonly [keyword: string]: unknown }
@@ -15,7 +17,13 @@ export interface Issue {
 }
 
 type Json = { [key: string]: unknown }
-type Check = (problem: string, at?: string) => void
+type Fail = (problem: string, at?: string) => void
+
+/**
+ * How much work one check may take: schemas applied, and places of texts tried against a part of a pattern. A second or
+ * two at the most, and more than sensible inputs of 1 MiB take.
+ */
+const MAX_STEPS = 3_000_000
 
 /** What a schema's `type` calls the value. */
 function typeOf(value: unknown): string {
@@ -25,42 +33,107 @@ function typeOf(value: unknown): string {
 }
 
 const isObject = (value: unknown): value is Json => typeOf(value) === "object"
-const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b)
 const array = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : [])
-const text = (value: unknown): string => JSON.stringify(value)
+const entries = (value: unknown): [string, unknown][] => (isObject(value) ? Object.entries(value) : [])
+/** Equal values have the same text. */
+const text = (value: unknown): string =>
+  JSON.stringify(value, (_, part: unknown) => (isObject(part) ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1))) : part))
 
-/** Checks a value against a schema; an empty list means that it fits. */
-export function checkJson(schema: unknown, value: unknown, path = "", root: unknown = schema): Issue[] {
-  if (schema === false) return [{ path, message: "is not allowed" }]
-  if (!isObject(schema)) return []
-  const issues: Issue[] = []
-  const fail: Check = (message, at = path) => void issues.push({ path: at, message })
-  const check = (other: unknown) => checkJson(other, value, path, root)
-  const fits = (other: unknown) => !check(other).length
-  const { type, enum: values, anyOf, oneOf } = schema
-
-  const actual = typeOf(value)
-  const types = [type ?? actual].flat()
-  if (!types.includes(actual) && !(actual === "integer" && types.includes("number"))) {
-    return [{ path, message: `must be of type ${types.join(" or ")}, not ${actual}` }]
+/** Where a `$ref` leads within the same schema: `#`, `#/$defs/name`; `undefined` if nowhere. */
+export function resolve(root: unknown, ref: unknown): unknown {
+  try {
+    const [start, ...parts] = decodeURIComponent(String(ref)).split("/")
+    return start === "#" ? parts.reduce<unknown>((at, part) => {
+      const key = part.replace(/~1/g, "/").replace(/~0/g, "~")
+      return Object.hasOwn(at as Json, key) ? (at as Json)[key] : undefined
+    }, root) : undefined
+  } catch {
+    return undefined
   }
-  if (Array.isArray(values) && !values.some((entry) => same(entry, value))) fail(`must be one of ${values.map(text).join(", ")}`)
-  if ("const" in schema && !same(schema.const, value)) fail(`must be ${text(schema.const)}`)
-  if (typeof schema.$ref === "string") issues.push(...check(resolve(root, schema.$ref)))
-  issues.push(...array(schema.allOf).flatMap(check))
-  if (Array.isArray(anyOf) && !anyOf.some(fits)) fail("fits none of the allowed forms")
-  if (Array.isArray(oneOf) && oneOf.filter(fits).length !== 1) fail("must fit exactly one of the allowed forms")
-
-  if (typeof value === "number") checkNumber(schema, value, fail)
-  if (typeof value === "string") checkString(schema, value, fail)
-  if (Array.isArray(value)) issues.push(...checkArray(schema, value, path, root, fail))
-  if (isObject(value)) issues.push(...checkObject(schema, value, path, root, fail))
-  return issues
 }
 
-/** A `$ref` within the same schema: `#`, `#/$defs/name`. */
-function resolve(root: unknown, ref: string): unknown {
-  return ref.split("/").slice(1).reduce<unknown>((at, part) => (at as Json | undefined)?.[part], root)
+/**
+ * Checks a value against a schema; an empty list means that it fits.
+ *
+ * @throws Error for a value that takes too much work, or is nested too deeply.
+ */
+export function checkJson(root: unknown, value: unknown, schema = root): Issue[] {
+  let left = MAX_STEPS
+  const spend: Spend = (steps) => {
+    if ((left -= steps) < 0) throw new Error("too much work")
+  }
+
+  function check(schema: unknown, value: unknown, path: string): Issue[] {
+    spend(2 + path.length / 16) // making paths is most of the work deep inside
+    if (schema === false) return [{ path, message: "is not allowed" }]
+    if (!isObject(schema)) return []
+    const issues: Issue[] = []
+    const fail: Fail = (message, at = path) => void issues.push({ path: at, message })
+    const also = (other: unknown) => void issues.push(...check(other, value, path))
+    const fits = (other: unknown) => !check(other, value, path).length
+    const { type, enum: values, anyOf, oneOf } = schema
+
+    const actual = typeOf(value)
+    const types = [type ?? actual].flat()
+    if (!types.includes(actual) && !(actual === "integer" && types.includes("number"))) {
+      return [{ path, message: `must be of type ${types.join(" or ")}, not ${actual}` }]
+    }
+    if (Array.isArray(values) && !values.map(text).includes(text(value))) fail(`must be one of ${values.map(text).join(", ")}`)
+    if ("const" in schema && text(schema.const) !== text(value)) fail(`must be ${text(schema.const)}`)
+    if ("$ref" in schema) also(resolve(root, schema.$ref))
+    array(schema.allOf).forEach(also)
+    if (Array.isArray(anyOf) && !anyOf.some(fits)) fail("fits none of the allowed forms")
+    if (Array.isArray(oneOf) && oneOf.filter(fits).length !== 1) fail("must fit exactly one of the allowed forms")
+    if ("not" in schema && fits(schema.not)) fail("has a form that is not allowed")
+    if ("if" in schema) also(fits(schema.if) ? schema.then : schema.else)
+
+    if (typeof value === "number") checkNumber(schema, value, fail)
+    if (typeof value === "string") checkString(schema, value, fail)
+    if (Array.isArray(value)) checkArray(schema, value, path, issues, fail)
+    if (isObject(value)) checkObject(schema, value, path, issues, fail)
+    return issues
+  }
+
+  function checkString(schema: Json, value: string, fail: Fail): void {
+    checkSize(schema, [...value].length, "Length", "characters", fail)
+    if (matches(schema.pattern, value) === false) fail(`must match ${schema.pattern}`)
+  }
+
+  /** `undefined` where there is no pattern, or none that can be checked. */
+  const matches = (pattern: unknown, value: string) => (typeof pattern === "string" ? patternOf(pattern)?.(value, spend) : undefined)
+
+  function checkArray(schema: Json, value: unknown[], path: string, issues: Issue[], fail: Fail): void {
+    checkSize(schema, value.length, "Items", "entries", fail)
+    const prefix = array(schema.prefixItems)
+    value.forEach((entry, i) => issues.push(...check(i < prefix.length ? prefix[i] : schema.items, entry, `${path}[${i}]`)))
+    if (schema.uniqueItems === true && new Set(value.map(text)).size < value.length) fail("has an entry twice; each may be there once")
+    if (!("contains" in schema)) return
+    const count = value.filter((entry) => !check(schema.contains, entry, "").length).length
+    checkSize({ minContains: 1, ...schema }, count, "Contains", "entries of the form that it must contain", fail)
+  }
+
+  function checkObject(schema: Json, value: Json, path: string, issues: Issue[], fail: Fail): void {
+    const at = (key: string) => (path ? `${path}.${key}` : key)
+    const needs = (keys: unknown) => {
+      for (const key of array(keys)) if (!Object.hasOwn(value, key as string)) fail("is missing", at(key as string))
+    }
+    const properties = isObject(schema.properties) ? schema.properties : {}
+    const patterns = entries(schema.patternProperties)
+    needs(schema.required)
+    for (const [key, keys] of entries(schema.dependentRequired)) if (Object.hasOwn(value, key)) needs(keys)
+    for (const [key, other] of entries(schema.dependentSchemas)) if (Object.hasOwn(value, key)) issues.push(...check(other, value, path))
+    checkSize(schema, Object.keys(value).length, "Properties", "fields", fail)
+    for (const [key, entry] of Object.entries(value)) {
+      const schemas = patterns.filter(([pattern]) => matches(pattern, key)).map(([, other]) => other)
+      if (Object.hasOwn(properties, key)) schemas.push(properties[key])
+      if (schemas.length || schema.additionalProperties !== false) {
+        for (const other of schemas.length ? schemas : [schema.additionalProperties]) issues.push(...check(other, entry, at(key)))
+      } else fail(`is unknown; the fields are ${Object.keys(properties).join(", ") || "none"}`, at(key))
+      if ("propertyNames" in schema && check(schema.propertyNames, key, "").length) fail("has a name that is not allowed", at(key))
+    }
+  }
+
+  return check(schema, value, "")
 }
 
 const BOUNDS: [keyword: string, fits: (value: number, bound: number) => boolean, text: string][] = [
@@ -72,38 +145,59 @@ const BOUNDS: [keyword: string, fits: (value: number, bound: number) => boolean,
   ["multipleOf", (value, bound) => Math.abs(value / bound - Math.round(value / bound)) < 1e-9, "a multiple of"],
 ]
 
-function checkNumber(schema: Json, value: number, fail: Check): void {
+function checkNumber(schema: Json, value: number, fail: Fail): void {
   for (const [keyword, fits, words] of BOUNDS) {
     const bound = schema[keyword]
     if (typeof bound === "number" && !fits(value, bound)) fail(`must be ${words} ${bound}`)
   }
 }
 
-function checkSize(schema: Json, size: number, what: string, unit: string, fail: Check): void {
+function checkSize(schema: Json, size: number, what: string, unit: string, fail: Fail): void {
   if (size < (schema[`min${what}`] as number)) fail(`has ${size} ${unit}; at least ${schema[`min${what}`]} are needed`)
   if (size > (schema[`max${what}`] as number)) fail(`has ${size} ${unit}; at most ${schema[`max${what}`]} are allowed`)
 }
 
-function checkString(schema: Json, value: string, fail: Check): void {
-  checkSize(schema, [...value].length, "Length", "characters", fail)
-  if (typeof schema.pattern === "string" && !new RegExp(schema.pattern, "u").test(value)) fail(`must match ${schema.pattern}`)
-}
+const isSchema = (value: unknown): boolean => isObject(value) || typeof value === "boolean"
+const isText = (value: unknown): boolean => typeof value === "string"
+const isPattern = (value: unknown): boolean => patternOf(String(value)) !== undefined && isText(value)
+const isType = (value: unknown): boolean => /^(string|number|integer|boolean|null|array|object)$/.test(String(value))
+const listOf = (fits: (value: unknown) => boolean) => (value: unknown): boolean => Array.isArray(value) && value.every(fits)
+const mapOf = (fits: (value: unknown) => boolean) => (value: unknown): boolean => isObject(value) && Object.values(value).every(fits)
 
-function checkArray(schema: Json, value: unknown[], path: string, root: unknown, fail: Check): Issue[] {
-  checkSize(schema, value.length, "Items", "entries", fail)
-  const prefix = array(schema.prefixItems)
-  return value.flatMap((entry, i) => checkJson(i < prefix.length ? prefix[i] : schema.items, entry, `${path}[${i}]`, root))
-}
+/** The keywords that are known, what their value must be like, and the schemas inside of it. */
+const KEYWORDS: [keywords: string, fits: (value: any, root: any) => boolean, inside?: (value: any) => unknown[]][] = [
+  ["not if then else items contains additionalProperties propertyNames", isSchema, (value) => [value]],
+  ["allOf anyOf oneOf prefixItems", listOf(isSchema), (value) => value],
+  ["properties $defs definitions dependentSchemas", mapOf(isSchema), Object.values],
+  ["patternProperties", (value) => mapOf(isSchema)(value) && Object.keys(value).every(isPattern), Object.values],
+  ["dependentRequired", mapOf(listOf(isText))],
+  ["required", listOf(isText)],
+  ["pattern", isPattern],
+  ["type", (value) => [value].flat().every(isType)],
+  ["enum", Array.isArray],
+  ["uniqueItems", (value) => typeof value === "boolean"],
+  ["minimum maximum exclusiveMinimum exclusiveMaximum multipleOf", Number.isFinite],
+  ["minLength maxLength minItems maxItems minContains maxContains minProperties maxProperties", (value) => value >= 0 && Number.isInteger(value)],
+  ["$ref", (value, root) => isSchema(resolve(root, value))],
+  // A second one would change where the `$ref` inside of it start.
+  ["$id", (value, root) => root.$id === value],
+  // `const` needs nothing. The others describe a value and refuse none; by the standard, `format` too.
+  ["const title description default examples example deprecated readOnly writeOnly format contentEncoding contentMediaType contentSchema $comment $schema", () => true],
+]
+const RULES = new Map(KEYWORDS.flatMap(([keywords, ...rule]) => keywords.split(" ").map((keyword) => [keyword, rule] as const)))
 
-function checkObject(schema: Json, value: Json, path: string, root: unknown, fail: Check): Issue[] {
-  const at = (key: string) => (path ? `${path}.${key}` : key)
-  const properties = isObject(schema.properties) ? schema.properties : {}
-  for (const key of array(schema.required)) if (!Object.hasOwn(value, key as string)) fail("is missing", at(key as string))
-  return Object.entries(value).flatMap(([key, entry]) => {
-    if (Object.hasOwn(properties, key)) return checkJson(properties[key], entry, at(key), root)
-    if (schema.additionalProperties !== false) return checkJson(schema.additionalProperties, entry, at(key), root)
-    return { path: at(key), message: `is unknown; the fields are ${Object.keys(properties).join(", ") || "none"}` }
-  })
+/** The first keyword that can't be checked, with its value, as `"$ref": "x.json"`; `undefined` if all can be. */
+export function findUnchecked(schema: unknown, root = schema): string | undefined {
+  for (const [keyword, value] of entries(schema)) {
+    if (keyword.startsWith("x-")) continue
+    const [fits, inside] = RULES.get(keyword) ?? []
+    if (!fits?.(value, root)) return `${text(keyword)}: ${String(text(value)).slice(0, 80)}`
+    for (const part of inside?.(value) ?? []) {
+      const found = findUnchecked(part, root)
+      if (found) return found
+    }
+  }
+  return undefined
 }
 
 type Flat<T> = { [K in keyof T]: T[K] }

@@ -2,6 +2,7 @@
 
 import { exponentialBackoff, type ReconnectPolicy } from "./backoff.js"
 import { AgentSocketError, invalid } from "./errors.js"
+import { findUnchecked } from "./schema.js"
 import { isTaskId, methodOf } from "./tools.js"
 import type { ConnectOptions, SessionStore, Tool, WebSocketClass } from "./types.js"
 
@@ -56,6 +57,7 @@ const OPTIONS: Rules = {
   onDisconnect: CALLBACK,
   onReconnect: CALLBACK,
   onSessionChanged: CALLBACK,
+  onError: CALLBACK,
   heartbeatIntervalMs: TIME,
   heartbeatTimeoutMs: TIME,
   WebSocket: optional(is("function", "a class")),
@@ -68,6 +70,7 @@ const TOOL: Rules = {
   description: is("string", "a string that tells an AI what the tool does"),
   input_schema: optional([isObject, "a JSON Schema, as an object"]),
   input: optional([(value) => isObject(value) || value?.["~standard"], "a JSON Schema or a schema of a library that follows Standard Schema"]),
+  unchecked: optional(is("boolean")),
   timeout_ms: whole(1000, 300_000),
   read_only: optional(is("boolean")),
   allow_get: optional(is("boolean")),
@@ -118,6 +121,17 @@ export function checkTools(tools: readonly unknown[]): void {
     if (seen.has(key)) throw new AgentSocketError("invalid_option", `\`tools[${i}]\` is ${key} again; a method and path can be there once.`)
     seen.add(key)
   })
+}
+
+/** Looks for parts of an `input` that would not be checked, as what they forbid would get through. */
+export async function checkInputs(tools: readonly Tool[]): Promise<void> {
+  for (const [i, tool] of tools.entries()) {
+    const part = tool.input && !tool.unchecked && (await findUnchecked(tool.input))
+    if (part) {
+      throw new AgentSocketError("invalid_option", `\`tools[${i}].input\` of ${methodOf(tool)} ${tool.path} has ${part}, which can't be checked. ` +
+        "Write it otherwise, or set `unchecked: true` and check it in the handler.")
+    }
+  }
 }
 
 export const checkMint = (options: unknown): void => check(options, MINT)

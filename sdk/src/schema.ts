@@ -1,6 +1,8 @@
 /** The `input` of a tool: a Standard Schema (zod, valibot, arktype, …) or a plain JSON Schema. */
 
-import { type FromJsonSchema, type Issue, type JsonSchema, checkJson } from "./json-schema.js"
+import { AgentSocketError } from "./errors.js"
+import { parseJson } from "./json.js"
+import type { FromJsonSchema, Issue, JsonSchema } from "./json-schema.js"
 
 /** A schema of any library that follows Standard Schema version 1. */
 export interface StandardSchema<Input = unknown, Output = Input> {
@@ -27,7 +29,7 @@ export type InputOf<S> =
   : S extends StandardSchema<any, infer Output> ? Output
   : FromJsonSchema<S>
 
-/** A body that does not fit: the agent's mistake, so it becomes a 400. */
+/** An input that does not fit: the agent's mistake, so it becomes a 400. */
 export class InputError extends Error {
   constructor(readonly code: string, message: string, readonly issues?: Issue[]) {
     super(message)
@@ -49,6 +51,24 @@ export function jsonSchemaOf(schema: InputSchema): JsonSchema | undefined {
   }
 }
 
+/** Loads what checks plain JSON Schemas. */
+const loadChecker = () => import("./checker.js")
+
+/** The part of an `input` that would not be checked, such as `"$ref": "x.json"`; libraries check all of theirs. */
+export async function findUnchecked(schema: InputSchema): Promise<string | undefined> {
+  if (isStandard(schema)) return undefined
+  const checker = await loadChecker().catch((error: unknown) => {
+    throw new AgentSocketError("unreachable", `What checks JSON Schemas could not be loaded: ${String(error)}`)
+  })
+  return checker.findUnchecked(schema)
+}
+
+/** The input that a query is, by a tool's schemas; with none that can be read, all of its values are text. */
+export async function readQuery(query: string, schema: InputSchema): Promise<unknown> {
+  const { parseQuery } = await loadChecker()
+  return parseJson(JSON.stringify(parseQuery(query, jsonSchemaOf(schema)))) // with its rules for names
+}
+
 /**
  * The input of a call, checked.
  *
@@ -56,13 +76,22 @@ export function jsonSchemaOf(schema: InputSchema): JsonSchema | undefined {
  */
 export async function readInput(schema: InputSchema, value: unknown): Promise<unknown> {
   if (!isStandard(schema)) {
-    refuse(checkJson(schema, value))
+    refuse(await check(schema as JsonSchema, value))
     return value
   }
   const result = await schema["~standard"].validate(value)
   if (!result.issues) return result.value
   refuse(result.issues.map(({ message, path = [] }) => ({ message, path: pathText(path) })))
   return undefined
+}
+
+async function check(schema: JsonSchema, value: unknown): Promise<Issue[]> {
+  const { checkJson } = await loadChecker()
+  try {
+    return checkJson(schema, value)
+  } catch { // out of steps, or of stack
+    return [{ path: "", message: "is too large or too deeply nested to be checked" }]
+  }
 }
 
 function refuse(issues: Issue[]): void {

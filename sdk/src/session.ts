@@ -11,7 +11,7 @@ import { endSession } from "./end.js"
 import { AgentSocketError, invalid } from "./errors.js"
 import { type Frame, Line, disconnected, relayError, socketUrl } from "./line.js"
 import { type LinkRecord, type OldLink, publicLink, readLink, remaining } from "./links.js"
-import { type Settings, checkAgentsMd, checkMint, checkSaved, checkTaskId, checkTools } from "./options.js"
+import { type Settings, checkAgentsMd, checkMint, checkInputs, checkSaved, checkTaskId, checkTools } from "./options.js"
 import { Outbox } from "./outbox.js"
 import { type CallFrame, type WireReply, runCall, wireReply, wireTools } from "./tools.js"
 import type {
@@ -157,6 +157,7 @@ export class Session {
   async updateTools(tools: readonly Tool[], { agentsMd = this.#agentsMd }: { agentsMd?: string } = {}): Promise<void> {
     checkTools(tools)
     checkAgentsMd(agentsMd)
+    await checkInputs(tools)
     const before = [this.#tools, this.#agentsMd] as const
     this.#setTools([...tools], agentsMd)
     try {
@@ -211,7 +212,7 @@ export class Session {
   async call(method: string, path: string, body = "", signal = new AbortController().signal): Promise<{ status: number; body?: unknown }> {
     const frame = { id: "", method, path, body, headers: {} }
     const startedAt = performance.now()
-    const reply = await runCall(this.#tools, frame, signal)
+    const reply = await runCall(this.#tools, frame, signal, { onError: this.#failed })
     this.#told(frame, reply, startedAt)
     return reply
   }
@@ -369,7 +370,7 @@ export class Session {
     if (this.#modern === undefined) this.#learn(Boolean(frame.agent))
     const startedAt = performance.now()
     const asJson = this.#modern ? undefined : () => this.#degrade("binary answers", "bytes are sent as base64 within JSON")
-    void this.#calls.run(this.#tools, frame, asJson, (reply) => {
+    void this.#calls.run(this.#tools, frame, { onError: this.#failed, asJson }, (reply) => {
       if (this.#state !== "closed") this.#outbox.post(`call ${frame.id}`, { type: "tool_reply", id: frame.id, ...reply })
       this.#told(frame, reply, startedAt)
     })
@@ -377,6 +378,12 @@ export class Session {
 
   #told({ method, path, agent }: CallFrame, { status, body }: WireReply, startedAt: number): void {
     this.#emit("call", { method, path, agent, status, body, ms: performance.now() - startedAt })
+  }
+
+  readonly #failed = (error: unknown, { method, path }: { method: string; path: string }): void => {
+    const { onError } = this.#settings
+    if (onError) guarded(() => onError(error, { method, path }))
+    else console.error(`agent-socket: the handler of ${method} ${path} failed`, error)
   }
 
   /** `unknown_task` may also come of a completion that was sent twice. */

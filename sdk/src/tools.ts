@@ -1,7 +1,9 @@
 /** Runs the handler of a call and makes of what it returns the frame that answers it. */
 
 import { bytesOf, fromBase64, toBase64, utf8Length } from "./bytes.js"
-import { InputError, jsonSchemaOf, readInput } from "./schema.js"
+import { ToolError } from "./errors.js"
+import { parseJson } from "./json.js"
+import { InputError, jsonSchemaOf, readInput, readQuery } from "./schema.js"
 import type { Agent, Tool, ToolCall, ToolReply } from "./types.js"
 
 /** Largest frame that the relay takes, in bytes. */
@@ -34,15 +36,26 @@ export const isTaskId = (id: unknown): id is string => typeof id === "string" &&
 
 /** The tools as the relay gets them: without what only the app needs. */
 export function wireTools(tools: readonly Tool[]): unknown[] {
-  return tools.map(({ input, handler, ...tool }) => ({
+  return tools.map(({ input, handler, unchecked, ...tool }) => ({
     ...tool,
     method: methodOf(tool),
     input_schema: tool.input_schema ?? (input && jsonSchemaOf(input)),
   }))
 }
 
+/** Whether a tool's arguments go in the query, as a request of its method has no body with a meaning (RFC 9110, 9.3). */
+const takesQuery = ({ method }: { method: string }): boolean => /^(GET|HEAD|DELETE)$/.test(method)
+
+/** What the app wants to know of calls. */
+export interface Watch {
+  /** The handler failed, and the agent was told only that it did. */
+  onError(error: unknown, call: { method: string; path: string }): void
+  /** Bytes must go as JSON, as the relay takes no others; says so. Without it they go as they are. */
+  asJson?: (() => void) | undefined
+}
+
 /** Runs a call to its end; never throws. */
-export async function runCall(tools: readonly Tool[], frame: CallFrame, signal: AbortSignal, asJson?: () => void): Promise<WireReply> {
+export async function runCall(tools: readonly Tool[], frame: CallFrame, signal: AbortSignal, { onError, asJson }: Watch): Promise<WireReply> {
   const tool = tools.find((tool) => methodOf(tool) === frame.method && tool.path === frame.path)
   if (!tool) return problem(404, "not_found", `This app has no tool ${frame.method} ${frame.path}. GET $BASE/tools.json lists those it has.`)
   try {
@@ -50,9 +63,15 @@ export async function runCall(tools: readonly Tool[], frame: CallFrame, signal: 
     return fitting(await wireReply(result, asJson))
   } catch (error) {
     if (error instanceof InputError) return problem(400, error.code, error.message, error.issues)
-    return problem(500, "handler_error", error instanceof Error ? error.message : String(error))
+    if (error instanceof ToolError) return problem(error.status, error.code, error.message)
+    onError(error, { method: frame.method, path: frame.path })
+    const message = error instanceof ReplyError ? error.message : "The app failed while it ran this tool. The reason is in its own log, for its developer; trying again may help."
+    return problem(500, "handler_error", message)
   }
 }
+
+/** What a handler returned can't be sent: told to the agent too, as it may ask for less. */
+class ReplyError extends Error {}
 
 function problem(status: number, code: string, message: string, issues?: unknown): WireReply {
   return { status, body: { error: { code, message, issues } } }
@@ -63,16 +82,11 @@ async function readCall(tool: Tool, frame: CallFrame, signal: AbortSignal): Prom
   const raw = frame.body ?? ""
   const binary = frame.bodyEncoding === "base64"
   const body = binary ? "" : raw
-  const parse = (): unknown => {
-    try {
-      return JSON.parse(body)
-    } catch {
-      throw new InputError("invalid_json", `The body ${body ? "is not valid JSON" : "is empty"}; this tool takes JSON.`)
-    }
-  }
+  const parse = () => parseJson(body)
   const bytes = () => (binary ? fromBase64(raw) : new TextEncoder().encode(raw))
   const checked = tool.input !== undefined
-  const input = checked ? await readInput(tool.input, body || binary ? parse() : {}) : undefined
+  const given = () => (body || binary ? parse() : takesQuery(frame) ? readQuery(query, tool.input_schema ?? tool.input) : {})
+  const input = checked ? await readInput(tool.input, await given()) : undefined
   return { method, path, query, body, headers, agent, signal, input, json: checked ? () => input : parse, bytes } as ToolCall
 }
 
@@ -80,9 +94,9 @@ async function readCall(tool: Tool, frame: CallFrame, signal: AbortSignal): Prom
 export async function wireReply(result: unknown, asJson?: () => void): Promise<WireReply> {
   const { status, body, headers, taskId } = isReply(result) ? result : result === undefined ? { status: 204 } : { body: result }
   if (status !== undefined && !(Number.isInteger(status) && status >= 200 && status <= 599)) {
-    throw new Error(`The handler's status is ${String(status)}; it must be a whole number from 200 to 599.`)
+    throw new ReplyError(`The handler's status is ${String(status)}; it must be a whole number from 200 to 599.`)
   }
-  if (taskId !== undefined && !isTaskId(taskId)) throw new Error("The handler's taskId must be 1 to 64 characters of A-Z a-z 0-9 _ -")
+  if (taskId !== undefined && !isTaskId(taskId)) throw new ReplyError("The handler's taskId must be 1 to 64 characters of A-Z a-z 0-9 _ -")
   const reply: WireReply = { status: status ?? (taskId === undefined ? 200 : 202) }
   if (taskId !== undefined) reply.taskId = taskId
   if (headers) reply.headers = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), String(value)]))
@@ -114,10 +128,10 @@ function fitting(reply: WireReply): WireReply {
   try {
     text = JSON.stringify(reply)
   } catch (error) {
-    throw new Error(`The handler's result can't be written as JSON: ${(error as Error).message.split("\n")[0]}`)
+    throw new ReplyError("The handler's result can't be written as JSON.", { cause: error })
   }
   // Characters take up to three bytes, so most texts need no counting. 512 leaves room for the frame's other members.
   const size = text.length * 3 < MAX_FRAME_BYTES ? 0 : utf8Length(text) + 512
-  if (size > MAX_FRAME_BYTES) throw new Error(`The handler's result takes ${(size / 1048576).toFixed(1)} MiB; at most 4 MiB can be sent. Ask for a smaller part.`)
+  if (size > MAX_FRAME_BYTES) throw new ReplyError(`The handler's result takes ${(size / 1048576).toFixed(1)} MiB; at most 4 MiB can be sent. Ask for a smaller part.`)
   return reply
 }

@@ -26,7 +26,7 @@ export interface ToolCall<Input = unknown> {
   readonly agent: Agent | undefined
   /** Aborts when nobody waits for the answer any more: the agent left, the time is over, the link was revoked. */
   readonly signal: AbortSignal
-  /** The body after the tool's `input` has checked it; `undefined` for a tool without `input`. */
+  /** What the agent gave, checked by the tool's `input`; `undefined` for a tool without. */
   readonly input: Input
   /** The body, parsed; what is no JSON makes the answer a 400. With `input`: the same as `input`. */
   json(): unknown extends Input ? any : Input
@@ -58,13 +58,19 @@ export interface Tool<S extends InputSchema | undefined = any> {
   path: string
   /** What it does, for the AI that reads it; at most 1024 characters get there. */
   description: string
-  /** JSON Schema of the body, for the AI only: nothing is checked. Wins over what `input` says. */
+  /** JSON Schema of the input, for the AI only: nothing is checked. Wins over what `input` says. */
   input_schema?: JsonSchema
   /**
-   * Schema of the body: any Standard Schema (zod, valibot, arktype) or a plain JSON Schema. The AI sees it, each
-   * body is checked with it (an empty one counts as `{}`), and the handler's `input` has its type.
+   * Schema of the input: any Standard Schema (zod, valibot, arktype) or a plain JSON Schema. The AI sees it, each
+   * input is checked with it, and the handler's `input` has its type. The input is the JSON of the body (an empty one
+   * counts as `{}`); a GET, HEAD or DELETE without a body has it in the query: a name that comes several times is an
+   * array, and values are read as the schema has them.
+   *
+   * A JSON Schema with a part that the SDK can't check is refused, as what it forbids would get through.
    */
   input?: S
+  /** Whether parts of `input` that the SDK can't check are left to the handler. Default false: they are refused. */
+  unchecked?: boolean
   /** How long a call may take, in ms, 1,000 to 300,000. Default: the relay's, mostly 30,000. */
   timeout_ms?: number
   /** Whether it only reads: AIs may then call it without asking, and those that can only fetch links can call it, too. */
@@ -73,7 +79,8 @@ export interface Tool<S extends InputSchema | undefined = any> {
   allow_get?: boolean
   /**
    * Does the work. What it returns is the answer: a {@link ToolReply}, bytes (`Uint8Array`, `Blob`), or any other
-   * value as JSON; nothing makes a 204. What it throws makes a 500 with the error's message.
+   * value as JSON; nothing makes a 204. What it throws makes a 500 that tells no details, a {@link ToolError} the
+   * answer that it says.
    */
   handler(call: ToolCall<InputOf<S>>): unknown
 }
@@ -192,6 +199,11 @@ export interface ConnectOptions<Tools extends readonly Tool[] = readonly Tool[]>
   onReconnect?(event: ReconnectEvent): void
   /** The session and so its links are new: tell the person. */
   onSessionChanged?(event: SessionChangedEvent): void
+  /**
+   * A handler threw, or returned what can't be sent. The agent learns no more than that; see {@link ToolError}.
+   * Default: the error goes to the console.
+   */
+  onError?(error: unknown, call: { method: string; path: string }): void
   /** Time between heartbeats, in ms. Default 20,000; the relay takes 50 s of silence for death. */
   heartbeatIntervalMs?: number
   /** How long the relay may take to answer one, in ms. Default 15,000. */

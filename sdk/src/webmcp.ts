@@ -30,18 +30,37 @@ const modelContext = (): ModelContext | undefined =>
   (globalThis.document as { modelContext?: ModelContext } | undefined)?.modelContext ??
   (globalThis.navigator as { modelContext?: ModelContext } | undefined)?.modelContext
 
-/** `POST /set_pixel` as `set_pixel`; other methods go first: `get_grid` stays, `DELETE /item` is `delete_item`. */
-function nameOf(tool: Tool): string {
-  const path = tool.path.slice(1).replace(/[^\w-]/g, "_")
-  const method = methodOf(tool).toLowerCase()
-  return method === "post" || path.startsWith(method) ? path : `${method}_${path}`
+/** Longest name. */
+const MAX_NAME = 64
+
+/**
+ * A name for each tool, by the rule of the relay's MCP door: the path, `set_pixel` for `/set_pixel`. Where several come to
+ * the same, POST keeps it and the others add their method: `items`, `items_get`; what is still taken is numbered.
+ */
+function namesOf(tools: readonly Tool[]): string[] {
+  const plain = tools.map(({ path }) => path.slice(1).replace(/[^\w-]/g, "_").replace(/^(?=[\d-])/, "_").slice(0, MAX_NAME))
+  const key = (i: number) => `${methodOf(tools[i] as Tool) === "POST" ? 0 : 1} ${tools[i]?.path} ${methodOf(tools[i] as Tool)}`
+  const names: string[] = []
+  const taken = new Set<string>()
+  for (const i of [...tools.keys()].sort((a, b) => (key(a) < key(b) ? -1 : 1))) {
+    const own = plain[i] as string
+    let name = own
+    for (let n = 1; n === 1 ? taken.has(name) : taken.has(name) || plain.includes(name); n++) {
+      const suffix = `_${methodOf(tools[i] as Tool).toLowerCase().replace(/[^\w-]/g, "_")}${n > 1 ? `_${n}` : ""}`.slice(-MAX_NAME / 2)
+      name = own.slice(0, MAX_NAME - suffix.length) + suffix
+    }
+    taken.add(name)
+    names[i] = name
+  }
+  return names
 }
 
 /** A session's tools as WebMCP has them. */
 export function toWebMCP(session: Pick<Session, "tools" | "call">): WebMCPTool[] {
+  const names = namesOf(session.tools)
   const schemas = wireTools(session.tools) as { input_schema?: JsonSchema }[]
   return session.tools.map((tool, i) => ({
-    name: nameOf(tool),
+    name: names[i] as string,
     description: tool.description,
     inputSchema: schemas[i]?.input_schema ?? { type: "object" },
     async execute(input) {
@@ -86,7 +105,7 @@ export function fromWebMCP(tools: readonly WebMCPTool[]): Tool[] {
   return tools.map(({ name, description, inputSchema, execute }) => ({
     path: `/${name}`,
     description,
-    ...(inputSchema && { input: inputSchema }),
+    ...(inputSchema && { input: inputSchema, unchecked: true }),
     async handler({ input, body }) {
       const result = await execute(inputSchema ? input : body ? JSON.parse(body) : {})
       const { content, isError } = (result ?? {}) as { content?: { type: string; text?: string }[]; isError?: boolean }

@@ -46,7 +46,7 @@ test("WebMCP gets the same tools, and they are taken back", async (t) => {
   assert.doesNotThrow(exposeWebMCP(app), "nothing to do without WebMCP")
   home.modelContext = { registerTool: (tool) => offered.set(tool.name, tool), unregisterTool: (name) => offered.delete(name) }
   const stop = exposeWebMCP(app)
-  assert.deepEqual([...offered.keys()], ["add", "get_grid", "delete_a_b_c"])
+  assert.deepEqual([...offered.keys()], ["add", "get_grid", "a_b_c"])
   assert.deepEqual(offered.get("add").inputSchema.required, ["n"])
   assert.deepEqual(await offered.get("add").execute({ n: 1 }), { content: [{ type: "text", text: '{"sum":2}' }] })
   const bad = await offered.get("add").execute({ n: "1" })
@@ -56,6 +56,19 @@ test("WebMCP gets the same tools, and they are taken back", async (t) => {
   assert.deepEqual([...offered.keys()], ["add"])
   stop()
   assert.equal(offered.size, 0)
+})
+
+test("WebMCP names are unique, valid, and the same in every order", () => {
+  const list = ["POST /get_x", "GET /x", "GET /get_x", "POST /x", "DELETE /x", "GET /x.get", "POST /x_get", "GET /1/a", "PUT /a/b", "PUT /a.b", "PUT /a_b", `GET /${"long".repeat(30)}`, `POST /${"long".repeat(30)}`]
+    .map((tool) => ({ method: tool.split(" ")[0], path: tool.split(" ")[1], description: "", handler() {} }))
+  const names = (tools) => Object.fromEntries(toWebMCP({ tools, call() {} }).map(({ name }, i) => [`${tools[i].method} ${tools[i].path}`, name]))
+  const named = names(list)
+  const all = Object.values(named)
+  assert.equal(new Set(all).size, list.length, all.join())
+  for (const name of all) assert.match(name, /^[A-Za-z_][\w-]{0,63}$/)
+  assert.deepEqual(["POST /x", "POST /get_x", "GET /get_x", "GET /1/a", "PUT /a.b", "PUT /a/b", "PUT /a_b"].map((key) => named[key]),
+    ["x", "get_x", "get_x_get", "_1_a", "a_b", "a_b_put", "a_b_put_2"])
+  assert.deepEqual(names(list.toReversed?.() ?? [...list].reverse()), named)
 })
 
 test("the older provideContext is taken too", async (t) => {

@@ -1,16 +1,16 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { connect } from "../dist/index.js"
-import { WebSocket, startRelay } from "./relay.mjs"
+import { ToolError, connect } from "../dist/index.js"
+import { WebSocket, logged, startRelay } from "./relay.mjs"
 import { type } from "arktype"
 import * as v from "valibot"
 import { z } from "zod"
 
 /** Runs a handler as a call over the wire; returns the reply frame without its type and id. */
-async function run(t, handler, { input, frame } = {}) {
+async function run(t, handler, { input, frame, options } = {}) {
   const relay = await startRelay()
   t.after(() => relay.stop())
-  const session = await connect({ appId: "test", agentsMd: "", baseUrl: relay.baseUrl, WebSocket, tools: [{ path: "/x", description: "", handler, ...(input && { input }) }] })
+  const session = await connect({ appId: "test", agentsMd: "", baseUrl: relay.baseUrl, WebSocket, tools: [{ path: "/x", description: "", handler, ...(input && { input }) }], ...options })
   t.after(() => session.close({ keep: true }))
   relay.send({ type: "tool_call", id: "c1", method: "POST", path: "/x", body: "", headers: {}, agent: { id: "0badcafe", label: "me" }, ...frame })
   const { type, id, text, ...reply } = await relay.next("tool_reply")
@@ -39,10 +39,12 @@ for (const [name, handler, expected] of VALUES) test(`a handler returns ${name}`
 
 const cycle = {}
 cycle.self = cycle
+const NEUTRAL = /^The app failed while it ran this tool\. The reason is in its own log/
 const BAD = [
-  ["throws", () => { throw new Error("no ink") }, /^no ink$/],
-  ["throws a string", () => { throw "plain" }, /^plain$/],
-  ["rejects", async () => { throw new TypeError("late") }, /^late$/],
+  ["throws", () => { throw new Error("no ink in /home/ada") }, NEUTRAL],
+  ["throws a string", () => { throw "plain" }, NEUTRAL],
+  ["throws nothing", () => { throw undefined }, NEUTRAL],
+  ["rejects", async () => { throw new TypeError("late") }, NEUTRAL],
   ["returns a cycle", () => cycle, /can't be written as JSON/],
   ["returns a BigInt", () => 1n, /can't be written as JSON/],
   ["returns 5 MiB", () => "x".repeat(5 << 20), /takes 5\.0 MiB; at most 4 MiB/],
@@ -52,13 +54,37 @@ const BAD = [
   ["returns a bad taskId", () => ({ taskId: "a b" }), /taskId/],
 ]
 for (const [name, handler, message] of BAD) {
-  test(`a handler that ${name} makes a 500`, async (t) => {
-    const { status, body } = await run(t, handler)
-    assert.equal(status, 500)
-    assert.equal(body.error.code, "handler_error")
-    assert.match(body.error.message, message)
+  test(`a handler that ${name} makes a 500, and the app's own log has the reason`, async (t) => {
+    const lines = await logged(async () => {
+      const { status, body } = await run(t, handler)
+      assert.equal(status, 500)
+      assert.equal(body.error.code, "handler_error")
+      assert.match(body.error.message, message)
+    })
+    assert.equal(lines.length, 1)
+    assert.match(lines[0], /^agent-socket: the handler of POST \/x failed /)
   })
 }
+
+test("`onError` gets what was thrown, and the console nothing", async (t) => {
+  const seen = []
+  const lines = await logged(async () => {
+    const reply = await run(t, () => { throw new Error("no ink") }, { options: { onError(error, call) { seen.push([error.message, call]); throw new Error("mine") } } })
+    assert.equal(reply.status, 500)
+  })
+  assert.deepEqual(seen, [["no ink", { method: "POST", path: "/x" }]])
+  assert.deepEqual(lines.map((line) => /a listener threw.*mine/.test(line)), [true], "a listener that throws harms nobody")
+})
+
+test("a ToolError is what the agent gets", async (t) => {
+  const error = (status, code, message) => ({ status, body: { error: { code, message } } })
+  const lines = await logged(async () => {
+    assert.deepEqual(await run(t, () => { throw new ToolError("There is no item 7.", { status: 404, code: "no_item" }) }), error(404, "no_item", "There is no item 7."))
+    assert.deepEqual(await run(t, async () => { throw new ToolError("No.") }), error(400, "tool_error", "No."))
+  })
+  assert.deepEqual(lines, [])
+  for (const status of [200, 600, 404.5, "404"]) assert.throws(() => new ToolError("x", { status }), RangeError)
+})
 
 test("a handler that never returns is cancelled, and blocks nobody", async (t) => {
   const relay = await startRelay()
@@ -128,6 +154,70 @@ for (const [name, input] of Object.entries(SCHEMAS)) {
     assert.equal(calls, 1)
   })
 }
+
+/** Calls a tool whose input is in the query; the reply is its input. */
+async function query(t, method, input, query, frame) {
+  const relay = await startRelay()
+  t.after(() => relay.stop())
+  const tools = [{ method, path: "/x", description: "", input, handler: ({ input }) => ({ input }) }]
+  const session = await connect({ appId: "test", agentsMd: "", baseUrl: relay.baseUrl, WebSocket, tools })
+  t.after(() => session.close({ keep: true }))
+  relay.send({ type: "tool_call", id: "c1", method, path: "/x", query, body: "", headers: {}, agent: { id: "a", label: "" }, ...frame })
+  const { status, body } = await relay.next("tool_reply")
+  return status === 200 ? body.input : body.error
+}
+
+const QUERY_SCHEMA = {
+  type: "object", required: ["q"], additionalProperties: false,
+  properties: {
+    q: { type: "string" }, n: { type: "integer", maximum: 9 }, on: { type: "boolean" }, tags: { type: "array", items: { type: "string" } }, ids: { $ref: "#/$defs/ids" },
+    at: { type: "object", properties: { x: { type: "number" } } }, kind: { enum: [1, "two", null] }, any: {}, both: { type: ["string", "integer"] },
+  },
+  $defs: { ids: { type: "array", items: { type: "integer" }, minItems: 1 } },
+}
+const QUERIES = [
+  ["q=a+b%26c", { q: "a b&c" }],
+  ["q=5&n=5&on=true", { q: "5", n: 5, on: true }],
+  ["q=%22x%22&both=5", { q: '"x"', both: "5" }],
+  ["q=&tags=a&tags=5", { q: "", tags: ["a", "5"] }],
+  ["q=a&tags=a&ids=7", { q: "a", tags: ["a"], ids: [7] }],
+  ["q=a&tags=%5B%22a%22%2C%22b%22%5D&ids=%5B1%2C2%5D", { q: "a", tags: ["a", "b"], ids: [1, 2] }],
+  ["q=a&ids=1&ids=2", { q: "a", ids: [1, 2] }],
+  ["q=a&at=%7B%22x%22%3A1.5%7D", { q: "a", at: { x: 1.5 } }],
+  ["q=a&kind=1", { q: "a", kind: 1 }], ["q=a&kind=two", { q: "a", kind: "two" }], ["q=a&kind=null", { q: "a", kind: null }],
+  ["q=a&any=5", { q: "a", any: "5" }],
+]
+for (const method of ["GET", "HEAD", "DELETE"]) {
+  test(`${method}: the input is in the query, read as the schema has it`, async (t) => {
+    for (const [text, input] of QUERIES) assert.deepEqual(await query(t, method, QUERY_SCHEMA, text), input, text)
+  })
+}
+
+test("a query that does not fit is told as a body is", async (t) => {
+  for (const [text, path, message] of [
+    ["", "q", "is missing"], ["q=a&n=x", "n", "must be of type integer, not string"], ["q=a&n=12", "n", "must be at most 9"], ["q=a&more=1", "more", "is unknown; the fields are q, n, on, tags, ids, at, kind, any, both"],
+    ["q=a&q=b", "q", "must be of type string, not array"], ["q=a&ids=1&ids=x", "ids[1]", "must be of type integer, not string"], ["q=a&ids=x", "ids[0]", "must be of type integer, not string"], ["q=a&at=5", "at", "must be of type object, not integer"],
+  ]) {
+    const { code, issues } = await query(t, "GET", QUERY_SCHEMA, text)
+    assert.equal(code, "invalid_input")
+    assert.deepEqual(issues[0], { path, message }, text)
+  }
+  for (const text of ["__proto__=1", "a=%7B%22__proto__%22%3A1%7D"]) {
+    assert.match((await query(t, "GET", { type: "object", properties: { a: { type: "object" } } }, text)).message, /__proto__/)
+  }
+})
+
+test("a query for the schemas of libraries: coerced where JSON Schema says how, else text", async (t) => {
+  const fields = { n: z.number(), l: z.array(z.number()), s: z.string() }
+  assert.deepEqual(await query(t, "GET", z.object(fields), "n=1&l=2&s=3"), { n: 1, l: [2], s: "3" })
+  assert.deepEqual(await query(t, "GET", v.object({ n: v.pipe(v.string(), v.transform(Number)), l: v.array(v.string()) }), "n=1&l=2&l=3"), { n: 1, l: ["2", "3"] })
+  assert.deepEqual(await query(t, "GET", type({ n: "number" }), "n=1"), { n: 1 })
+})
+
+test("a body, as the MCP door sends it with the query, wins; other methods have none in the query", async (t) => {
+  assert.deepEqual(await query(t, "GET", QUERY_SCHEMA, "q=5&n=1", { body: '{"q":"x","n":2}' }), { q: "x", n: 2 })
+  assert.equal((await query(t, "PUT", QUERY_SCHEMA, "q=5")).issues[0].message, "is missing")
+})
 
 test("input_schema is derived where the library can", async (t) => {
   const relay = await startRelay()

@@ -99,7 +99,7 @@ const BAD = [
   ["/set_pixel", { ...pixel, color: "🎨".repeat(40) }, /^color: must match /],
   ["/set_pixel", '{"x":1,"y":1,"color":"\\ud83c"}', /^color: must match /],
   ["/set_pixel", { ...pixel, alpha: 1 }, /^alpha: is unknown; the fields are x, y, color$/],
-  ["/set_pixel", '{"x":1,"y":1,"color":"#fff","__proto__":1}', /^__proto__: is unknown/],
+  ["/set_pixel", '{"x":1,"y":1,"color":"#fff","__proto__":1}', /can't be named __proto__/],
   ["/set_pixels", {}, /^pixels: is missing$/],
   ["/set_pixels", { pixels: {} }, /^pixels: must be of type array, not object$/],
   ["/set_pixels", { pixels: [] }, /^pixels: has 0 entries; at least 1/],

@@ -63,7 +63,7 @@ test("handlers that misbehave cost their call only", async (t) => {
   cycle.self = cycle
   let cancelled
   const reason = new Promise((resolve) => { cancelled = resolve })
-  const session = await open(t, { tools: [
+  const session = await open(t, { onError() {}, tools: [
     { path: "/throws", description: "", handler() { throw new Error("no ink") } },
     { path: "/cycle", description: "", handler: () => cycle },
     { path: "/large", description: "", handler: () => "x".repeat(5 << 20) },
@@ -72,7 +72,7 @@ test("handlers that misbehave cost their call only", async (t) => {
   ] })
   const ai = agent((await session.mintAgentToken()).url)
   const never = ai.post("/never")
-  for (const [path, message] of [["/throws", /^no ink$/], ["/cycle", /JSON/], ["/large", /5\.0 MiB/]]) {
+  for (const [path, message] of [["/throws", /^The app failed/], ["/cycle", /JSON/], ["/large", /5\.0 MiB/]]) {
     const { status, json } = await ai.post(path)
     assert.deepEqual([status, json.error.code], [500, "handler_error"])
     assert.match(json.error.message, message)
@@ -204,6 +204,22 @@ test("tools are updated, inputs are checked, and closing ends the links", async 
   assert.ok((await session.ping()) > 0)
   await session.close()
   assert.equal((await ai.post("/add", { a: 1 })).status, 503)
+})
+
+test("a GET tool with an input works by its query, by plain links and by MCP", async (t) => {
+  const input = { type: "object", required: ["q"], properties: { q: { type: "string" }, limit: { type: "integer" }, tags: { type: "array", items: { type: "string" } } }, additionalProperties: false }
+  const session = await open(t, { tools: ["GET", "DELETE"].map((method) => ({ method, path: "/find", description: "Finds.", read_only: method === "GET", input, handler: ({ input }) => input })) })
+  const base = (await session.mintAgentToken()).url.replace("/agents.md", "")
+  const json = async (path, init) => (await fetch(base + path, init)).json()
+  assert.deepEqual(await json("/find?q=5&limit=5&tags=a&tags=b"), { q: "5", limit: 5, tags: ["a", "b"] })
+  assert.deepEqual(await json("/find?q=x", { method: "DELETE" }), { q: "x" })
+  assert.equal((await json("/find?limit=5")).error.code, "invalid_input")
+  assert.deepEqual((await json("/_as_get/find/milk/5")).result, { q: "milk", limit: 5 })
+  const all = Buffer.from(JSON.stringify({ q: "5", tags: ["a", "b"] })).toString("base64url")
+  assert.deepEqual((await json(`/_as_get/find/j/${all}`)).result, { q: "5", tags: ["a", "b"] })
+  const message = { jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: "find", arguments: { q: "5", limit: 7 } } }
+  const called = await json("/mcp", { method: "POST", body: JSON.stringify(message), headers: { "content-type": "application/json", accept: "application/json, text/event-stream" } })
+  assert.deepEqual(JSON.parse(called.result.content[0].text), { q: "5", limit: 7 })
 })
 
 test("what the relay refuses is told as it says it", async (t) => {

@@ -24,7 +24,7 @@ use crate::percent::{self, DecodeError};
 use agent_socket_wire::answer::{Answer, JSON};
 use agent_socket_wire::error::{HttpCode, HttpError};
 use agent_socket_wire::id::is_task_id;
-use agent_socket_wire::json::{member, members};
+use agent_socket_wire::json::Object;
 use agent_socket_wire::limits::{MAX_LINK_CHARS, MAX_NEXT_LINKS};
 use agent_socket_wire::text::{cut, json_str, push_json_str, utf16_len};
 use agent_socket_wire::tool::{Scope, Tool};
@@ -216,7 +216,7 @@ fn from_json_form(tool: &Tool, segments: &[&str]) -> Result<String, String> {
         ));
     }
     let needs_object = tool.takes_query() || matches!(Input::of(tool), Input::Object(_));
-    if needs_object && members(&text).is_none() {
+    if needs_object && Object::read(&text).is_none() {
         return Err(format!(
             "the JSON after `/{JSON_FORM}/` is to be an object, with the arguments by name"
         ));
@@ -396,7 +396,8 @@ fn task_of(answer: &Answer) -> Option<String> {
         return None;
     }
     let text = std::str::from_utf8(&answer.body).ok()?;
-    member(&members(text)?, "taskId")
+    Object::read(text)?
+        .get("taskId")
         .and_then(json_str)
         .filter(|id| is_task_id(id))
         .map(Cow::into_owned)
@@ -485,12 +486,10 @@ fn told(answer: &Answer) -> Option<Told<'_>> {
         return Some(Told::Text(text));
     }
     let error = (answer.status >= 400)
-        .then(|| members(text))
+        .then(|| Object::read(text))
         .flatten()
-        .and_then(|members| match members.as_slice() {
-            [(name, error)] if name == "error" => Some(*error),
-            _ => None,
-        });
+        .filter(|body| body.len() == 1)
+        .and_then(|body| body.get("error"));
     Some(error.map_or(Told::Json(text), Told::Error))
 }
 

@@ -6,10 +6,11 @@
 //! tool gets depends on the whole registration but not on its order, so a
 //! token with a scope sees the same names as one without.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use sha2::{Digest as _, Sha256};
 
+use agent_socket_wire::hex;
 use agent_socket_wire::tool::Tool;
 
 /// Longest name, in characters.
@@ -30,8 +31,8 @@ pub fn tool_names(tools: &[Tool]) -> Vec<String> {
     let plain: Vec<String> = tools.iter().map(plain_name).collect();
     let mut order: Vec<(usize, &Tool)> = tools.iter().enumerate().collect();
     order.sort_by_key(|(_, tool)| (tool.method != "POST", &tool.path, &tool.method));
-    let reserved: HashSet<&str> = plain.iter().map(String::as_str).collect();
-    let mut taken: HashSet<String> = HashSet::with_capacity(tools.len());
+    let reserved: BTreeSet<&str> = plain.iter().map(String::as_str).collect();
+    let mut taken: BTreeSet<String> = BTreeSet::new();
     let mut names = vec![String::new(); tools.len()];
     for (index, tool) in order {
         let Some(own) = plain.get(index) else {
@@ -101,9 +102,9 @@ fn with_suffix(name: &str, suffix: &str) -> String {
 
 fn hash(tool: &Tool) -> String {
     let digest = Sha256::digest(format!("{} {}", tool.method, tool.path));
-    let mut hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    hex.truncate(HASH_CHARS);
-    hex
+    let mut name = hex::encode(&digest);
+    name.truncate(HASH_CHARS);
+    name
 }
 
 #[cfg(test)]
@@ -190,7 +191,7 @@ mod tests {
         ) {
             let list: Vec<_> = list.iter().map(|(method, path)| (*method, path.as_str())).collect();
             let known = names(&list);
-            let unique: HashSet<_> = known.iter().collect();
+            let unique: BTreeSet<_> = known.iter().collect();
             prop_assert_eq!(unique.len(), list.len());
             prop_assert!(known.iter().all(|name| is_valid(name)), "{:?}", known);
             let mut mixed: Vec<_> = list.iter().copied().zip(known).collect();

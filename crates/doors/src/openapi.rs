@@ -12,8 +12,7 @@
 //! **Whatever an app registered, the document is valid**, and the same
 //! registration makes the same document.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
@@ -111,15 +110,13 @@ struct Path<'t> {
 /// The paths in the order of their first tool.
 fn paths<'t>(tools: &'t [Tool], names: &'t [String], scope: &Scope) -> Vec<Path<'t>> {
     let mut paths: Vec<Path<'t>> = Vec::new();
-    let mut places: HashMap<Cow<'t, str>, usize> = HashMap::new();
+    let mut places: BTreeMap<&str, usize> = BTreeMap::new();
     for (tool, name) in tools.iter().zip(names) {
         let Some(method) = word_for(&tool.method).filter(|_| scope.admits(tool)) else {
             continue;
         };
         let operation = (method, tool, name.as_str());
-        let path = Cow::Borrowed(tool.path.as_str());
-        let place = places.get(&path).copied().unwrap_or(paths.len());
-        places.insert(path, place);
+        let place = *places.entry(&tool.path).or_insert(paths.len());
         match paths.get_mut(place) {
             Some(path) => path.operations.push(operation),
             None => paths.push(Path {

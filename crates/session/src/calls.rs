@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use agent_socket_wire::hex;
 use agent_socket_wire::token::VerifierHash;
 
 use crate::door::{Door, Knock};
@@ -82,9 +83,7 @@ impl Calls {
         request: RequestId,
         random: impl FnOnce() -> [u8; 6],
     ) -> String {
-        let nonce = self
-            .nonce
-            .get_or_insert_with(|| random().iter().map(|byte| format!("{byte:02x}")).collect());
+        let nonce = self.nonce.get_or_insert_with(|| hex::encode(&random()));
         format!("{nonce}-{}", request.0)
     }
 

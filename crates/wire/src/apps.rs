@@ -10,8 +10,8 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use crate::error::{AppCode, AppError};
+use crate::hex;
 use crate::id::is_app_id;
-use crate::token::from_hex;
 use crate::url::is_origin;
 
 /// The id that stands for every app id without an entry of its own.
@@ -164,7 +164,7 @@ impl App {
         }
         let key_sha256 = match entry.key_sha256 {
             None => None,
-            Some(hex) => Some(from_hex(&hex).ok_or("`keySha256` is to be 64 hex characters")?),
+            Some(hex) => Some(hex::decode(&hex).ok_or("`keySha256` is to be 64 hex characters")?),
         };
         Ok(Self {
             label: entry.label,

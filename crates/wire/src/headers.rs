@@ -55,9 +55,9 @@ pub fn forwarded_json<'a>(headers: impl IntoIterator<Item = (&'a str, &'a str)>)
 /// made a JSON body of something else.
 #[must_use]
 pub fn with_json_type(headers_json: &str) -> String {
-    let rest = crate::json::members(headers_json).unwrap_or_default();
+    let rest = crate::json::Object::read(headers_json).unwrap_or_default();
     let mut out = String::from(r#"{"content-type":"application/json""#);
-    for (name, value) in rest.iter().filter(|(name, _)| name != "content-type") {
+    for (name, value) in rest.iter().filter(|(name, _)| *name != "content-type") {
         out.push(',');
         push_json_str(&mut out, name);
         out.push(':');

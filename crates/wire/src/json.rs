@@ -1,7 +1,9 @@
 //! JSON objects, read member by member without making a tree of them.
+//!
+//! [`pick`] takes members whose names are known; [`Object`] has them all.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
@@ -10,22 +12,30 @@ use serde_json::value::RawValue;
 
 use crate::text::json_str;
 
-/// Picks named members out of a JSON object; `None` if the text is no object.
-/// A member that stands twice counts as it does in JavaScript: the last one.
+/// Picks members out of a JSON object by their names; `None` if the text is not
+/// an object. Of duplicate names the last value counts, as in JavaScript.
+///
+/// ```
+/// use agent_socket_wire::json::pick;
+///
+/// let [a, b] = pick(r#"{"a":1,"c":2,"a":3}"#, ["a", "b"]).unwrap();
+/// assert_eq!(a.map(|value| value.get()), Some("3"));
+/// assert!(b.is_none());
+/// ```
 #[inline]
 #[must_use]
-pub fn fields<'a, const N: usize>(
+pub fn pick<'a, const N: usize>(
     json: &'a str,
     names: [&'static str; N],
 ) -> Option<[Option<&'a RawValue>; N]> {
     let mut found = [None; N];
-    pick(json, &names, &mut found)?;
+    pick_into(json, &names, &mut found)?;
     Some(found)
 }
 
 /// Puts the members of these names into the places of the same index. One
 /// function for any number of names, so that the relay holds it once.
-fn pick<'a>(
+fn pick_into<'a>(
     json: &'a str,
     names: &[&'static str],
     found: &mut [Option<&'a RawValue>],
@@ -90,53 +100,117 @@ impl Visitor<'_> for SlotSeed<'_> {
     }
 }
 
-/// The members of a JSON object in the order they are written; `None` if the
-/// text is no object. Of a name that stands twice the last value counts, at the
-/// first one's place, as in JavaScript.
-#[must_use]
-pub fn members(json: &str) -> Option<Vec<(Cow<'_, str>, &RawValue)>> {
-    let mut reader = serde_json::Deserializer::from_str(json);
-    let found = reader.deserialize_map(MembersVisitor).ok()?;
-    reader.end().ok()?;
-    Some(found)
+/// The members of a JSON object, unread, in the order in which they are written.
+/// Of duplicate names the last value counts, at the place of the first one, as in
+/// JavaScript.
+///
+/// Agents choose the names and the number of members, so nothing here takes
+/// quadratic time, and no hash is used: WebAssembly has no random numbers of its
+/// own to key one with, and names could be chosen that collide.
+///
+/// ```
+/// use agent_socket_wire::json::Object;
+///
+/// let object = Object::read(r#"{"a":1,"b":[2],"a":3}"#).unwrap();
+/// assert_eq!(object.get("a").map(|value| value.get()), Some("3"));
+/// assert_eq!(object.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["a", "b"]);
+/// assert!(Object::read("[]").is_none());
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Object<'a> {
+    members: Vec<(Cow<'a, str>, &'a RawValue)>,
+    /// Where each name is in `members`, once there are more than [`FEW`].
+    places: BTreeMap<Cow<'a, str>, usize>,
 }
 
-struct MembersVisitor;
+/// So many names are found as quickly by going through all of them.
+const FEW: usize = 16;
 
-impl<'de> Visitor<'de> for MembersVisitor {
-    type Value = Vec<(Cow<'de, str>, &'de RawValue)>;
+impl<'a> Object<'a> {
+    /// Reads an object; `None` if the text is not one.
+    #[must_use]
+    pub fn read(json: &'a str) -> Option<Self> {
+        let mut reader = serde_json::Deserializer::from_str(json);
+        let found = reader.deserialize_map(ObjectVisitor).ok()?;
+        reader.end().ok()?;
+        Some(found)
+    }
+
+    /// The value of a member.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&'a RawValue> {
+        let (_, value) = self.members.get(self.place(name)?)?;
+        Some(value)
+    }
+
+    /// Names and values.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+        self.members
+            .iter()
+            .map(|(name, value)| (name.as_ref(), *value))
+    }
+
+    /// How many members there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether there is no member.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    fn place(&self, name: &str) -> Option<usize> {
+        if self.members.len() > FEW {
+            return self.places.get(name).copied();
+        }
+        self.members.iter().position(|(known, _)| known == name)
+    }
+
+    fn put(&mut self, name: Cow<'a, str>, value: &'a RawValue) {
+        let place = self.place(&name);
+        if let Some((_, known)) = place.and_then(|place| self.members.get_mut(place)) {
+            *known = value;
+            return;
+        }
+        self.members.push((name, value));
+        if self.members.len() > FEW {
+            for place in self.places.len()..self.members.len() {
+                if let Some((name, _)) = self.members.get(place) {
+                    self.places.insert(name.clone(), place);
+                }
+            }
+        }
+    }
+}
+
+impl<'a> IntoIterator for Object<'a> {
+    type Item = (Cow<'a, str>, &'a RawValue);
+    type IntoIter = std::vec::IntoIter<Self::Item>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.members.into_iter()
+    }
+}
+
+struct ObjectVisitor;
+
+impl<'de> Visitor<'de> for ObjectVisitor {
+    type Value = Object<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
-        let mut found: Self::Value = Vec::new();
-        // An agent chooses how many members its arguments have, so a name that
-        // stands twice is not looked for by going through all of them.
-        let mut places: HashMap<Cow<'de, str>, usize> = HashMap::new();
+        let mut object = Object::default();
         while let Some(name) = map.next_key::<&RawValue>()? {
-            let name = json_str(name).unwrap_or_default();
-            let value = map.next_value()?;
-            match places.get(&name).and_then(|place| found.get_mut(*place)) {
-                Some((_, known)) => *known = value,
-                None => {
-                    places.insert(name.clone(), found.len());
-                    found.push((name, value));
-                }
-            }
+            object.put(json_str(name).unwrap_or_default(), map.next_value()?);
         }
-        Ok(found)
+        Ok(object)
     }
-}
-
-/// The value of a member.
-#[must_use]
-pub fn member<'a>(members: &[(Cow<'_, str>, &'a RawValue)], name: &str) -> Option<&'a RawValue> {
-    members
-        .iter()
-        .find(|(known, _)| known == name)
-        .map(|(_, value)| *value)
 }
 
 /// A JSON value as text, which is passed on as it is. `Debug` shows its length
@@ -194,5 +268,64 @@ impl Eq for Json {}
 impl fmt::Debug for Json {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Json({} bytes)", self.get().len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_is_not_an_object_is_refused() {
+        for text in ["", "1", "[]", "null", "{", "{} x", r#"{"a"}"#, r#"{"a":}"#] {
+            assert!(Object::read(text).is_none(), "{text}");
+            assert!(pick(text, ["a"]).is_none(), "{text}");
+        }
+        assert!(Object::read(" {} ").is_some_and(|object| object.is_empty()));
+    }
+
+    /// With quadratic time this would take minutes.
+    #[test]
+    fn many_members_are_no_burden() {
+        let many: Vec<String> = (0..200_000).map(|n| format!("\"{n}\":{n}")).collect();
+        let text = format!("{{{},{}}}", many.join(","), many.join(","));
+        let object = Object::read(&text).unwrap();
+        assert_eq!(object.len(), many.len());
+        for n in 0..many.len() {
+            let value = object.get(&n.to_string()).map(RawValue::get);
+            assert_eq!(value, Some(n.to_string().as_str()));
+        }
+    }
+
+    #[test]
+    fn json_shows_its_length_only() {
+        let json = Json::of(&["hidden"]).unwrap();
+        assert_eq!(format!("{json:?}"), "Json(10 bytes)");
+        assert_eq!(json.read::<Vec<String>>().unwrap(), ["hidden"]);
+        assert!(Json::parse("{").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn objects_are_as_javascript_has_them(members in prop::collection::vec(("[a-f]{1,2}", any::<u32>()), 0..60)) {
+            let written: Vec<_> = members.iter().map(|(name, value)| format!(" \"{name}\" : {value} ")).collect();
+            let text = format!("{{{}}}", written.join(","));
+            let mut expected: Vec<(&str, String)> = Vec::new();
+            for (name, value) in &members {
+                match expected.iter_mut().find(|(known, _)| known == name) {
+                    Some((_, known)) => *known = value.to_string(),
+                    None => expected.push((name, value.to_string())),
+                }
+            }
+            let object = Object::read(&text).unwrap();
+            let found: Vec<_> = object.iter().map(|(name, value)| (name, value.get().to_owned())).collect();
+            prop_assert_eq!(&found, &expected);
+            for name in ["a", "b", "ab", "zz"] {
+                let value = expected.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str());
+                prop_assert_eq!(object.get(name).map(RawValue::get), value);
+                prop_assert_eq!(pick(&text, [name; 1].map(|_| "ab")).unwrap()[0].map(RawValue::get), object.get("ab").map(RawValue::get));
+            }
+        }
     }
 }

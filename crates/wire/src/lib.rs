@@ -33,6 +33,7 @@ pub mod error;
 pub mod feature;
 pub mod frame;
 pub mod headers;
+pub mod hex;
 pub mod id;
 pub mod json;
 pub mod limits;

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
+use crate::hex;
 use crate::id::{SESSION_ID_LEN, SessionId};
 
 /// Length of a verifier in base64url characters.
@@ -50,20 +51,20 @@ impl VerifierHash {
     /// The hash as 64 hex characters, its key in storage.
     #[must_use]
     pub fn hex(&self) -> String {
-        to_hex(&self.0)
+        hex::encode(&self.0)
     }
 
     /// Reads 64 hex characters.
     #[must_use]
     pub fn from_hex(text: &str) -> Option<Self> {
-        from_hex(text).map(Self)
+        hex::decode(text).map(Self)
     }
 
     /// What an app learns of who calls: 8 hex characters of the hash.
     #[must_use]
     pub fn agent_id(&self) -> String {
         let [a, b, c, d, ..] = self.0;
-        to_hex(&[a, b, c, d])
+        hex::encode(&[a, b, c, d])
     }
 
     /// Compares in constant time.
@@ -71,35 +72,6 @@ impl VerifierHash {
     pub fn matches(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
     }
-}
-
-/// Writes bytes as lower-case hex.
-#[must_use]
-pub fn to_hex(bytes: &[u8]) -> String {
-    let mut hex = String::with_capacity(bytes.len().saturating_mul(2));
-    for byte in bytes {
-        for nibble in [byte >> 4, byte & 15] {
-            hex.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
-        }
-    }
-    hex
-}
-
-/// Reads exactly 64 hex characters of either case.
-#[must_use]
-pub fn from_hex(text: &str) -> Option<[u8; 32]> {
-    let digits: Option<Vec<u8>> = text
-        .chars()
-        .map(|char| char.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
-        .collect();
-    let bytes: Option<Vec<u8>> = digits?
-        .chunks(2)
-        .map(|pair| match pair {
-            [high, low] => Some(high << 4 | low),
-            _ => None,
-        })
-        .collect();
-    bytes?.try_into().ok()
 }
 
 /// `<prefix>_<sessionId>_<verifier>`: the right to call a session's tools.

@@ -1,12 +1,13 @@
 //! Tools: what an app registers and an agent may call.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::error::{AppCode, AppError};
-use crate::json::fields;
+use crate::json::pick;
 use crate::limits::{
     MAX_DESCRIPTION_CHARS, MAX_SCOPE_ENTRIES, MAX_SCOPE_ENTRY_BYTES, MAX_TOOL_TIMEOUT_MS,
     MIN_TOOL_TIMEOUT_MS,
@@ -104,7 +105,7 @@ pub fn parse_tools(tools: Option<&RawValue>) -> Result<Vec<Tool>, AppError> {
     let entries: Vec<&RawValue> = serde_json::from_str(tools.get())
         .map_err(|_| AppError::shape("`tools` is to be an array of objects"))?;
     let mut parsed: Vec<Tool> = Vec::with_capacity(entries.len());
-    let mut seen = std::collections::HashSet::with_capacity(entries.len());
+    let mut seen = BTreeSet::new();
     for (index, entry) in entries.into_iter().enumerate() {
         let tool = parse_tool(index, entry)?;
         if !seen.insert((tool.method.clone(), tool.path.clone())) {
@@ -129,7 +130,7 @@ fn parse_tool(index: usize, entry: &RawValue) -> Result<Tool, AppError> {
             read_only,
             allow_get,
         ],
-    ) = fields(
+    ) = pick(
         entry.get(),
         [
             "method",

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use agent_socket_wire::close::CloseCode;
 use agent_socket_wire::error::HttpCode;
+use agent_socket_wire::hex;
 use agent_socket_wire::limits::{MAX_BODY_BYTES, MAX_FRAME_BYTES};
 use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
@@ -529,11 +530,7 @@ async fn no_secret_stored(cx: Context) -> Result<()> {
     for text in [verifier, secret] {
         let raw = URL_SAFE_NO_PAD.decode(text).context("base64url")?;
         needles.push(STANDARD.encode(&raw).into_bytes());
-        needles.push(
-            raw.iter()
-                .flat_map(|byte| format!("{byte:02x}").into_bytes())
-                .collect(),
-        );
+        needles.push(hex::encode(&raw).into_bytes());
         needles.push(raw);
     }
     let mut sees_session = false;

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::input::query_of;
 use agent_socket_wire::answer::{Answer, JSON};
-use agent_socket_wire::json::{member, members};
+use agent_socket_wire::json::Object;
 use agent_socket_wire::text::{json_str, push_json_str};
 use agent_socket_wire::tool::Tool;
 
@@ -202,8 +202,8 @@ fn check_capabilities(tool: &Tool, declared: Option<&RawValue>) -> Result<(), Pr
         .input_schema
         .as_deref()
         .filter(|schema| schema.get().contains(REQUIRED_CAPABILITIES))
-        .and_then(|schema| members(schema.get()))
-        .and_then(|schema| member(&schema, REQUIRED_CAPABILITIES))
+        .and_then(|schema| Object::read(schema.get()))
+        .and_then(|schema| schema.get(REQUIRED_CAPABILITIES))
         .filter(|needed| mirror::is_object(needed) && list::is_plain(needed.get()))
     else {
         return Ok(());
@@ -223,11 +223,13 @@ fn check_capabilities(tool: &Tool, declared: Option<&RawValue>) -> Result<(), Pr
 /// Whether every member of `needed`, at any depth, is in `declared`. The depth
 /// is bounded: `needed` is plain.
 fn is_covered(needed: &str, declared: &str) -> bool {
-    let Some(needed) = members(needed) else {
+    let Some(needed) = Object::read(needed) else {
         return true;
     };
-    let declared = members(declared).unwrap_or_default();
+    let declared = Object::read(declared).unwrap_or_default();
     needed.iter().all(|(name, value)| {
-        member(&declared, name).is_some_and(|known| is_covered(value.get(), known.get()))
+        declared
+            .get(name)
+            .is_some_and(|known| is_covered(value.get(), known.get()))
     })
 }

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::{ServerView, rpc::Problem};
 use crate::input::Input;
-use agent_socket_wire::json::{member, members};
+use agent_socket_wire::json::Object;
 use agent_socket_wire::text::{json_str, push_json_str};
 use agent_socket_wire::tool::Tool;
 
@@ -79,7 +79,7 @@ fn wrapped(schema: &RawValue) -> String {
     let shown = shown_schema(schema);
     let mut out =
         format!(r#"{{"type":"object","properties":{{"body":{shown}}},"required":["body"]"#);
-    for (name, value) in members(shown).unwrap_or_default() {
+    for (name, value) in Object::read(shown).unwrap_or_default() {
         if matches!(name.as_ref(), "$defs" | "definitions") && value.get().starts_with('{') {
             out.push_str(",\"");
             out.push_str(&name);
@@ -101,27 +101,29 @@ fn shown_schema(schema: &RawValue) -> &str {
 }
 
 fn object_schema(json: &str) -> Cow<'_, str> {
-    let found = members(json).unwrap_or_default();
-    let is_shown = |(name, value): &(Cow<'_, str>, &RawValue)| match name.as_ref() {
-        "properties" => members(value.get()).is_some(),
+    let found = Object::read(json).unwrap_or_default();
+    let is_shown = |(name, value): &(&str, &RawValue)| match *name {
+        "properties" => Object::read(value.get()).is_some(),
         "required" => serde_json::from_str::<Vec<String>>(value.get()).is_ok(),
         "$schema" => json_str(value).is_some(),
         _ => true,
     };
-    let has_odd_property = member(&found, "properties")
-        .and_then(|properties| members(properties.get()))
+    let has_odd_property = found
+        .get("properties")
+        .and_then(|properties| Object::read(properties.get()))
         .is_some_and(|properties| {
             properties
                 .iter()
                 .any(|(_, one)| !one.get().starts_with('{'))
         });
-    let is_fine =
-        member(&found, "type").is_some() && !has_odd_property && found.iter().all(is_shown);
+    let is_fine = found.get("type").is_some()
+        && !has_odd_property
+        && found.iter().all(|entry| is_shown(&entry));
     if is_fine {
         return Cow::Borrowed(json);
     }
     let mut out = String::from(r#"{"type":"object""#);
-    for (name, value) in found.iter().filter(|entry| is_shown(entry)) {
+    for (name, value) in found.iter().filter(is_shown) {
         if name == "type" {
             continue;
         }
@@ -140,7 +142,11 @@ fn object_schema(json: &str) -> Cow<'_, str> {
 
 fn push_properties(out: &mut String, raw: &RawValue) {
     out.push('{');
-    for (index, (name, value)) in members(raw.get()).unwrap_or_default().iter().enumerate() {
+    for (index, (name, value)) in Object::read(raw.get())
+        .unwrap_or_default()
+        .iter()
+        .enumerate()
+    {
         if index > 0 {
             out.push(',');
         }
@@ -158,10 +164,10 @@ fn push_properties(out: &mut String, raw: &RawValue) {
 pub(super) fn app_body<'a>(tool: &Tool, arguments: &'a str) -> Result<&'a str, Problem> {
     match Input::of(tool) {
         Input::Object(_) => Ok(arguments),
-        Input::Unknown if members(arguments).is_some_and(|found| found.is_empty()) => Ok(""),
+        Input::Unknown if Object::read(arguments).is_some_and(|found| found.is_empty()) => Ok(""),
         Input::Unknown => Ok(arguments),
-        Input::Other(_) => members(arguments)
-            .and_then(|found| member(&found, "body"))
+        Input::Other(_) => Object::read(arguments)
+            .and_then(|found| found.get("body"))
             .map(RawValue::get)
             .ok_or_else(|| {
                 Problem::in_band(

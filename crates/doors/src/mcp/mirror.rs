@@ -11,7 +11,7 @@ use super::rpc::{
     unsupported_version,
 };
 use super::{MODERN, McpHead};
-use agent_socket_wire::json::{member, members};
+use agent_socket_wire::json::Object;
 use agent_socket_wire::text::json_str;
 use agent_socket_wire::tool::Tool;
 
@@ -170,18 +170,20 @@ fn check_properties(
     arguments: &str,
     depth: usize,
 ) -> Result<(), Problem> {
-    let properties = members(schema).and_then(|schema| {
-        member(&schema, "properties").and_then(|properties| members(properties.get()))
+    let properties = Object::read(schema).and_then(|schema| {
+        schema
+            .get("properties")
+            .and_then(|properties| Object::read(properties.get()))
     });
-    let (Some(properties), Some(arguments)) = (properties, members(arguments)) else {
+    let (Some(properties), Some(arguments)) = (properties, Object::read(arguments)) else {
         return Ok(());
     };
-    for (name, schema) in &properties {
-        let Some(value) = member(&arguments, name).filter(|value| value.get() != "null") else {
+    for (name, schema) in properties.iter() {
+        let Some(value) = arguments.get(name).filter(|value| value.get() != "null") else {
             continue;
         };
-        let header = members(schema.get())
-            .and_then(|schema| member(&schema, "x-mcp-header").and_then(json_str));
+        let header = Object::read(schema.get())
+            .and_then(|schema| schema.get("x-mcp-header").and_then(json_str));
         match header {
             Some(header) => check_param(head, name, &header, value)?,
             None if depth > 0 => {

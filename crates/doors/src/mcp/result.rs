@@ -8,8 +8,7 @@ use super::list::is_plain;
 use super::rpc::Era;
 use super::{RESULT_TYPE, essence, serve};
 use agent_socket_wire::answer::Answer;
-use agent_socket_wire::json::fields;
-use agent_socket_wire::json::{member, members};
+use agent_socket_wire::json::{Object, pick};
 use agent_socket_wire::text::{json_str, push_json_str};
 
 /// The `CallToolResult` for an answer of the app or the relay, as JSON.
@@ -85,7 +84,7 @@ fn own_result(body: &[u8], era: Era) -> Option<Parts> {
         .ok()
         .filter(|text| is_json(text) && is_plain(text))?;
     let names = ["content", "structuredContent", "isError", "_meta"];
-    let [content, structured, is_error, meta] = fields(text, names)?;
+    let [content, structured, is_error, meta] = pick(text, names)?;
     let content = content?;
     let blocks: Vec<&RawValue> = serde_json::from_str(content.get()).ok()?;
     if !blocks.into_iter().all(is_block) {
@@ -101,7 +100,7 @@ fn own_result(body: &[u8], era: Era) -> Option<Parts> {
         return None;
     }
     let mut own_meta = String::new();
-    for (name, value) in meta.map_or(Some(Vec::new()), |meta| members(meta.get()))? {
+    for (name, value) in meta.map_or(Some(Object::default()), |meta| Object::read(meta.get()))? {
         if name.starts_with("io.modelcontextprotocol/") {
             continue;
         }
@@ -120,18 +119,19 @@ fn own_result(body: &[u8], era: Era) -> Option<Parts> {
 
 /// Whether a content block has what its type asks for.
 fn is_block(raw: &RawValue) -> bool {
-    let Some(block) = members(raw.get()) else {
+    let Some(block) = Object::read(raw.get()) else {
         return false;
     };
-    let has_text = |name: &str| member(&block, name).and_then(json_str).is_some();
-    match member(&block, "type").and_then(json_str).as_deref() {
+    let has_text = |name: &str| block.get(name).and_then(json_str).is_some();
+    match block.get("type").and_then(json_str).as_deref() {
         Some("text") => has_text("text"),
         Some("image" | "audio") => has_text("data") && has_text("mimeType"),
         Some("resource_link") => has_text("uri") && has_text("name"),
-        Some("resource") => member(&block, "resource")
-            .and_then(|resource| members(resource.get()))
+        Some("resource") => block
+            .get("resource")
+            .and_then(|resource| Object::read(resource.get()))
             .is_some_and(|resource| {
-                let has = |name: &str| member(&resource, name).and_then(json_str).is_some();
+                let has = |name: &str| resource.get(name).and_then(json_str).is_some();
                 has("uri") && (has("text") || has("blob"))
             }),
         _ => false,

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::{LEGACY, MAX_ID_BYTES, MODERN, McpHead};
 use agent_socket_wire::answer::{Answer, JSON};
-use agent_socket_wire::json::fields;
+use agent_socket_wire::json::pick;
 use agent_socket_wire::text::{cut, json_str, push_json_str};
 
 /// The body is no JSON.
@@ -212,7 +212,7 @@ impl<'a> Message<'a> {
     pub(super) fn parse(raw: &'a RawValue) -> Result<Self, (&'a str, Problem)> {
         let invalid = |message: &str| Problem::new(400, INVALID_REQUEST, message);
         let names = ["jsonrpc", "id", "method", "params", "result", "error"];
-        let Some([jsonrpc, id, method, params, result, error]) = fields(raw.get(), names) else {
+        let Some([jsonrpc, id, method, params, result, error]) = pick(raw.get(), names) else {
             return Err(("null", invalid("A JSON-RPC message is an object.")));
         };
         let id = id.map(RawValue::get);
@@ -289,7 +289,7 @@ impl<'a> Params<'a> {
             "protocolVersion",
             "_meta",
         ];
-        let Some([name, arguments, uri, cursor, protocol_version, meta]) = fields(raw.get(), names)
+        let Some([name, arguments, uri, cursor, protocol_version, meta]) = pick(raw.get(), names)
         else {
             return Err(Problem::new(
                 400,
@@ -314,7 +314,7 @@ impl<'a> Meta<'a> {
             return Ok(Self::default());
         };
         let names = [VERSION_KEY, CAPABILITIES_KEY, "progressToken"];
-        let Some([version, capabilities, progress_token]) = fields(raw.get(), names) else {
+        let Some([version, capabilities, progress_token]) = pick(raw.get(), names) else {
             return Err(Problem::new(
                 400,
                 INVALID_PARAMS,

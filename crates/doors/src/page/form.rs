@@ -9,7 +9,6 @@ use serde_json::value::RawValue;
 
 use crate::input::{Input, Kind, Property};
 use agent_socket_wire::error::{HttpCode, HttpError};
-use agent_socket_wire::json::member;
 use agent_socket_wire::limits::MAX_READ_SCHEMA_BYTES;
 use agent_socket_wire::text::{json_str, json_uint, push_json_str};
 use agent_socket_wire::tool::Tool;
@@ -169,7 +168,7 @@ fn json_of(kind: Kind, field: &str, text: &str) -> Result<String, FieldError> {
 
 /// The values of an `enum`.
 fn choices<'a>(property: &Property<'a>) -> Option<Vec<&'a RawValue>> {
-    let raw = member(&property.schema, "enum")?;
+    let raw = property.schema.get("enum")?;
     let values: Vec<&RawValue> = serde_json::from_str(raw.get()).ok()?;
     (!values.is_empty()).then_some(values)
 }
@@ -191,7 +190,7 @@ pub(super) fn fields(tool: &Tool, index: usize, form: Option<&Form>) -> Markup {
 
 /// What a field shows before anybody filled it in.
 fn default_of<'a>(property: &Property<'a>) -> Option<Cow<'a, str>> {
-    let raw = member(&property.schema, "default")?;
+    let raw = property.schema.get("default")?;
     // Choices and JSON have their JSON as value.
     match property.kind {
         Kind::Text if choices(property).is_none() => json_str(raw),
@@ -257,7 +256,7 @@ fn bounds(property: &Property<'_>) -> Option<String> {
         return None;
     }
     let [least, most] = ["minimum", "maximum"]
-        .map(|keyword| member(&property.schema, keyword).filter(|raw| is_number(raw)));
+        .map(|keyword| property.schema.get(keyword).filter(|raw| is_number(raw)));
     match (least, most) {
         (Some(least), Some(most)) => Some(format!("{} to {}", least.get(), most.get())),
         (Some(least), None) => Some(format!("at least {}", least.get())),
@@ -312,7 +311,11 @@ impl Control<'_, '_> {
 
     fn number(&self, step: &str) -> Markup {
         let bound = |keyword| {
-            let raw = member(&self.property.schema, keyword).filter(|raw| is_number(raw));
+            let raw = self
+                .property
+                .schema
+                .get(keyword)
+                .filter(|raw| is_number(raw));
             raw.map(RawValue::get)
         };
         html! {
@@ -349,7 +352,7 @@ impl Control<'_, '_> {
     }
 
     fn count(&self, keyword: &str) -> Option<u64> {
-        member(&self.property.schema, keyword).and_then(json_uint)
+        self.property.schema.get(keyword).and_then(json_uint)
     }
 }
 
@@ -358,7 +361,7 @@ fn is_number(raw: &RawValue) -> bool {
 }
 
 fn is_long(property: &Property<'_>) -> bool {
-    match member(&property.schema, "maxLength").and_then(json_uint) {
+    match property.schema.get("maxLength").and_then(json_uint) {
         Some(most) => most > LONG_TEXT_CHARS,
         None => LONG_NAMES.contains(&property.name.to_ascii_lowercase().as_str()),
     }

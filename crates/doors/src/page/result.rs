@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use maud::{Markup, html};
 
 use agent_socket_wire::answer::Answer;
-use agent_socket_wire::json::{member, members};
+use agent_socket_wire::json::Object;
 use agent_socket_wire::text::json_str;
 
 /// Longest result that is shown, in bytes of what came.
@@ -28,17 +28,17 @@ pub(super) fn text_member(answer: &Answer, path: &[&str]) -> Option<String> {
     let mut json = std::str::from_utf8(&answer.body).ok()?;
     let (last, above) = path.split_last()?;
     for name in above {
-        json = member(&members(json)?, name)?.get();
+        json = Object::read(json)?.get(name)?.get();
     }
-    let found = member(&members(json)?, last)?;
+    let found = Object::read(json)?.get(last)?;
     json_str(found).map(std::borrow::Cow::into_owned)
 }
 
 /// How far a task is: a bar for a share of the whole, else the number itself.
 pub(super) fn progress(state: &Answer) -> Markup {
-    let json = std::str::from_utf8(&state.body).ok().and_then(members);
+    let json = std::str::from_utf8(&state.body).ok().and_then(Object::read);
     let value = json
-        .and_then(|json| member(&json, "progress"))
+        .and_then(|json| json.get("progress"))
         .and_then(|raw| raw.get().parse::<f64>().ok());
     match value {
         Some(value) if (0.0..=1.0).contains(&value) => {

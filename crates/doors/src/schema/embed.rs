@@ -28,12 +28,9 @@ use serde_json::value::RawValue;
 
 use super::refs::{LocalRefs, encoded_part};
 use super::{MAX_DEPTH, Shape};
-use agent_socket_wire::json::{member, members};
+use agent_socket_wire::json::Object;
 use agent_socket_wire::limits::{MAX_PARAMETER_DESCRIPTION_CHARS, MAX_READ_SCHEMA_BYTES};
 use agent_socket_wire::text::{cut, json_str, json_uint, push_json_str};
-
-/// The members of a schema that is an object.
-type Members<'a> = [(Cow<'a, str>, &'a RawValue)];
 
 /// A schema that admits every object.
 pub(crate) const ANY_OBJECT: &str =
@@ -153,14 +150,15 @@ impl<'a> Embedded<'a> {
         if !is_schema || root.get().len() > MAX_READ_SCHEMA_BYTES {
             return None;
         }
-        let keywords = members(root.get()).unwrap_or_default();
-        let section = if member(&keywords, "$defs").is_some() {
+        let keywords = Object::read(root.get()).unwrap_or_default();
+        let section = if keywords.get("$defs").is_some() {
             "$defs"
         } else {
             "definitions"
         };
-        let parts = member(&keywords, section)
-            .and_then(|section| members(section.get()))
+        let parts = keywords
+            .get(section)
+            .and_then(|section| Object::read(section.get()))
             .unwrap_or_default();
         Some(Self {
             root,
@@ -179,7 +177,7 @@ impl<'a> Embedded<'a> {
     pub(crate) fn push(&self, out: &mut String) {
         push_json_str(out, &self.name);
         out.push(':');
-        match members(self.root.get()) {
+        match Object::read(self.root.get()) {
             Some(members) => {
                 let place = Place::component(&self.name);
                 self.push_members(out, Position::at(&place, 0), &members);
@@ -223,7 +221,7 @@ impl<'a> Embedded<'a> {
 
     /// Writes the schema of the property `name`, to stand anywhere. Its
     /// references lead to the whole schema: see [`has_refs`](Self::has_refs).
-    pub(crate) fn push_property(&self, out: &mut String, name: &str, schema: &Members<'a>) {
+    pub(crate) fn push_property(&self, out: &mut String, name: &str, schema: &Object<'a>) {
         let root = Place::component(&self.name);
         let properties = root.below(Part::Member("properties"));
         let place = properties.below(Part::Member(name));
@@ -240,10 +238,11 @@ impl<'a> Embedded<'a> {
         if is_bool(schema) {
             return out.push_str(schema.get());
         }
-        let Some(members) = members(schema.get()).filter(|_| at.depth < MAX_DEPTH) else {
+        let Some(members) = Object::read(schema.get()).filter(|_| at.depth < MAX_DEPTH) else {
             return out.push_str("{}");
         };
-        let has_id = member(&members, "$id")
+        let has_id = members
+            .get("$id")
             .and_then(json_str)
             .is_some_and(|id| !id.starts_with('#'));
         let base = if has_id {
@@ -254,7 +253,7 @@ impl<'a> Embedded<'a> {
         self.push_members(out, Position { base, ..at }, &members);
     }
 
-    fn push_members(&self, out: &mut String, at: Position<'_, 'a>, schema: &Members<'a>) {
+    fn push_members(&self, out: &mut String, at: Position<'_, 'a>, schema: &Object<'a>) {
         out.push('{');
         let mut is_first = true;
         let mut push_one = |name: &str, value: &str| {
@@ -266,13 +265,12 @@ impl<'a> Embedded<'a> {
             out.push(':');
             out.push_str(value);
         };
-        let has_prefix_items = member(schema, "prefixItems").is_some();
+        let has_prefix_items = schema.get("prefixItems").is_some();
         let (mut has_kind, mut has_properties) = (false, false);
-        for (name, value) in schema {
+        for (name, value) in schema.iter() {
             let Some(written) = self.written(at, name, value) else {
                 continue;
             };
-            let name = name.as_ref();
             has_kind |= name == "type" || COMPOUND.contains(&name);
             has_properties |= name == "properties";
             let is_tuple = name == "items" && value.get().starts_with('[');
@@ -288,7 +286,7 @@ impl<'a> Embedded<'a> {
         if is_open {
             push_one("type", "\"object\"");
         }
-        let is_object = is_open || member(schema, "type").is_some_and(is_object_type);
+        let is_object = is_open || schema.get("type").is_some_and(is_object_type);
         // Custom actions accept no object without them.
         if is_object && !has_properties {
             push_one("properties", "{}");
@@ -329,7 +327,7 @@ impl<'a> Embedded<'a> {
             Shape::List => return unchanged(value.get().starts_with('[')),
             Shape::Names => return unchanged(names(value).is_some()),
             Shape::NamesByName => {
-                let lists = members(value.get())?;
+                let lists = Object::read(value.get())?;
                 return unchanged(lists.into_iter().all(|(_, list)| names(list).is_some()));
             }
             Shape::NotEmbedded => return None,
@@ -347,7 +345,7 @@ impl<'a> Embedded<'a> {
         value: &'a RawValue,
         is_section: bool,
     ) -> Option<()> {
-        let own = members(value.get())?
+        let own = Object::read(value.get())?
             .into_iter()
             .filter(|(name, _)| !is_section || !is_component_name(name));
         out.push('{');

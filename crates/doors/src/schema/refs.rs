@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::{MAX_DEPTH, Shape};
 use crate::percent;
-use agent_socket_wire::json::{member, members};
+use agent_socket_wire::json::Object;
 use agent_socket_wire::limits::MAX_FAR_REFS;
 
 /// The keywords that most references lead through.
@@ -31,9 +31,9 @@ pub(crate) struct LocalRefs<'a> {
 
 impl<'a> LocalRefs<'a> {
     pub(crate) fn new(root: &'a RawValue) -> Self {
-        let keywords = members(root.get()).unwrap_or_default();
+        let keywords = Object::read(root.get()).unwrap_or_default();
         let near = NEAR_SECTIONS.into_iter().filter_map(|section| {
-            let schemas = members(member(&keywords, section)?.get())?;
+            let schemas = Object::read(keywords.get(section)?.get())?;
             Some((section, schemas.into_iter().collect()))
         });
         Self {
@@ -111,12 +111,12 @@ fn schema_below<'a, 'p>(
     keyword: &str,
     parts: &mut impl Iterator<Item = &'p str>,
 ) -> Option<&'a RawValue> {
-    let schema = members(schema.get())?;
-    let value = member(&schema, keyword)?;
+    let schema = Object::read(schema.get())?;
+    let value = schema.get(keyword)?;
     match Shape::of(keyword) {
         Shape::Schema => Some(value),
         Shape::Items if !value.get().starts_with('[') => Some(value),
-        Shape::SchemasByName => member(&members(value.get())?, parts.next()?),
+        Shape::SchemasByName => Object::read(value.get())?.get(parts.next()?),
         Shape::SchemaList => {
             let part = parts.next()?;
             let index: usize = part.parse().ok()?;

@@ -47,7 +47,7 @@ impl Secrets {
         };
         let decoded = URL_SAFE_NO_PAD.decode(text);
         let bytes = decoded.or_else(|_| STANDARD_NO_PAD.decode(text)).unwrap();
-        let hex = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = agent_socket_wire::hex::encode(&bytes);
         self.spellings.extend([
             URL_SAFE_NO_PAD.encode(&bytes),
             STANDARD_NO_PAD.encode(&bytes),

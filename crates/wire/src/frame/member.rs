@@ -10,7 +10,7 @@ use std::fmt;
 use serde_json::value::RawValue;
 
 use crate::id::SessionId;
-use crate::json::{self, Json};
+use crate::json::{Json, Object};
 use crate::text::{json_str, json_uint, push_json_str};
 use crate::token::{ResumeSecret, Secret};
 
@@ -287,7 +287,7 @@ impl<T: Value> Value for Vec<T> {
 /// Headers: names and values. A value that is not a string is passed over.
 impl Value for BTreeMap<String, String> {
     fn read(raw: &RawValue) -> Option<Self> {
-        let headers = json::members(raw.get())?.into_iter();
+        let headers = Object::read(raw.get())?.into_iter();
         let texts = headers.filter_map(|(name, value)| Some((name.into_owned(), json_str(value)?)));
         Some(
             texts
@@ -328,7 +328,7 @@ macro_rules! fields {
             #[inline]
             pub(crate) fn read(text: &'a str) -> Option<(Option<&'a RawValue>, Self)> {
                 let [frame_type, $($field),*] =
-                    $crate::json::fields(text, [$crate::frame::member::TYPE.text, $($name),*])?;
+                    $crate::json::pick(text, [$crate::frame::member::TYPE.text, $($name),*])?;
                 Some((frame_type, Self { $($field),* }))
             }
         }
@@ -473,7 +473,7 @@ macro_rules! object {
     ($object:ident { $($field:ident: $name:literal $(or $absent:ident)?),* $(,)? }) => {
         impl Value for $object {
             fn read(raw: &RawValue) -> Option<Self> {
-                let [$($field),*] = $crate::json::fields(raw.get(), [$($name),*])?;
+                let [$($field),*] = $crate::json::pick(raw.get(), [$($name),*])?;
                 Some(Self { $($field: members!(@read $field $(, $absent)?)?,)* })
             }
 

@@ -329,7 +329,7 @@ fn relay_frame() -> impl Strategy<Value = relay::Frame> {
 /// first with another value.
 fn with_more(frame: &str) -> [String; 2] {
     let members = frame.strip_prefix('{').unwrap();
-    let names = crate::json::members(frame).unwrap();
+    let names = crate::json::Object::read(frame).unwrap();
     let first: String = names
         .iter()
         .map(|(name, _)| format!("\"{name}\":[],"))

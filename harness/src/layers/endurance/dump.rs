@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use agent_socket_wire::token::{AgentToken, to_hex};
+use agent_socket_wire::hex;
+use agent_socket_wire::token::AgentToken;
 use anyhow::{Context as _, Result, anyhow, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -74,7 +75,7 @@ impl Needles {
     fn add_bytes(&mut self, what: &str, bytes: &[u8]) {
         self.count += 1;
         self.add(format!("{what}, raw"), bytes.to_vec());
-        self.add(format!("{what} in hex"), to_hex(bytes).into_bytes());
+        self.add(format!("{what} in hex"), hex::encode(bytes).into_bytes());
         let url_safe = URL_SAFE_NO_PAD.encode(bytes);
         let standard = STANDARD_NO_PAD.encode(bytes);
         if standard != url_safe {
@@ -192,7 +193,7 @@ mod tests {
             vec![251; 32],
             credentials.secret.clone().into_bytes(),
             STANDARD_NO_PAD.encode([251; 32]).into_bytes(),
-            to_hex(&[251; 32]).into_bytes(),
+            hex::encode(&[251; 32]).into_bytes(),
             vec![7; 16],
             URL_SAFE_NO_PAD.encode([7; 16]).into_bytes(),
             key.to_vec(),

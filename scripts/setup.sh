@@ -15,10 +15,10 @@
 #   Debian packages for tests and builds      by apt-get, as root on Debian only;
 #                                             elsewhere it says what to install
 #   wrangler, Node 22, esbuild, wasm-opt      node_modules/, by npm ci
-#   worker-build, wasm-bindgen                .tools/, by cargo install, at the
-#                                             versions that Cargo.lock asks for
-#   testers of the OpenAPI document           .tools/python/, by pip, at the versions
-#                                             of tests/doors/requirements.txt
+#   worker-build, wasm-bindgen                .tools/, by cargo install --locked, at
+#                                             the versions that Cargo.lock names
+#   testers of the OpenAPI document           .tools/python/, by pip, as hashed in
+#                                             tests/doors/requirements.txt
 #
 # It needs to find: rustup with Rust (https://rustup.rs), Node with npm, and a C
 # compiler. It needs no credentials, and starts nothing.
@@ -26,6 +26,8 @@
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck source=scripts/debian.sh
+. "$ROOT/scripts/debian.sh"
 
 check_only=false
 force_distro=false
@@ -103,20 +105,6 @@ python_present() {
 cargo_tool_present() {
   [ -x "$TOOLS_DIR/bin/$1" ] &&
     [ "$("$TOOLS_DIR/bin/$1" --version 2>/dev/null | awk '{ print $NF }')" = "$2" ]
-}
-
-# Debian's compiler may have been upgraded since its std was built, or this
-# script may build it otherwise now: then that std is of no use.
-distro_std_recipe() {
-  echo "recipe 2: with bitcode"
-  /usr/bin/rustc -vV
-}
-distro_std_stamp() { echo "$1/../.built-with"; }
-distro_std_current() {
-  local libdir
-  libdir=$(/usr/bin/rustc --print target-libdir --target "$WASM_TARGET" 2>/dev/null) || return 1
-  compgen -G "$libdir/libstd-*.rlib" >/dev/null &&
-    [ "$(cat "$(distro_std_stamp "$libdir")" 2>/dev/null)" = "$(distro_std_recipe)" ]
 }
 
 wasm_present() {
@@ -207,54 +195,6 @@ install_packages() {
   fi
 }
 
-# Debian's compiler for WebAssembly as a rustup toolchain: its packages carry no
-# std for the target, so that is built here, once, from the packaged source.
-install_distro_toolchain() {
-  local libdir prefix
-  is_root_on_debian || die "rustup could not add the target $WASM_TARGET, and the way around it needs root on Debian.
-       Try again when rustup can reach its server: rustup target add $WASM_TARGET"
-  have rustup || die "the way around rustup's target needs rustup itself, to link Debian's compiler. Get it from https://rustup.rs"
-  if ! have /usr/bin/rustc || ! have /usr/bin/cargo || ! have /usr/bin/lld-22 || [ ! -d /usr/lib/rustlib/src/rust/library ]; then
-    step "Debian's compiler: rustc-web cargo-web rust-web-src lld-22"
-    run_logged apt-rust apt_install rustc-web cargo-web rust-web-src lld-22 || die "apt-get could not install Debian's compiler"
-  fi
-  # rustc calls the linker for WebAssembly by this name.
-  ln -sf /usr/bin/lld-22 "$TOOLS_DIR/bin/rust-lld"
-  prefix=$(/usr/bin/rustc --print sysroot)
-  libdir=$(/usr/bin/rustc --print target-libdir --target "$WASM_TARGET")
-  if ! distro_std_current; then
-    step "std for $WASM_TARGET, built with Debian's compiler"
-    run_logged build-std build_std "$libdir" || die "could not build std for $WASM_TARGET"
-    # Cargo can't see that std is another one now: what was built on the old one
-    # would no longer fit.
-    rm -rf "$ROOT/target/$WASM_TARGET"
-  fi
-  rustup toolchain link "$DISTRO_TOOLCHAIN" "$prefix"
-}
-
-# build_std LIBDIR
-build_std() {
-  local libdir=$1 dir
-  dir=$(mktemp -d)
-  # A function that run_logged started in a subshell: this trap is that shell's.
-  trap 'rm -rf "$dir"' EXIT
-  mkdir -p "$dir/src"
-  printf '[package]\nname = "std_for_wasm"\nversion = "0.0.0"\nedition = "2021"\n\n[workspace]\n' >"$dir/Cargo.toml"
-  printf '#![no_std]\n' >"$dir/src/lib.rs"
-  (
-    cd "$dir"
-    # The release profile links with LTO, which reads std's bitcode.
-    env -u RUSTUP_TOOLCHAIN -u CARGO_ENCODED_RUSTFLAGS RUSTFLAGS=-Cembed-bitcode=yes \
-      PATH="/usr/bin:/bin:$PATH" RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR="$dir/target" \
-      /usr/bin/cargo build --release -Z build-std=std,panic_abort,panic_unwind,test --target "$WASM_TARGET"
-  ) || return 1
-  rm -rf "$libdir"
-  mkdir -p "$libdir"
-  rm -f "$dir/target/$WASM_TARGET/release/deps/"libstd_for_wasm-*
-  cp "$dir/target/$WASM_TARGET/release/deps/"*.rlib "$libdir/"
-  distro_std_recipe >"$(distro_std_stamp "$libdir")"
-}
-
 install_target() {
   local started chosen
   started=$(now_ms)
@@ -297,6 +237,10 @@ install_npm() {
   rm -f "$TOOLS_DIR/npm.stamp"
   run_logged npm npm ci --no-audit --no-fund || die "npm ci failed"
   npm_wanted >"$TOOLS_DIR/npm.stamp"
+  # scripts/test/lockfiles.test.mjs says why.
+  if [ "$(uname -s)" != Linux ]; then
+    warn "package-lock.json has no hash for the Workers runtime (workerd) on this system: npm took what the registry sent"
+  fi
   did "npm packages" "$started" "installed"
 }
 
@@ -327,39 +271,37 @@ install_python() {
 
 make_python() {
   python3 -m venv "$TOOLS_DIR/python" &&
-    "$TOOLS_DIR/python/bin/python" -m pip install --disable-pip-version-check --no-input -r tests/doors/requirements.txt
+    "$TOOLS_DIR/python/bin/python" -m pip install --disable-pip-version-check --no-input --require-hashes \
+      -r tests/doors/requirements.txt
 }
 
-# cargo_install CRATE VERSION BINARY [ARG…]
+# cargo_install ARG…
 #
 # The two helpers run for a second or two in a build, and take minutes to
-# compile: so they are compiled as quickly as rustc can, with a little
-# optimisation only where wasm-bindgen spends its time.
+# compile: so they are compiled as quickly as rustc can. A lock file says what
+# they are made of, with a checksum for each package: nothing else is taken.
 cargo_install() {
-  local crate=$1 version=$2 binary=$3
-  shift 3
-  local args=(install "$crate" --version "=$version" --bin "$binary" --root "$TOOLS_DIR" --no-track --force
-    --target-dir "$TOOLS_DIR/target" "$@")
-  local profile=(CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_DEBUG=0 CARGO_PROFILE_RELEASE_LTO=off
-    CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_STRIP=debuginfo)
-  # The crate's own lock file first. A registry that doesn't have one of its
-  # versions (yet) gets the nearest that it has.
-  (cd / && env "${profile[@]}" cargo "${args[@]}" --locked) ||
-    (cd / && env "${profile[@]}" cargo "${args[@]}")
+  CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_DEBUG=0 CARGO_PROFILE_RELEASE_LTO=off \
+    CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_STRIP=debuginfo \
+    cargo install "$@" --locked --root "$TOOLS_DIR" --no-track --force --target-dir "$TOOLS_DIR/target"
 }
 
+# install_cargo_tool BINARY VERSION ARG…: the arguments say where it comes from.
 install_cargo_tool() {
-  local started binary=$1 version=$2 crate=$3
+  local started binary=$1 version=$2
   started=$(now_ms)
-  shift 3
+  shift 2
   if cargo_tool_present "$binary" "$version"; then
     ok "$binary $version: there"
     did "$binary $version" "$started" "there already"
     return
   fi
   step "$binary $version: cargo install, about a minute on two cores"
-  run_logged "$binary" cargo_install "$crate" "$version" "$binary" "$@" || die "could not install $binary"
-  cargo_tool_present "$binary" "$version" || die "$binary was installed, but .tools/bin/$binary is not version $version"
+  run_logged "$binary" cargo_install "$@" || die "could not install $binary $version, as its lock file has it.
+       If the log above names a package that was not found, the registry can't be reached or lacks that version:
+       try again later, or with another registry (https://doc.rust-lang.org/cargo/reference/source-replacement.html)."
+  cargo_tool_present "$binary" "$version" || die "$binary was installed, but .tools/bin/$binary is not version $version.
+       $binary has to be what Cargo.lock asks for; for wasm-bindgen, scripts/wasm-bindgen/Cargo.toml must name the same version."
   did "$binary $version" "$started" "installed"
 }
 
@@ -368,9 +310,8 @@ install_packages
 install_target
 install_npm
 install_python
-install_cargo_tool worker-build "$WORKER_BUILD_VERSION" worker-build
-# Without its TLS: that is for a test runner that is not installed here.
-install_cargo_tool wasm-bindgen "$WASM_BINDGEN_VERSION" wasm-bindgen-cli --no-default-features
+install_cargo_tool worker-build "$WORKER_BUILD_VERSION" worker-build --version "=$WORKER_BUILD_VERSION"
+install_cargo_tool wasm-bindgen "$WASM_BINDGEN_VERSION" --path scripts/wasm-bindgen
 # What the two shared while they were compiled: not needed again.
 rm -rf "$TOOLS_DIR/target"
 

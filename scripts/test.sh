@@ -26,6 +26,8 @@
 #   * deploy       all that a deploy checks before it uploads
 #   * instructions the core's hot path takes no more instructions than it did
 # Parts that run only when they are named:
+#   * deny         what the project depends on is allowed (deny.toml); wants
+#                  cargo-deny: cargo install cargo-deny --locked
 #   * kills        200 kills of the runtime in the middle of its work (10 minutes)
 #   * soak         30 minutes of calls with drops: nothing lost, memory flat
 #
@@ -44,7 +46,7 @@ set -euo pipefail
 
 PARTS=(wasm fmt scripts shellcheck clippy unit harness page sdk mcp doors deploy instructions)
 LONG_PARTS=(kills soak)
-EXTRA_PARTS=("${LONG_PARTS[@]}")
+EXTRA_PARTS=(deny "${LONG_PARTS[@]}")
 
 jobs=''
 parts=()
@@ -138,6 +140,16 @@ part_kills() { HARNESS_KILLS=200 cargo_ run -p harness -- 70; }
 
 part_soak() { HARNESS_SOAK_S=1800 cargo_ run -p harness -- 71; }
 
+# Advisories need the network, and change without a commit: the workflow for
+# GitHub looks at them.
+part_deny() {
+  have cargo-deny || {
+    error "cargo-deny is not installed: cargo install cargo-deny --locked"
+    return 1
+  }
+  cargo deny --locked check bans licenses sources
+}
+
 find_chromium() {
   command -v chromium || command -v chromium-browser || command -v google-chrome || {
     error "no Chromium here; ./scripts/setup.sh tells how to get it"
@@ -178,6 +190,7 @@ part() {
     clippy) part_clippy ;;
     unit) part_unit ;;
     instructions) part_instructions ;;
+    deny) part_deny ;;
     wasm) part_wasm ;;
     deploy) part_deploy ;;
     harness) part_harness ;;

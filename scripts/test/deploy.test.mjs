@@ -28,7 +28,15 @@ case "$tool $*" in
   "rustc "*) echo "rustc 1.95.0" ;;
   "npm ci"*) for name in wrangler node esbuild wasm-opt; do fake node_modules/.bin $name; done ;;
   "cargo install "*)
-    crate=$2; while [ $# -gt 0 ]; do case $1 in --root) root=$2 ;; --bin) bin=$2 ;; --version) version=\${2#=} ;; esac; shift; done
+    bin=worker-build
+    while [ $# -gt 0 ]; do
+      case $1 in
+        --root) root=$2 ;;
+        --version) version=\${2#=} ;;
+        --path) bin=\${2##*/}; version=$(sed -n 's/^version = "\\(.*\\)"/\\1/p' "$2/Cargo.toml") ;;
+      esac
+      shift
+    done
     fake "$root/bin" "$bin"; echo "$version" >"$root/bin/$bin.version" ;;
   "worker-build --version" | "wasm-bindgen --version") echo "$tool $(cat "$0.version")" ;;
   "worker-build "*) mkdir -p build; echo code >build/index.js; echo wasm >build/index_bg.wasm ;;

@@ -5,6 +5,8 @@ import { connect, endSession, exponentialBackoff, giveUp } from "../dist/index.j
 import { WebSocket, logged, startRelay } from "./relay.mjs"
 
 const soon = () => 1
+/** Longer than a busy machine keeps a process waiting: a patience that is less takes a slow answer for none. */
+const A_BUSY_MOMENT_MS = 1_000
 /** A relay and a connected session, both gone when the test is over. */
 async function setUp(t, options = {}, answers = {}) {
   const relay = await startRelay(answers)
@@ -121,11 +123,15 @@ test("resumes after a drop, with tokens to revoke and calls that go on", async (
 })
 
 test("a reply that may not have arrived is sent again; one that has is not", async (t) => {
-  const { relay, happens } = await setUp(t, { tools: [{ path: "/x", description: "", handler: () => 1 }], heartbeatIntervalMs: 50 })
+  const { relay, happens } = await setUp(t, { tools: [{ path: "/x", description: "", handler: () => 1 }], heartbeatIntervalMs: 50, heartbeatTimeoutMs: 20_000 })
   const back = happens("reconnect")
+  const { ping } = relay.replies
+  // From here to the drop no heartbeat is answered: an answer after the reply would mean that the reply has arrived.
+  relay.replies.ping = () => null
   await relay.next("ping")
   relay.send(call("c1"))
   await relay.next("tool_reply")
+  relay.replies.ping = ping
   relay.drop()
   assert.deepEqual((await relay.next("resume")).pendingCalls, ["c1"])
   assert.equal((await relay.next("tool_reply")).id, "c1")
@@ -137,12 +143,14 @@ test("a reply that may not have arrived is sent again; one that has is not", asy
 })
 
 test("without carry_calls, a drop ends the calls", async (t) => {
-  const { relay } = await setUp(t, { features: [], tools: [{ path: "/x", description: "", handler: ({ signal }) => new Promise((resolve) => signal.addEventListener("abort", () => resolve(aborted()))) }] })
-  let aborted
-  const over = new Promise((resolve) => { aborted = resolve })
+  let started, aborted
+  const [running, over] = [new Promise((resolve) => { started = resolve }), new Promise((resolve) => { aborted = resolve })]
+  const { relay } = await setUp(t, { features: [], tools: [{ path: "/x", description: "", handler: ({ signal }) => {
+    started()
+    return new Promise((resolve) => signal.addEventListener("abort", () => resolve(aborted())))
+  } }] })
   relay.send(call("c1"))
-  relay.send({ type: "ping" })
-  await logged(() => new Promise((resolve) => setImmediate(resolve)))
+  await running
   relay.drop()
   await over
   assert.deepEqual((await relay.next("resume")).pendingCalls, [])
@@ -251,7 +259,7 @@ test("close ends the session, connected or not", async (t) => {
 })
 
 test("the heartbeat is exact, and a line that stays silent is dropped", async (t) => {
-  const { relay, happens } = await setUp(t, { heartbeatIntervalMs: 20, heartbeatTimeoutMs: 40 })
+  const { relay, happens } = await setUp(t, { heartbeatIntervalMs: 20, heartbeatTimeoutMs: A_BUSY_MOMENT_MS })
   assert.equal((await relay.next("ping")).text, '{"type":"ping","id":"as_hb"}')
   await relay.next("ping")
   const back = happens("reconnect")
@@ -261,7 +269,7 @@ test("the heartbeat is exact, and a line that stays silent is dropped", async (t
 })
 
 test("a connection that never opens is given up and tried again", async (t) => {
-  const { relay, happens } = await setUp(t, { heartbeatTimeoutMs: 40 })
+  const { relay, happens } = await setUp(t, { heartbeatTimeoutMs: A_BUSY_MOMENT_MS })
   const { resume } = relay.replies
   let tries = 0
   relay.replies.resume = (frame) => (++tries < 3 ? null : resume(frame))

@@ -232,16 +232,19 @@ export class Shell {
     }
   }
 
-  /** The sockets that outlived the memory: an id for each, and what was attached. */
-  adopt(firstId) {
-    const attachments = [];
+  /**
+   * The sockets that outlived the memory: ids and what was attached, in turn.
+   * Those that have no id yet get one, from `nextId` on.
+   */
+  adopt(nextId) {
+    const flat = [];
     for (const socket of this.state.getWebSockets()) {
       const attachment = socket.deserializeAttachment();
       if (typeof attachment !== "string") continue;
-      this.keep(firstId + attachments.length, socket);
-      attachments.push(attachment);
+      if (!this.socketIds.has(socket)) this.keep(nextId++, socket);
+      flat.push(String(this.socketIds.get(socket)), attachment);
     }
-    return attachments;
+    return flat;
   }
 
   send(id, text) {
@@ -400,8 +403,13 @@ export class Shell {
     });
   }
 
+  // The next four say whether it was done.
+
   put(key, value) {
-    this.guarded(undefined, () => this.write(key, value));
+    return this.guarded(false, () => {
+      this.write(key, value);
+      return true;
+    });
   }
 
   write(key, value) {
@@ -422,15 +430,19 @@ export class Shell {
   }
 
   delete(key) {
-    this.guarded(undefined, () => {
+    return this.guarded(false, () => {
       if (this.tableExists()) this.sql.exec("DELETE FROM record WHERE key = ?", key);
+      return true;
     });
   }
 
   deleteAll() {
-    this.state.storage.deleteAlarm();
-    this.state.storage.deleteAll();
-    this.hasTable = false;
+    return this.guarded(false, () => {
+      this.state.storage.deleteAlarm();
+      this.state.storage.deleteAll();
+      this.hasTable = false;
+      return true;
+    });
   }
 
   keys() {
@@ -441,8 +453,11 @@ export class Shell {
   // Time
 
   setAlarm(at) {
-    if (at === undefined) this.state.storage.deleteAlarm();
-    else this.state.storage.setAlarm(at);
+    return this.guarded(false, () => {
+      if (at === undefined) this.state.storage.deleteAlarm();
+      else this.state.storage.setAlarm(at);
+      return true;
+    });
   }
 
   /**

@@ -139,16 +139,16 @@ extern "C" {
     pub(crate) fn read(this: &Shell, key: &str) -> Option<String>;
 
     #[wasm_bindgen(method)]
-    pub(crate) fn put(this: &Shell, key: &str, value: &str);
+    pub(crate) fn put(this: &Shell, key: &str, value: &str) -> bool;
 
     #[wasm_bindgen(method)]
-    pub(crate) fn delete(this: &Shell, key: &str);
+    pub(crate) fn delete(this: &Shell, key: &str) -> bool;
 
     #[wasm_bindgen(method, js_name = deleteAll)]
-    pub(crate) fn delete_all(this: &Shell);
+    pub(crate) fn delete_all(this: &Shell) -> bool;
 
     #[wasm_bindgen(method, js_name = setAlarm)]
-    pub(crate) fn set_alarm(this: &Shell, at: Option<f64>);
+    pub(crate) fn set_alarm(this: &Shell, at: Option<f64>) -> bool;
 
     #[wasm_bindgen(method)]
     pub(crate) fn arm(this: &Shell, at: Option<f64>);

@@ -2,9 +2,9 @@
 //!
 //! 1. [`edge::fetch`] takes every request, reads its URL and, if it is for a
 //!    session, hands the runtime's own request object to that session's object.
-//! 2. [`object::RelaySession`] turns what the runtime reports into events of
-//!    [`agent_socket_session::Session`] and its effects into calls of the
-//!    runtime.
+//! 2. [`object::RelaySession`] turns what the runtime reports into events for
+//!    its session's [`agent_socket_driver::Driver`], and does for that what only
+//!    the runtime can.
 //! 3. `glue.js` holds the steps that are cheaper in JavaScript, and `entry.js`
 //!    is what the runtime loads.
 //!

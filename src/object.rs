@@ -1,16 +1,17 @@
 //! The Durable Object that holds one session.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, OnceCell};
+use std::fmt;
 use std::rc::{Rc, Weak};
 
-use agent_socket_front::{DebugRequest, Handed, KillMode, Upgrade, answers, has_content};
-use agent_socket_session::{
-    AgentRequest, BodyError, DropMode, Effect, Host, LAZY_RECORDS, Millis, Opening, RequestHeaders,
-    RequestId, Session, SocketId,
+use agent_socket_driver::{
+    AgentRequest, Alarm, BodyError, Driver, DropMode, Failure, Frame, LAZY_RECORDS, Millis,
+    Opening, Reply, RequestHeaders, RequestId, Runtime, SocketId, Verdict, Write,
 };
+use agent_socket_front::{DebugRequest, Handed, KillMode, Upgrade, answers, has_content};
 use agent_socket_wire::answer::Answer;
+use agent_socket_wire::close::CloseCode;
 use agent_socket_wire::headers::forwarded_json;
-use agent_socket_wire::id::SessionId;
 use agent_socket_wire::limits::{HEARTBEAT_PING, HEARTBEAT_PONG, MAX_FRAME_BYTES};
 use js_sys::{JsString, Uint8Array};
 use wasm_bindgen::prelude::*;
@@ -33,11 +34,16 @@ pub struct RelaySession {
 
 struct Inner {
     shell: Shell,
-    settings: Result<Rc<Settings>, String>,
-    session: RefCell<Option<Session>>,
+    /// What works only with sound settings.
+    ready: Result<Ready, String>,
     next_id: Cell<u32>,
     /// Keeps the functions alive that `glue.js` calls back.
     _callbacks: Callbacks,
+}
+
+struct Ready {
+    settings: Rc<Settings>,
+    driver: Driver,
 }
 
 struct Callbacks {
@@ -46,20 +52,116 @@ struct Callbacks {
     _timer: Closure<dyn Fn()>,
 }
 
-/// The runtime, as a session asks it.
-struct ShellHost<'a>(&'a Shell);
+/// The object's storage failed. It starts anew (`guarded` in `glue.js`).
+#[derive(Debug)]
+struct StorageFailed;
 
-impl Host for ShellHost<'_> {
+impl fmt::Display for StorageFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the log has the reason")
+    }
+}
+
+/// The runtime, as the driver has it. What it sends after a write waits in the
+/// output gate until the write is durable.
+struct ObjectRuntime<'a>(&'a Inner);
+
+impl ObjectRuntime<'_> {
+    const fn shell(&self) -> &Shell {
+        &self.0.shell
+    }
+}
+
+fn done(is_done: bool) -> Result<(), StorageFailed> {
+    is_done.then_some(()).ok_or(StorageFailed)
+}
+
+impl Runtime for ObjectRuntime<'_> {
+    type Error = StorageFailed;
+
+    fn now(&mut self) -> Millis {
+        to_millis(js::now())
+    }
+
     fn random(&mut self, bytes: &mut [u8]) {
         js::random_fill(bytes);
     }
 
     fn last_auto_response(&mut self, socket: SocketId) -> Option<Millis> {
-        self.0.last_auto_response(socket.0).map(to_millis)
+        self.shell().last_auto_response(socket.0).map(to_millis)
     }
 
-    fn read(&mut self, key: &str) -> Option<String> {
-        self.0.read(key)
+    fn records(&mut self) -> Result<Vec<(String, String)>, StorageFailed> {
+        Ok(pairs(self.shell().load(LAZY_RECORDS)))
+    }
+
+    fn sockets(&mut self) -> Vec<(SocketId, String)> {
+        let next_id = &self.0.next_id;
+        let adopted = pairs(self.shell().adopt(next_id.get()));
+        let new = u32::try_from(adopted.len()).unwrap_or_default();
+        next_id.set(next_id.get().wrapping_add(new));
+        let named = adopted.into_iter();
+        named
+            .filter_map(|(id, attachment)| Some((SocketId(id.parse().ok()?), attachment)))
+            .collect()
+    }
+
+    fn read(&mut self, key: &str) -> Result<Option<String>, StorageFailed> {
+        Ok(self.shell().read(key))
+    }
+
+    fn commit(&mut self, writes: Vec<Write>, alarm: Option<Alarm>) -> Result<(), StorageFailed> {
+        // Writes without an await between them are one transaction.
+        for write in writes {
+            match write {
+                Write::Put { key, value } => done(self.shell().put(&key, &value))?,
+                Write::Delete { key } => done(self.shell().delete(&key))?,
+                Write::DeleteAll => done(self.shell().delete_all())?,
+            }
+        }
+        match alarm {
+            Some(Alarm::At(at)) => done(self.shell().set_alarm(Some(to_js_time(at)))),
+            Some(Alarm::Off) => done(self.shell().set_alarm(None)),
+            None => Ok(()),
+        }
+    }
+
+    fn send(&mut self, socket: SocketId, text: String) {
+        self.shell().send(socket.0, &text);
+    }
+
+    fn close(&mut self, socket: SocketId, code: CloseCode) {
+        self.shell().close(socket.0, code.code(), code.reason());
+    }
+
+    fn attach(&mut self, socket: SocketId, attachment: String) {
+        self.shell().attach(socket.0, &attachment);
+    }
+
+    fn answer(&mut self, request: RequestId, answer: Answer) {
+        self.shell().settle(request.0, respond(answer));
+    }
+
+    fn stream(&mut self, request: RequestId, head: Answer) {
+        self.shell().stream(request.0, respond(head));
+    }
+
+    fn chunk(&mut self, request: RequestId, text: String) {
+        self.shell().chunk(request.0, Some(&text));
+    }
+
+    fn end_stream(&mut self, request: RequestId) {
+        self.shell().chunk(request.0, None);
+    }
+
+    fn set_timer(&mut self, at: Option<Millis>) {
+        self.shell().arm(at.map(to_js_time));
+    }
+
+    fn log(&mut self, line: String) {
+        if let Ok(ready) = &self.0.ready {
+            debug_log(&ready.settings, &line);
+        }
     }
 }
 
@@ -187,8 +289,8 @@ impl RelaySession {
     #[must_use]
     #[wasm_bindgen(js_name = isEmpty)]
     pub fn is_empty(&self) -> bool {
-        let session = self.inner.session.borrow();
-        session.as_ref().is_none_or(Session::is_empty)
+        let ready = self.inner.ready.as_ref();
+        ready.map_or(true, |ready| ready.driver.is_empty())
     }
 }
 
@@ -205,22 +307,22 @@ impl Inner {
         let weak = inner.clone();
         let gone = Closure::<dyn Fn(u32)>::new(move |id| {
             if let Some(inner) = weak.upgrade() {
-                inner.event(None, |session, now, host, out| {
-                    session.request_gone(now, host, out, RequestId(id))
-                });
+                inner.event(|driver, runtime| driver.request_gone(runtime, RequestId(id)));
             }
         });
         let weak = inner.clone();
         let timer = Closure::<dyn Fn()>::new(move || {
             if let Some(inner) = weak.upgrade() {
-                inner.event(None, Session::timer);
+                inner.event(|driver, runtime| driver.timer(runtime));
             }
         });
         let shell = Shell::new(state, body.as_ref(), gone.as_ref(), timer.as_ref());
         Self {
             shell,
-            settings: settings(env),
-            session: RefCell::new(None),
+            ready: settings(env).map(|settings| Ready {
+                driver: Driver::new(settings.config.clone()),
+                settings,
+            }),
             next_id: Cell::new(1),
             _callbacks: Callbacks {
                 _body: body,
@@ -237,138 +339,39 @@ impl Inner {
         id
     }
 
-    /// Reads the session if that has not been done. `id` is known to those who
-    /// name the session; a socket's or the alarm's event finds it in what is kept.
-    fn load(&self, id: Option<SessionId>, out: &mut Vec<Effect>) -> Result<bool, String> {
-        if self.session.borrow().is_some() {
-            return Ok(true);
-        }
-        let settings = self.settings.clone()?;
-        let first = self.next_id.get();
-        let attachments = self.shell.adopt(first);
-        self.next_id
-            .set(first.wrapping_add(u32::try_from(attachments.len()).unwrap_or_default()));
-        let records = pairs(self.shell.load(LAZY_RECORDS));
-        let kept_id = || {
-            let record = records
-                .iter()
-                .find_map(|(_, value)| Session::id_of_record(value));
-            record.or_else(|| {
-                attachments
-                    .iter()
-                    .find_map(|attachment| Session::id_of_attachment(attachment))
-            })
-        };
-        let Some(id) = id.or_else(kept_id) else {
-            return Ok(false);
-        };
-        let sockets = attachments
-            .iter()
-            .zip(first..)
-            .map(|(attachment, id)| (SocketId(id), attachment.clone()))
-            .collect::<Vec<_>>();
-        let mut host = ShellHost(&self.shell);
-        let session = Session::load(
-            settings.config.clone(),
-            id,
-            records,
-            sockets,
-            to_millis(js::now()),
-            &mut host,
-            out,
-        )
-        .map_err(|error| format!("sessionId={id}: {error}"))?;
-        *self.session.borrow_mut() = Some(session);
-        Ok(true)
+    fn ready(&self) -> Result<&Ready, String> {
+        self.ready.as_ref().map_err(Clone::clone)
     }
 
-    /// Makes sure that the session is read, and carries out what that asks for.
-    fn wake(&self, id: Option<SessionId>) -> Result<(), String> {
-        let mut out = Vec::new();
-        self.load(id, &mut out)?;
-        self.carry_out(out, None);
-        Ok(())
-    }
-
-    /// Runs an event and all its effects but the answer to `current`, which is
-    /// given back. The borrow ends before the effects begin.
-    fn try_event(
+    fn try_event<T>(
         &self,
-        id: Option<SessionId>,
-        current: Option<RequestId>,
-        run: impl FnOnce(&mut Session, Millis, &mut dyn Host, &mut Vec<Effect>),
-    ) -> Result<Outcome, String> {
-        let mut out = Vec::new();
-        if !self.load(id, &mut out)? {
-            return Ok(Outcome::default());
-        }
-        let timer = {
-            let mut session = self
-                .session
-                .try_borrow_mut()
-                .map_err(|error| error.to_string())?;
-            let Some(session) = session.as_mut() else {
-                return Ok(Outcome::default());
-            };
-            run(
-                session,
-                to_millis(js::now()),
-                &mut ShellHost(&self.shell),
-                &mut out,
-            );
-            session.next_timer()
-        };
-        let outcome = self.carry_out(out, current);
-        self.arm(timer);
-        Ok(outcome)
-    }
-
-    fn arm(&self, timer: Option<Millis>) {
-        self.shell.arm(timer.map(to_js_time));
+        run: impl FnOnce(&Driver, &mut ObjectRuntime<'_>) -> Result<T, Failure<StorageFailed>>,
+    ) -> Result<T, String> {
+        let driver = &self.ready()?.driver;
+        run(driver, &mut ObjectRuntime(self)).map_err(|failure| failure.to_string())
     }
 
     fn event(
         &self,
-        id: Option<SessionId>,
-        run: impl FnOnce(&mut Session, Millis, &mut dyn Host, &mut Vec<Effect>),
+        run: impl FnOnce(&Driver, &mut ObjectRuntime<'_>) -> Result<(), Failure<StorageFailed>>,
     ) {
-        if let Err(problem) = self.try_event(id, None, run) {
+        if let Err(problem) = self.try_event(run) {
             js::error(&problem);
         }
     }
 
-    fn carry_out(&self, effects: Vec<Effect>, current: Option<RequestId>) -> Outcome {
-        let shell = &self.shell;
-        let mut outcome = Outcome::default();
-        for effect in effects {
-            match effect {
-                Effect::Send { socket, text } => shell.send(socket.0, &text),
-                Effect::Close { socket, code } => shell.close(socket.0, code.code(), code.reason()),
-                Effect::Attach { socket, attachment } => shell.attach(socket.0, &attachment),
-                Effect::ReadBody { request } => outcome.read_body = Some(request) == current,
-                Effect::Answer { request, answer } if Some(request) == current => {
-                    outcome.answer = Some(answer)
-                }
-                Effect::Answer { request, answer } => shell.settle(request.0, respond(answer)),
-                Effect::Stream { request, head } => shell.stream(request.0, respond(head)),
-                Effect::Chunk { request, text } => shell.chunk(request.0, Some(&text)),
-                Effect::EndStream { request } => shell.chunk(request.0, None),
-                Effect::Put { key, value } => shell.put(&key, &value),
-                Effect::Delete { key } => shell.delete(&key),
-                Effect::DeleteAll => shell.delete_all(),
-                Effect::SetAlarm(at) => shell.set_alarm(at.map(to_js_time)),
-                Effect::Log(line) => {
-                    if let Ok(settings) = &self.settings {
-                        debug_log(settings, &line);
-                    }
-                }
-            }
-        }
-        outcome
+    /// Whether there is a session that a socket's event could be of. Only then
+    /// its sockets have names.
+    fn wake(&self) -> bool {
+        self.try_event(|driver, runtime| driver.wake(runtime))
+            .unwrap_or_else(|problem| {
+                js::error(&problem);
+                false
+            })
     }
 
     fn fetch(&self, request: &JsValue, packed: &str) -> Result<JsValue, String> {
-        let settings = self.settings.clone()?;
+        let settings = &self.ready()?.settings;
         let (method, url) = packed.split_once('\n').unwrap_or_default();
         match Handed::read(url, &settings.front) {
             Some(Handed::Agent(token)) => {
@@ -389,11 +392,8 @@ impl Inner {
 
     fn on_agent(&self, request: &JsValue, head: &AgentRequest<'_>) -> Result<JsValue, String> {
         let id = RequestId(self.fresh_id());
-        let session = Some(head.token.session);
-        let outcome = self.try_event(session, Some(id), |session, now, host, out| {
-            session.request(now, host, out, id, head)
-        })?;
-        if let Some(answer) = outcome.answer {
+        let reply = self.try_event(|driver, runtime| driver.request(runtime, id, head))?;
+        if let Reply::Answer(answer) = reply {
             // Content that a GET brings all the same, the runtime passes over.
             if !head.is_read() {
                 js::discard(request);
@@ -401,18 +401,16 @@ impl Inner {
             return Ok(respond(answer));
         }
         let promise = self.shell.pend(id.0, request);
-        match outcome.read_body {
-            true if has_content(
-                head.method,
-                js::header(request, "content-length").as_deref(),
-            ) =>
-            {
-                self.shell.read_body(id.0, request)
-            }
-            true => self.event(None, |session, now, host, out| {
-                session.request_body(now, host, out, id, Ok(&[]))
-            }),
-            false => js::discard(request),
+        let has_body = || {
+            let length = js::header(request, "content-length");
+            has_content(head.method, length.as_deref())
+        };
+        if reply == Reply::Later {
+            js::discard(request);
+        } else if has_body() {
+            self.shell.read_body(id.0, request);
+        } else {
+            self.event(|driver, runtime| driver.body(runtime, id, Ok(&[])));
         }
         Ok(promise)
     }
@@ -420,48 +418,33 @@ impl Inner {
     fn on_body(&self, id: RequestId, bytes: Option<Uint8Array>) {
         let bytes = bytes.map(|bytes| bytes.to_vec());
         let body = bytes.as_deref().ok_or(BodyError::Unreadable);
-        self.event(None, |session, now, host, out| {
-            session.request_body(now, host, out, id, body)
-        });
+        self.event(|driver, runtime| driver.body(runtime, id, body));
     }
 
     fn on_upgrade(&self, upgrade: Upgrade, origin: Option<String>) -> Result<JsValue, String> {
-        let Upgrade {
-            session: id,
-            resume,
-        } = upgrade;
+        let Upgrade { session, resume } = upgrade;
         let socket = SocketId(self.fresh_id());
-        let mut out = Vec::new();
-        self.load(Some(id), &mut out)?;
-        if let Some(session) = self.session.borrow_mut().as_mut() {
-            let opening = Opening { resume, origin };
-            session.socket_opened(
-                to_millis(js::now()),
-                &mut ShellHost(&self.shell),
-                &mut out,
+        let opening = Opening {
+            resume,
+            origin: origin.as_deref(),
+        };
+        self.try_event(|driver, runtime| {
+            driver.socket_opened(
+                runtime,
+                session,
                 socket,
                 opening,
-            );
-        }
-        let refusal = out.iter().find_map(|effect| match effect {
-            Effect::Close {
-                socket: closed,
-                code,
-            } if *closed == socket => Some(*code),
-            _ => None,
-        });
-        let response = match refusal {
-            Some(code) => self.shell.refuse(code.code(), code.reason()),
-            None => self.shell.open(socket.0, HEARTBEAT_PING, HEARTBEAT_PONG),
-        };
-        self.carry_out(out, None);
-        self.arm(self.session.borrow().as_ref().and_then(Session::next_timer));
-        Ok(response)
+                |_, verdict| match verdict {
+                    Verdict::Accept => self.shell.open(socket.0, HEARTBEAT_PING, HEARTBEAT_PONG),
+                    Verdict::Refuse(code) => self.shell.refuse(code.code(), code.reason()),
+                },
+            )
+        })
     }
 
     fn on_message(&self, socket: &JsValue, message: &JsValue) {
-        if let Err(problem) = self.wake(None) {
-            return js::error(&problem);
+        if !self.wake() {
+            return;
         }
         let Some(id) = self.shell.socket_id(socket).map(SocketId) else {
             return;
@@ -476,28 +459,24 @@ impl Inner {
                 (bytes.length() as usize <= MAX_FRAME_BYTES).then(|| bytes.to_vec())
             }
         };
-        self.event(None, |session, now, host, out| match &data {
-            Some(data) => session.frame(now, host, out, id, data),
-            None => session.oversize_frame(now, host, out, id),
-        });
+        let frame = data.as_deref().map_or(Frame::TooLarge, Frame::Data);
+        self.event(|driver, runtime| driver.frame(runtime, id, frame));
     }
 
     fn on_close(&self, socket: &JsValue, code: u16) {
-        if let Err(problem) = self.wake(None) {
-            return js::error(&problem);
+        if !self.wake() {
+            return;
         }
         let id = self.shell.socket_id(socket).map(SocketId);
         self.shell.answer_close(socket, code);
         let Some(id) = id else {
             return;
         };
-        self.event(None, |session, now, host, out| {
-            session.socket_closed(now, host, out, id, code)
-        });
+        self.event(|driver, runtime| driver.socket_closed(runtime, id, code));
     }
 
     fn on_alarm(&self) {
-        if let Err(problem) = self.try_event(None, None, Session::alarm) {
+        if let Err(problem) = self.try_event(|driver, runtime| driver.alarm(runtime)) {
             js::error(&problem);
             self.shell.set_alarm(Some(js::now() + ALARM_RETRY_MS));
         }
@@ -506,14 +485,12 @@ impl Inner {
     fn on_debug(&self, debug: DebugRequest) -> Result<JsValue, String> {
         match debug {
             DebugRequest::State(id) => {
-                self.wake(Some(id))?;
-                let session = self.session.borrow();
-                let state = session
-                    .as_ref()
-                    .map(|session| session.debug_state(&mut ShellHost(&self.shell)).to_string());
-                Ok(self
-                    .shell
-                    .debug_state(&state.unwrap_or_else(|| "{}".to_owned()), wasm_bytes()))
+                let state = self.try_event(|driver, runtime| {
+                    driver.load(runtime, id)?;
+                    Ok(driver.debug_state(runtime))
+                })?;
+                let state = state.map_or_else(|| "{}".to_owned(), |state| state.to_string());
+                Ok(self.shell.debug_state(&state, wasm_bytes()))
             }
             DebugRequest::Evict(_) => Ok(self.shell.evict()),
             DebugRequest::Kill(id, mode) => {
@@ -521,8 +498,9 @@ impl Inner {
                     KillMode::End => DropMode::End,
                     KillMode::Hold(hold) => DropMode::Hold(hold),
                 };
-                self.event(Some(id), |session, now, host, out| {
-                    session.drop_app(now, host, out, mode)
+                self.event(|driver, runtime| {
+                    driver.load(runtime, id)?;
+                    driver.drop_app(runtime, mode)
                 });
                 Ok(respond(answers::debug_done()))
             }
@@ -536,11 +514,4 @@ fn wasm_bytes() -> u32 {
         .dyn_ref::<js_sys::WebAssembly::Memory>()
         .and_then(|memory| memory.buffer().dyn_into::<js_sys::ArrayBuffer>().ok())
         .map_or(0, |buffer| buffer.byte_length())
-}
-
-/// What an event left to do for its own request.
-#[derive(Default)]
-struct Outcome {
-    answer: Option<Answer>,
-    read_body: bool,
 }

@@ -2,9 +2,10 @@
 
 use std::cell::OnceCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
+use agent_socket_driver::Config;
 use agent_socket_front::{Addresses, Config as FrontConfig, Others, answers};
-use agent_socket_session::Config;
 use agent_socket_wire::answer::AGENT_HEADERS;
 use agent_socket_wire::apps::Apps;
 use wasm_bindgen::JsValue;
@@ -13,7 +14,7 @@ use crate::js;
 
 /// What the environment says, checked.
 pub(crate) struct Settings {
-    pub(crate) config: Rc<Config>,
+    pub(crate) config: Arc<Config>,
     pub(crate) front: FrontConfig,
 }
 
@@ -45,6 +46,6 @@ fn read(env: &JsValue) -> Result<Rc<Settings>, String> {
     Ok(Rc::new(Settings {
         front: FrontConfig::new(config.token_prefix.clone(), debug.as_deref())
             .reached_at(addresses),
-        config: Rc::new(config),
+        config: Arc::new(config),
     }))
 }

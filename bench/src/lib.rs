@@ -4,16 +4,18 @@
 //! **Nothing here depends on chance or on the clock**: the same operation
 //! takes the same steps in every run.
 
+use std::convert::Infallible;
 use std::hint::black_box;
-use std::rc::Rc;
+use std::sync::Arc;
 
-use agent_socket_front::route::{Route, route};
-use agent_socket_session::{
-    AgentRequest, Config, Effect, Host, Millis, Opening, RequestHeaders, RequestId, Session,
-    SocketId,
+use agent_socket_driver::{
+    AgentRequest, Alarm, Config, Driver, Frame, Millis, Opening, Reply, RequestHeaders, RequestId,
+    Runtime, SocketId, Write,
 };
+use agent_socket_front::route::{Route, route};
 use agent_socket_wire::answer::{Answer, ToolReply};
 use agent_socket_wire::apps::Apps;
+use agent_socket_wire::close::CloseCode;
 use agent_socket_wire::frame::AppFrame;
 use agent_socket_wire::headers::forwarded_json;
 use agent_socket_wire::id::SessionId;
@@ -39,9 +41,8 @@ pub const OPERATIONS: [Operation; 7] = [
 
 /// A session with an app, and what is sent to it.
 pub struct Core {
-    session: Session,
+    driver: Driver,
     shell: Shell,
-    now: Millis,
     base: String,
     last_request: u32,
     /// Bodies of 64 B and of 16 KiB.
@@ -51,13 +52,21 @@ pub struct Core {
     mcp_body: String,
 }
 
-/// What the session asks for, with bytes that count up for random ones.
-#[derive(Default)]
+/// A runtime that keeps nothing but what came last. Its random bytes count up.
 struct Shell {
+    now: Millis,
     random: u8,
+    sent: Option<String>,
+    answer: Option<Answer>,
 }
 
-impl Host for Shell {
+impl Runtime for Shell {
+    type Error = Infallible;
+
+    fn now(&mut self) -> Millis {
+        self.now
+    }
+
     fn random(&mut self, bytes: &mut [u8]) {
         for byte in bytes {
             self.random = self.random.wrapping_add(97);
@@ -69,9 +78,47 @@ impl Host for Shell {
         None
     }
 
-    fn read(&mut self, _: &str) -> Option<String> {
-        None
+    fn records(&mut self) -> Result<Vec<(String, String)>, Infallible> {
+        Ok(Vec::new())
     }
+
+    fn sockets(&mut self) -> Vec<(SocketId, String)> {
+        Vec::new()
+    }
+
+    fn read(&mut self, _: &str) -> Result<Option<String>, Infallible> {
+        Ok(None)
+    }
+
+    fn commit(&mut self, _: Vec<Write>, _: Option<Alarm>) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    fn send(&mut self, _: SocketId, text: String) {
+        self.sent = Some(text);
+    }
+
+    fn close(&mut self, _: SocketId, _: CloseCode) {}
+
+    fn attach(&mut self, _: SocketId, attachment: String) {
+        black_box(attachment);
+    }
+
+    fn answer(&mut self, _: RequestId, answer: Answer) {
+        self.answer = Some(answer);
+    }
+
+    fn stream(&mut self, _: RequestId, _: Answer) {}
+
+    fn chunk(&mut self, _: RequestId, _: String) {}
+
+    fn end_stream(&mut self, _: RequestId) {}
+
+    fn set_timer(&mut self, at: Option<Millis>) {
+        black_box(at);
+    }
+
+    fn log(&mut self, _: String) {}
 }
 
 /// A request's headers, as an agent sends them.
@@ -119,69 +166,57 @@ impl Core {
         let apps = Apps::parse(APPS).expect("the apps are valid");
         let config = Config::from_vars(|_| None, apps).expect("the defaults are valid");
         let id = SessionId::parse("0123ABCD").expect("the id is valid");
-        let mut shell = Shell::default();
-        let mut out = Vec::new();
-        let (records, sockets) = (Vec::new(), Vec::new());
-        let session = Session::load(
-            Rc::new(config),
-            id,
-            records,
-            sockets,
-            START,
-            &mut shell,
-            &mut out,
-        );
         let bodies = [64, 16 * KIB].map(body);
-        let replies = [reply("0", &bodies[0]), reply("0", &bodies[1])];
+        let replies = [reply_to("0", &bodies[0]), reply_to("0", &bodies[1])];
         let mcp_body = format!(
             r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"echo","arguments":{}}}}}"#,
             bodies[0]
         );
         let mut core = Self {
-            session: session.expect("an empty session loads"),
-            shell,
-            now: START,
+            driver: Driver::new(Arc::new(config)),
+            shell: Shell {
+                now: START,
+                random: 0,
+                sent: None,
+                answer: None,
+            },
             base: String::new(),
             last_request: 0,
             bodies,
             replies,
             mcp_body,
         };
-        core.register();
+        core.register(id);
         core
     }
 
-    fn register(&mut self) {
+    fn register(&mut self, id: SessionId) {
         let opening = Opening {
             resume: false,
             origin: None,
         };
-        let mut out = Vec::new();
-        self.session
-            .socket_opened(self.now, &mut self.shell, &mut out, SOCKET, opening);
+        let shell = &mut self.shell;
+        let opened = self
+            .driver
+            .socket_opened(shell, id, SOCKET, opening, |_, _| ());
+        opened.expect("a socket is opened");
         let tools: Vec<String> = (0..10).map(tool).collect();
         let tools = tools.join(",");
         let agents_md = "A line of what an app tells of itself.\\n".repeat(50);
         self.frame(&format!(
             r#"{{"type":"register","appId":"as_app_anon","agentsMd":"{agents_md}","tools":[{tools}]}}"#
         ));
-        let minted = self.frame(r#"{"type":"mint_agent_token","id":"1","label":"bench"}"#);
-        let token = minted.iter().find_map(|effect| match effect {
-            Effect::Send { text, .. } => token_in(text),
-            _ => None,
-        });
-        self.base = format!(
-            "https://relay.example/v1/t/{}",
-            token.expect("a token was minted")
-        );
+        self.frame(r#"{"type":"mint_agent_token","id":"1","label":"bench"}"#);
+        let minted = self.shell.sent.take().expect("a reply");
+        let token = token_in(&minted).expect("a token was minted");
+        self.base = format!("https://relay.example/v1/t/{token}");
     }
 
-    fn frame(&mut self, text: &str) -> Vec<Effect> {
-        let mut out = Vec::new();
-        self.now += 1;
-        self.session
-            .frame(self.now, &mut self.shell, &mut out, SOCKET, text.as_bytes());
-        out
+    fn frame(&mut self, text: &str) {
+        self.shell.now += 1;
+        let frame = Frame::Data(text.as_bytes());
+        let taken = self.driver.frame(&mut self.shell, SOCKET, frame);
+        taken.expect("a frame is taken");
     }
 
     /// Reads a `tool_reply`.
@@ -221,51 +256,44 @@ impl Core {
     /// A request for the briefing.
     fn agents_md(&mut self) {
         let url = format!("{}/agents.md", self.base);
-        let effects = self.request("GET", &url);
-        assert!(is_ok(answer_in(&effects)), "agents.md is answered");
+        let reply = self.request("GET", &url);
+        assert!(
+            matches!(reply, Some(Reply::Answer(answer)) if answer.status == 200),
+            "agents.md is answered"
+        );
     }
 
     /// A request's head, as the entrypoint and the object take it.
-    fn request(&mut self, method: &str, url: &str) -> Vec<Effect> {
+    fn request(&mut self, method: &str, url: &str) -> Option<Reply> {
         let edge = route(black_box(url), "as");
         assert!(matches!(edge, Route::Agent(_)), "a link");
         let Route::Agent(token) = route(black_box(url), "as") else {
-            return Vec::new();
+            return None;
         };
         let head = AgentRequest::new(method, url, &token, &Headers);
         self.last_request += 1;
-        self.now += 1;
-        let mut out = Vec::new();
+        self.shell.now += 1;
         let request = RequestId(self.last_request);
-        self.session
-            .request(self.now, &mut self.shell, &mut out, request, &head);
-        out
+        self.driver.request(&mut self.shell, request, &head).ok()
     }
 
     /// A call that the app answers with the body of that index, which is also
     /// the request's unless another is given.
     fn call(&mut self, url: &str, index: usize, body: Option<&[u8]>) {
-        let effects = self.request("POST", url);
-        assert!(
-            matches!(effects[..], [Effect::ReadBody { .. }]),
-            "the body is asked for"
-        );
-        let mut out = Vec::new();
-        self.session.request_body(
-            self.now,
-            &mut self.shell,
-            &mut out,
-            RequestId(self.last_request),
-            Ok(black_box(body.unwrap_or(self.bodies[index].as_bytes()))),
-        );
-        let sent = out.iter().find_map(|effect| match effect {
-            Effect::Send { text, .. } => call_id(text),
-            _ => None,
-        });
-        let id = sent.expect("a call was sent");
-        let effects = self.frame(&reply(id, &self.bodies[index]));
-        assert!(is_ok(answer_in(&effects)), "the call is answered");
-        black_box(effects);
+        let reply = self.request("POST", url);
+        assert_eq!(reply, Some(Reply::ReadBody), "the body is asked for");
+        let body = black_box(body.unwrap_or(self.bodies[index].as_bytes()));
+        let request = RequestId(self.last_request);
+        let taken = self.driver.body(&mut self.shell, request, Ok(body));
+        taken.expect("the body is taken");
+        let sent = self.shell.sent.take().expect("a call was sent");
+        let id = call_id(&sent).expect("a call has an id");
+        let reply_frame = reply_to(id, &self.bodies[index]);
+        self.frame(&reply_frame);
+        let answer = self.shell.answer.take();
+        let is_ok = answer.as_ref().is_some_and(|answer| answer.status == 200);
+        assert!(is_ok, "the call is answered");
+        black_box(answer);
     }
 }
 
@@ -275,17 +303,6 @@ fn to_response(reply: &str) {
         Ok(ToolReply::Done(reply)) => drop(black_box(reply.into_answer())),
         other => panic!("no reply: {other:?}"),
     }
-}
-
-fn answer_in(effects: &[Effect]) -> Option<&Answer> {
-    effects.iter().find_map(|effect| match effect {
-        Effect::Answer { answer, .. } => Some(answer),
-        _ => None,
-    })
-}
-
-fn is_ok(answer: Option<&Answer>) -> bool {
-    answer.is_some_and(|answer| answer.status == 200)
 }
 
 /// JSON of so many bytes, of lines such as a text has.
@@ -298,7 +315,7 @@ fn body(bytes: usize) -> String {
 }
 
 /// A `tool_reply` to a call.
-fn reply(id: &str, body: &str) -> String {
+fn reply_to(id: &str, body: &str) -> String {
     format!(r#"{{"type":"tool_reply","id":"{id}","status":200,"body":{body}}}"#)
 }
 

@@ -1,6 +1,6 @@
 //! From counts to money.
 
-use agent_socket_session::Millis;
+use agent_socket_driver::Millis;
 
 use crate::counts::Counts;
 use crate::prices::{Free, Price, Prices};

@@ -1,6 +1,6 @@
 //! What is counted in a day of one session.
 
-use agent_socket_session::Millis;
+use agent_socket_driver::Millis;
 
 /// All that happened to one object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,16 +1,16 @@
 //! A day of one session: the real core in a shell whose clock jumps from one
 //! event to the next.
 //!
-//! The shell does what `src/object.rs` and `src/glue.js` do: it loads the
-//! session when an event finds no memory, carries effects out in order, sets
-//! timers in short steps, and keeps one alarm.
+//! The session is driven as every shell drives it, by a [`Driver`]; like the
+//! Worker, this shell sets its timers in short steps.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::convert::Infallible;
+use std::sync::Arc;
 
-use agent_socket_session::{
-    AgentRequest, Config, Effect, LAZY_RECORDS, Millis, Opening, RequestHeaders, RequestId,
-    Session, SocketId,
+use agent_socket_driver::{
+    AgentRequest, Config, Driver, Failure, Frame, Millis, Opening, Reply, RequestHeaders,
+    RequestId, SocketId, Verdict,
 };
 use agent_socket_wire::answer::Answer;
 use agent_socket_wire::apps::Apps;
@@ -21,7 +21,7 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use serde_json::{Value, json};
 
 use crate::counts::Counts;
-use crate::machine::{Machine, Socket};
+use crate::machine::{Machine, Outgoing, Socket};
 use crate::policy::{Policy, Setup};
 use crate::profile::{Cause, DAY, Drops, Profile};
 use crate::random::Random;
@@ -102,10 +102,11 @@ struct Day {
     policy: Policy,
     setup: Setup,
     profile: Profile,
-    config: Rc<Config>,
     id: SessionId,
     machine: Machine,
-    session: Option<Session>,
+    driver: Driver,
+    /// Whether the session is in memory.
+    is_awake: bool,
     alarm: Option<Millis>,
     timer: Option<Millis>,
     /// Whether a timer has gone off since the last request came.
@@ -139,10 +140,10 @@ pub fn simulate_days(profile: Profile, policy: Policy, setup: Setup, days: u64) 
         policy,
         setup,
         profile,
-        config: Rc::new(config),
         id: SessionId::parse(SESSION).context("a session's id")?,
         machine: Machine::new(CORE_SEED),
-        session: None,
+        driver: Driver::new(Arc::new(config)),
+        is_awake: false,
         alarm: None,
         timer: None,
         is_watching: false,
@@ -244,9 +245,10 @@ impl Day {
                 .mark(since_start(self.now), since_start(at));
         }
         self.now = at;
+        self.machine.now = at;
         let idle = since_start(at).saturating_sub(self.counts.awake.until());
         if idle >= self.setup.hibernate_ms {
-            self.session = None;
+            self.lose_memory();
         }
     }
 
@@ -261,52 +263,40 @@ impl Day {
     // ---- events ----
 
     fn load(&mut self) -> Result<()> {
-        if self.session.is_some() {
-            return Ok(());
+        if !self.is_awake {
+            self.counts.wakes = self.counts.wakes.saturating_add(1);
+            self.is_awake = true;
+            self.driver.load(&mut self.machine, self.id)?;
+            self.deliver()?;
         }
-        self.counts.wakes = self.counts.wakes.saturating_add(1);
-        let records = self.machine.load().into_iter();
-        let records = records.filter(|(key, _)| !key.starts_with(LAZY_RECORDS));
-        let sockets = self.machine.sockets.iter();
-        let sockets: Vec<_> = sockets
-            .filter_map(|(id, socket)| Some((*id, socket.attachment.clone()?)))
-            .collect();
-        let mut out = Vec::new();
-        let loaded = Session::load(
-            Rc::clone(&self.config),
-            self.id,
-            records,
-            sockets,
-            self.now,
-            &mut self.machine,
-            &mut out,
-        );
-        self.session = Some(loaded?);
-        self.carry_out(out)
+        Ok(())
     }
 
-    fn event(
+    fn lose_memory(&mut self) {
+        self.is_awake = false;
+        self.driver.forget();
+        self.machine.lose_memory();
+    }
+
+    fn event<T>(
         &mut self,
-        run: impl FnOnce(&mut Session, Millis, &mut Machine, &mut Vec<Effect>),
-    ) -> Result<()> {
+        run: impl FnOnce(&Driver, &mut Machine) -> Result<T, Failure<Infallible>>,
+    ) -> Result<T> {
         self.load()?;
         self.counts.events = self.counts.events.saturating_add(1);
         let from = since_start(self.now);
         let until = from.saturating_add(self.setup.event_ms);
         self.counts.awake.mark(from, until);
-        let mut out = Vec::new();
-        let session = self.session.as_mut().context("a session that was loaded")?;
-        run(session, self.now, &mut self.machine, &mut out);
-        let timer = session.next_timer();
-        self.carry_out(out)?;
-        match timer {
+        let result = run(&self.driver, &mut self.machine)?;
+        match self.machine.timer {
             Some(at) => self.arm(at),
             None => {
                 self.timer = None;
                 self.is_watching = false;
             }
         }
-        Ok(())
+        self.deliver()?;
+        Ok(result)
     }
 
     /// As `arm` in `src/glue.js`: in short steps.
@@ -325,13 +315,13 @@ impl Day {
     fn on_timer(&mut self) -> Result<()> {
         self.timer = None;
         self.is_watching = true;
-        self.event(|session, now, host, out| session.timer(now, host, out))
+        self.event(Driver::timer)
     }
 
     fn on_alarm(&mut self) -> Result<()> {
         self.counts.alarms = self.counts.alarms.saturating_add(1);
         self.alarm = None;
-        self.event(|session, now, host, out| session.alarm(now, host, out))
+        self.event(Driver::alarm)
     }
 
     fn frame(&mut self, socket: SocketId, text: &str) -> Result<()> {
@@ -339,9 +329,8 @@ impl Day {
             return Ok(());
         }
         self.counts.messages_in = self.counts.messages_in.saturating_add(1);
-        self.event(|session, now, host, out| {
-            session.frame(now, host, out, socket, text.as_bytes());
-        })
+        let frame = Frame::Data(text.as_bytes());
+        self.event(|driver, machine| driver.frame(machine, socket, frame))
     }
 
     /// Sends a frame on the app's socket; a reply to what was lost is lost.
@@ -368,9 +357,9 @@ impl Day {
                 self.ask(Purpose::Tools)
             }
             Action::Ask(purpose) => self.ask(purpose),
-            Action::Body(request) => self.event(|session, now, host, out| {
-                session.request_body(now, host, out, request, Ok(CALL_BODY));
-            }),
+            Action::Body(request) => {
+                self.event(|driver, machine| driver.body(machine, request, Ok(CALL_BODY)))
+            }
             Action::Reply { call, task } => self.reply(&call, task),
             Action::Complete(task) => self.app_frame(&json!({
                 "type": "task_complete",
@@ -389,15 +378,18 @@ impl Day {
     fn connect(&mut self) -> Result<()> {
         self.counts.upgrades = self.counts.upgrades.saturating_add(1);
         let socket = SocketId(self.fresh());
-        self.load()?;
-        self.machine.sockets.insert(socket, Socket::default());
+        let session = self.id;
         let opening = Opening {
             resume: self.app.secret.is_some(),
-            origin: Some("https://app.example".to_owned()),
+            origin: Some("https://app.example"),
         };
-        self.event(|session, now, host, out| {
-            session.socket_opened(now, host, out, socket, opening);
+        let verdict = self.event(|driver, machine| {
+            driver.socket_opened(machine, session, socket, opening, |machine, verdict| {
+                machine.sockets.insert(socket, Socket::default());
+                verdict
+            })
         })?;
+        ensure!(verdict == Verdict::Accept, "the relay refused an upgrade");
         self.after(self.setup.first_frame_ms, Action::FirstFrame(socket));
         Ok(())
     }
@@ -435,12 +427,10 @@ impl Day {
                 // The closing socket is still there for a load; then it is not.
                 self.load()?;
                 self.machine.sockets.remove(&socket);
-                self.event(|session, now, host, out| {
-                    session.socket_closed(now, host, out, socket, 1006);
-                })?;
+                self.event(|driver, machine| driver.socket_closed(machine, socket, 1006))?;
             }
             Cause::Deploy => {
-                self.session = None;
+                self.lose_memory();
                 self.timer = None;
                 self.is_watching = false;
                 self.requests.clear();
@@ -469,10 +459,13 @@ impl Day {
         self.counts.agent_requests = self.counts.agent_requests.saturating_add(1);
         self.requests.insert(request, purpose);
         self.is_watching = false;
-        self.event(|session, now, host, out| {
-            let head = AgentRequest::new(method, &url, &parsed, &CallHeaders);
-            session.request(now, host, out, request, &head);
-        })
+        let head = AgentRequest::new(method, &url, &parsed, &CallHeaders);
+        match self.event(|driver, machine| driver.request(machine, request, &head))? {
+            Reply::Answer(answer) => self.answered(request, &answer)?,
+            Reply::ReadBody => self.after(0, Action::Body(request)),
+            Reply::Later => {}
+        }
+        Ok(())
     }
 
     fn reply(&mut self, call: &str, task: Option<String>) -> Result<()> {
@@ -490,48 +483,32 @@ impl Day {
         self.app_frame(&frame)
     }
 
-    // ---- effects ----
+    // ---- what went out ----
 
-    fn carry_out(&mut self, effects: Vec<Effect>) -> Result<()> {
-        for effect in effects {
-            match effect {
-                Effect::Send { socket, text } => self.sent(socket, &text)?,
-                Effect::Close { socket, .. } => {
-                    self.machine.sockets.remove(&socket);
-                }
-                Effect::Attach { socket, attachment } => {
-                    if let Some(socket) = self.machine.sockets.get_mut(&socket) {
-                        socket.attachment = Some(attachment);
-                    }
-                }
-                Effect::ReadBody { request } => self.after(0, Action::Body(request)),
-                Effect::Answer { request, answer } => self.answered(request, &answer)?,
-                Effect::Stream { head, .. } => self.answer_bytes(head.body.len()),
-                Effect::Chunk { text, .. } => self.answer_bytes(text.len()),
-                Effect::EndStream { request } => {
-                    self.requests.remove(&request);
-                }
-                Effect::Put { key, value } => self.machine.put(key, value),
-                Effect::Delete { key } => self.machine.delete(&key),
-                Effect::DeleteAll => {
-                    self.machine.delete_all();
-                    self.alarm = None;
-                }
-                Effect::SetAlarm(at) => self.set_alarm(at),
-                Effect::Log(_) => {}
+    /// Those outside get what went out.
+    fn deliver(&mut self) -> Result<()> {
+        for outgoing in std::mem::take(&mut self.machine.outbox) {
+            match outgoing {
+                Outgoing::Frame(socket, text) => self.sent(socket, &text)?,
+                Outgoing::Answer(request, answer) => self.answered(request, &answer)?,
+                Outgoing::Part(bytes) => self.answer_bytes(bytes),
+                Outgoing::End(request) => drop(self.requests.remove(&request)),
             }
+        }
+        if std::mem::take(&mut self.machine.changed_alarm) {
+            self.set_alarm();
         }
         Ok(())
     }
 
-    fn set_alarm(&mut self, at: Option<Millis>) {
-        self.machine.wrote(1);
+    fn set_alarm(&mut self) {
         let check = self
             .policy
             .check_every_ms
             .filter(|_| self.app.socket.is_some())
             .map(|span| self.now.saturating_add(span));
-        self.alarm = [at, check].into_iter().flatten().min();
+        let own = self.machine.alarm;
+        self.alarm = [own, check].into_iter().flatten().min();
     }
 
     /// The app gets a frame.

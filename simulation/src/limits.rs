@@ -1,7 +1,7 @@
 //! The limits that a growing relay meets: the protocol's, read from its own
 //! tables, and the platform's.
 
-use agent_socket_session::Config;
+use agent_socket_driver::Config;
 use agent_socket_wire::apps::Apps;
 use agent_socket_wire::limits::{
     FIRST_FRAME_TIMEOUT_MS, MAX_AGENTS_MD_CHARS, MAX_ATTACHMENT_BYTES, MAX_BODY_BYTES,

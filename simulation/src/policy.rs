@@ -1,6 +1,6 @@
 //! How a runtime treats the object, and what is assumed of everything else.
 
-use agent_socket_session::Millis;
+use agent_socket_driver::Millis;
 
 /// How an object is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! What an app and its agent do in a day.
 
-use agent_socket_session::Millis;
+use agent_socket_driver::Millis;
 
 const SECOND: Millis = 1_000;
 const MINUTE: Millis = 60 * SECOND;

@@ -1,6 +1,6 @@
 //! The tables of `docs/scaling.md`.
 
-use agent_socket_session::Millis;
+use agent_socket_driver::Millis;
 use anyhow::{Context as _, Result};
 
 use crate::bill::{Reading, Usage};

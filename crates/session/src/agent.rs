@@ -13,15 +13,17 @@ use agent_socket_wire::tool::Tool;
 use agent_socket_wire::url::{origin, path_and_query};
 
 use crate::calls::{Call, Outgoing, Unsent};
+use crate::context::Context;
 use crate::door::{Door, task_on_page};
-use crate::effect::{Cx, Effect, Millis, RequestHeaders, RequestId};
+use crate::effect::{Millis, Outcome, RequestHeaders, RequestId};
+use crate::event::BodyError;
 use crate::message;
 use crate::presence::Presence;
-use crate::session::{BodyError, Live, Session};
+use crate::session::Session;
 use crate::tokens::Standing;
 
 /// An agent's request, without its body.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct AgentRequest<'a> {
     /// HTTP method, as it came.
     pub method: &'a str,
@@ -119,27 +121,28 @@ impl<'a> AgentRequest<'a> {
     }
 }
 
+/// Why a link does not work whose session does not exist.
+pub(crate) fn refuse_without_session(head: &AgentRequest<'_>) -> Answer {
+    head.refuse(agent_path(head.path), message::no_session())
+}
+
 impl Session {
-    /// The order of the checks is the protocol's.
+    /// The order of the checks is the protocol's. The app was alive just now.
     pub(crate) fn on_request(
         &mut self,
-        cx: &mut Cx<'_>,
+        cx: &mut Context<'_>,
         request: RequestId,
         head: &AgentRequest<'_>,
     ) {
-        self.check_alive(cx);
         let path = agent_path(head.path);
-        let Some(live) = &mut self.live else {
-            return cx.answer(request, head.refuse(path, message::no_session()));
-        };
         let token = head.token.verifier.hash();
-        match (live.tokens.standing(&token, cx.now), path) {
+        match (self.tokens.standing(&token, cx.now), path) {
             // The last call may have started a task, whose result is its answer.
             (Standing::Live, _) | (Standing::Spent, AgentPath::Task(_)) => {}
             (Standing::Spent, AgentPath::Page(rest)) if task_on_page(rest).is_some() => {}
             // Nor is the answer lost to a preview that asked first.
             (Standing::Spent, AgentPath::Get(rest))
-                if live.replays.has(&(token, rest.to_owned()), cx.now) => {}
+                if self.replays.has(&(token, rest.to_owned()), cx.now) => {}
             (Standing::Unknown, _) => {
                 return cx.answer(request, head.refuse(path, message::token_invalid()));
             }
@@ -147,7 +150,7 @@ impl Session {
                 return cx.answer(request, head.refuse(path, message::token_expired()));
             }
         }
-        match live.door_at(path) {
+        match self.door_at(path) {
             AgentPath::Base if head.wants_page() => self.on_page(cx, request, head, &token, ""),
             AgentPath::Base | AgentPath::Briefing => self.on_briefing(cx, request, head, &token),
             AgentPath::Tools => self.on_tools(cx, request, head, &token),
@@ -162,21 +165,18 @@ impl Session {
 
     fn on_briefing(
         &mut self,
-        cx: &mut Cx<'_>,
+        cx: &mut Context<'_>,
         request: RequestId,
         head: &AgentRequest<'_>,
         token: &VerifierHash,
     ) {
-        let Some(live) = &mut self.live else {
-            return cx.answer(request, message::no_session());
-        };
         if !head.is_read() {
             return cx.answer(
                 request,
                 message::wrong_method("This path", "GET, HEAD".to_owned()),
             );
         }
-        let text = live.kept_briefing(&self.config, head, token);
+        let text = self.kept_briefing(head, token);
         // A browser would download markdown; as plain text it shows it.
         let content_type = if head.is_navigation() {
             PLAIN
@@ -188,27 +188,24 @@ impl Session {
 
     fn on_tools(
         &mut self,
-        cx: &mut Cx<'_>,
+        cx: &mut Context<'_>,
         request: RequestId,
         head: &AgentRequest<'_>,
         token: &VerifierHash,
     ) {
-        let Some(live) = &mut self.live else {
-            return cx.answer(request, message::no_session());
-        };
         if !head.is_read() {
             return cx.answer(
                 request,
                 message::wrong_method("This path", "GET, HEAD".to_owned()),
             );
         }
-        let answer = live.tools_answer(&self.config, token);
+        let answer = self.tools_answer(token);
         cx.answer(request, head.fit(answer));
     }
 
     fn on_call(
         &mut self,
-        cx: &mut Cx<'_>,
+        cx: &mut Context<'_>,
         request: RequestId,
         head: &AgentRequest<'_>,
         token: &VerifierHash,
@@ -232,18 +229,10 @@ impl Session {
         }
     }
 
-    /// Whether one more request may be in flight.
-    ///
-    /// # Errors
-    /// `too_many_inflight`.
-    pub(crate) fn check_in_flight(&self) -> Result<(), HttpError> {
-        self.live.as_ref().map_or(Ok(()), Live::check_in_flight)
-    }
-
     /// Makes a call that came through a door, all of which is there.
     pub(crate) fn call_through(
         &mut self,
-        cx: &mut Cx<'_>,
+        cx: &mut Context<'_>,
         request: RequestId,
         token: &VerifierHash,
         door: Door,
@@ -252,9 +241,8 @@ impl Session {
     ) {
         match self.admit(cx, token, &outgoing.method, &outgoing.path) {
             Ok(timeout) => {
-                let Some(live) = &mut self.live else { return };
                 if let Door::Get(door) = &door {
-                    live.replays.start(door.key.clone());
+                    self.replays.start(door.key.clone());
                 }
                 let call = Call {
                     token: *token,
@@ -263,14 +251,10 @@ impl Session {
                     door,
                     unsent: None,
                 };
-                live.calls.insert(request, call);
-                live.send_call(cx, request, outgoing, body);
+                self.calls.insert(request, call);
+                self.send_call(cx, request, outgoing, body);
             }
-            Err(error) => {
-                if let Some(live) = &mut self.live {
-                    live.finish(cx, request, door, error.into());
-                }
-            }
+            Err(error) => self.finish(cx, request, door, error.into()),
         }
     }
 
@@ -280,43 +264,37 @@ impl Session {
     /// Why it may not be made.
     pub(crate) fn admit(
         &mut self,
-        cx: &mut Cx<'_>,
+        cx: &mut Context<'_>,
         token: &VerifierHash,
         method: &str,
         path: &str,
     ) -> Result<Millis, HttpError> {
-        let live = self.live.as_ref().ok_or_else(message::no_session)?;
-        if let Presence::Held(hold) = &live.presence {
+        if let Presence::Held(hold) = &self.presence {
             return Err(message::away(hold.since, cx.now));
         }
-        live.check_in_flight()?;
-        let config = &self.config;
-        let live = self.live.as_mut().ok_or_else(message::no_session)?;
-        let tool = live.find_tool(method, path)?;
-        if !live
-            .tokens
-            .scope(token)
-            .is_some_and(|scope| scope.admits(tool))
-        {
+        self.check_in_flight()?;
+        let tool = self.find_tool(method, path)?;
+        let scope = self.tokens.scope(token);
+        if !scope.is_some_and(|scope| scope.admits(tool)) {
             return Err(message::tool_not_allowed(method, path));
         }
+        let config = &self.config;
         let timeout = tool
             .timeout_ms
             .map_or(config.max_sync_tool_ms, |own| own.min(config.max_tool_ms));
-        live.tokens.count_call(token, cx.out);
+        self.tokens.count_call(token, &mut cx.out.writes);
         Ok(timeout)
     }
 
     /// Gives a request its place among the calls in flight until its body is there.
     pub(crate) fn wait_for_body(
         &mut self,
-        cx: &mut Cx<'_>,
+        cx: &mut Context<'_>,
         request: RequestId,
         token: &VerifierHash,
         timeout: Millis,
         unsent: Unsent,
     ) {
-        let Some(live) = &mut self.live else { return };
         let call = Call {
             token: *token,
             deadline: cx.now.saturating_add(timeout),
@@ -324,106 +302,100 @@ impl Session {
             door: Door::Plain,
             unsent: Some(unsent),
         };
-        live.calls.insert(request, call);
-        cx.out.push(Effect::ReadBody { request });
+        self.calls.insert(request, call);
+        cx.conclude(Outcome::ReadBody);
     }
 
     /// Goes on with a request whose body is there.
     pub(crate) fn on_body(
         &mut self,
-        cx: &mut Cx<'_>,
+        cx: &mut Context<'_>,
         request: RequestId,
         body: Result<&[u8], BodyError>,
     ) {
-        let Some(live) = &mut self.live else { return };
-        let Some(call) = live.calls.get_mut(request) else {
+        let Some(call) = self.calls.get_mut(request) else {
             return;
         };
         let Some(unsent) = call.unsent.take() else {
             return;
         };
         let token = call.token;
-        let problem = match (&live.presence, body, unsent) {
+        let problem = match (&self.presence, body, unsent) {
             (_, Err(BodyError::Unreadable), _) => message::body_unread(),
             (_, Ok(body), Unsent::Knock(knock)) => {
-                live.calls.remove(request);
+                self.calls.remove(request);
                 return self.on_knock(cx, request, &token, *knock, body);
             }
             (Presence::App(_), Ok(body), Unsent::Call(outgoing)) => {
-                return live.send_call(cx, request, &outgoing, body);
+                return self.send_call(cx, request, &outgoing, body);
             }
             (Presence::Held(hold), Ok(_), Unsent::Call(_)) => message::away(hold.since, cx.now),
         };
-        live.calls.remove(request);
+        self.calls.remove(request);
         cx.answer(request, problem);
     }
 
-    pub(crate) fn on_gone(&mut self, cx: &mut Cx<'_>, request: RequestId) {
-        let app = self.app_socket();
-        let Some(live) = &mut self.live else { return };
-        live.waiters.remove(&request);
-        live.replays.leave(request);
+    pub(crate) fn on_gone(&mut self, cx: &mut Context<'_>, request: RequestId) {
+        self.waiters.remove(&request);
+        self.replays.leave(request);
         if let Some(Call {
             door: Door::Get(door),
             ..
-        }) = live.calls.get_mut(request)
-            && live.replays.goes_on(&door.key)
+        }) = self.calls.get_mut(request)
+            && self.replays.goes_on(&door.key)
         {
             door.is_left = true;
             return;
         }
-        let Some(call) = live.calls.remove(request) else {
+        let Some(call) = self.calls.remove(request) else {
             return;
         };
-        if let (Some(socket), true) = (app, call.unsent.is_none()) {
+        if let (Some(socket), true) = (self.app_socket(), call.unsent.is_none()) {
             cx.send(
                 socket,
-                reply::tool_cancel(&live.calls.sent_id(request), CancelReason::Disconnected),
+                reply::tool_cancel(&self.calls.sent_id(request), CancelReason::Disconnected),
             );
         }
     }
 
     /// `tool_reply`: the first one for a call counts, a later one is ignored.
-    pub(crate) fn on_tool_reply(&mut self, cx: &mut Cx<'_>, fields: &Fields<'_>) {
-        let Some(live) = &mut self.live else { return };
+    pub(crate) fn on_tool_reply(&mut self, cx: &mut Context<'_>, fields: &Fields<'_>) {
         let Some(request) = fields
             .id
             .and_then(json_str)
-            .and_then(|id| live.calls.by_wire_id(&id))
+            .and_then(|id| self.calls.by_wire_id(&id))
         else {
             return;
         };
-        let Some(call) = live.calls.remove(request) else {
+        let Some(call) = self.calls.remove(request) else {
             return;
         };
         let answer = match ToolReply::parse(fields) {
             Ok(ToolReply::Done(done)) => done.into_answer(),
-            Ok(ToolReply::Task(id)) => return live.start_task(cx, request, call, id),
+            Ok(ToolReply::Task(id)) => return self.start_task(cx, request, call, id),
             Err(problem) => message::bad_reply(problem).into(),
         };
-        live.finish(cx, request, call.door, answer);
+        self.finish(cx, request, call.door, answer);
     }
 
     /// Answers the calls that `which` picks, and tells the app.
     pub(crate) fn fail_calls(
         &mut self,
-        cx: &mut Cx<'_>,
+        cx: &mut Context<'_>,
         which: impl Fn(&Call) -> bool,
         reason: CancelReason,
         error: impl Fn(&Call) -> HttpError,
     ) {
-        let app = self.app_socket();
-        let Some(live) = &mut self.live else { return };
-        for (request, call, wire_id) in live.calls.take_where(which) {
+        for (request, call, wire_id) in self.calls.take_where(which) {
             let error = error(&call);
-            live.finish(cx, request, call.door, error.into());
-            if let (Some(socket), Some(wire_id)) = (app, wire_id) {
+            self.finish(cx, request, call.door, error.into());
+            if let (Some(socket), Some(wire_id)) = (self.app_socket(), wire_id) {
                 cx.send(socket, reply::tool_cancel(&wire_id, reason));
             }
         }
     }
 
-    fn expire_calls(&mut self, cx: &mut Cx<'_>) {
+    pub(crate) fn expire_calls(&mut self, cx: &mut Context<'_>) {
         let now: Millis = cx.now;
         self.fail_calls(
             cx,
@@ -433,24 +405,6 @@ impl Session {
         );
     }
 
-    pub(crate) fn on_timer(&mut self, cx: &mut Cx<'_>) {
-        self.expire_waiting(cx);
-        self.expire_calls(cx);
-        self.expire_waiters(cx);
-        self.send_beats(cx);
-    }
-
-    pub(crate) fn on_alarm(&mut self, cx: &mut Cx<'_>) {
-        self.on_timer(cx);
-        self.check_alive_by_alarm(cx);
-        self.expire_tasks(cx);
-        if let Some(live) = &mut self.live {
-            live.tokens.expire(cx.now, cx.out);
-        }
-    }
-}
-
-impl Live {
     /// What is at a path: an app's tool wins over a door of the same name.
     fn door_at<'a>(&self, path: AgentPath<'a>) -> AgentPath<'a> {
         let AgentPath::Tool(name) = path else {
@@ -474,7 +428,7 @@ impl Live {
     /// Sends a call, which is among those in flight, to the app.
     pub(crate) fn send_call(
         &mut self,
-        cx: &mut Cx<'_>,
+        cx: &mut Context<'_>,
         request: RequestId,
         outgoing: &Outgoing,
         body: &[u8],

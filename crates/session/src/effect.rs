@@ -15,7 +15,96 @@ pub struct SocketId(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub u32);
 
-/// Something for the shell to do. Effects are carried out in order.
+/// All that an event asks of its shell.
+///
+/// **Storage comes first.** The shell makes `writes` and `alarm` durable as
+/// one, all of them or none, and only then carries `effects` out, in order. It
+/// may let effects wait until a write is durable, as long as they keep their
+/// order, those of later events too. If storage fails, nothing of the event
+/// goes out: the session in memory says what storage does not, so it must be
+/// dropped and loaded again from what is stored.
+#[derive(Debug, Default, PartialEq)]
+pub struct Output {
+    /// Changes of the records, in order.
+    pub writes: Vec<Write>,
+    /// How the one alarm changes; `None` leaves it as it is. It is set after
+    /// the writes.
+    pub alarm: Option<Alarm>,
+    /// What goes out, in order.
+    pub effects: Vec<Effect>,
+    /// What the socket or the request that the event brought gets at once. It
+    /// goes out like an effect, and no earlier.
+    pub outcome: Outcome,
+}
+
+impl Output {
+    /// Whether storage stays as it is.
+    #[must_use]
+    pub const fn writes_nothing(&self) -> bool {
+        self.writes.is_empty() && self.alarm.is_none()
+    }
+}
+
+/// What the socket or the request that an event brought gets at once.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Outcome {
+    /// Nothing. A request that ends so is answered by an effect later, at the
+    /// latest when [`crate::Slot::next_timer`] has come.
+    #[default]
+    Done,
+    /// The socket is opened.
+    Accept,
+    /// The socket is not opened; its peer is told this.
+    Refuse(CloseCode),
+    /// The shell reads the request's body, then comes with
+    /// [`crate::Event::Body`].
+    ReadBody,
+    /// This is the request's one answer.
+    Answer(Answer),
+}
+
+/// The earlier of two times, where there are two.
+pub(crate) fn earlier(one: Option<Millis>, other: Option<Millis>) -> Option<Millis> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+/// A change of the records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// Writes a record over the one of the same key, if there is one.
+    Put {
+        /// Its key.
+        key: String,
+        /// Its value, JSON. Holds no secret and no usable token.
+        value: String,
+    },
+    /// Removes a record.
+    Delete {
+        /// Its key.
+        key: String,
+    },
+    /// Removes every record, and the alarm.
+    DeleteAll,
+}
+
+/// A change of the alarm: the time at which [`crate::Event::Alarm`] must come
+/// even if the process was gone in between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Alarm {
+    /// It goes off at this time, and at no other.
+    At(Millis),
+    /// It does not go off.
+    Off,
+}
+
+/// Something that goes out of a session.
+///
+/// An effect for a socket or a request that is gone does nothing: its event
+/// ([`crate::Event::SocketClosed`], [`crate::Event::RequestGone`]) may be on its
+/// way.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     /// Sends a text message.
@@ -25,27 +114,26 @@ pub enum Effect {
         /// The message. May hold secrets: not for logs.
         text: String,
     },
-    /// Closes a socket; the shell forgets it and reports no more of it.
+    /// Closes a socket, after what was sent to it. The shell forgets it and
+    /// reports no more of it.
     Close {
         /// Which.
         socket: SocketId,
         /// Why.
         code: CloseCode,
     },
-    /// Keeps a text with a socket, in memory only, for as long as it is open.
+    /// Keeps a text with a socket for as long as it is open, in memory only,
+    /// since it may hold a key. [`crate::Slot::load`] gets it back if the
+    /// session's memory is lost and the socket is not. It need not outlive the
+    /// process.
     Attach {
         /// Which.
         socket: SocketId,
         /// JSON of at most [`agent_socket_wire::limits::MAX_ATTACHMENT_BYTES`].
         attachment: String,
     },
-    /// Reads a request's body, then calls [`crate::Session::request_body`].
-    ReadBody {
-        /// Which.
-        request: RequestId,
-    },
-    /// Answers a request. Each request gets exactly one answer, this or a
-    /// [`Self::Stream`].
+    /// Answers a request. Each request gets exactly one answer: this,
+    /// [`Outcome::Answer`] at once, or a [`Self::Stream`].
     Answer {
         /// Which.
         request: RequestId,
@@ -72,27 +160,13 @@ pub enum Effect {
         /// Whose.
         request: RequestId,
     },
-    /// Writes a record.
-    Put {
-        /// Its key.
-        key: String,
-        /// Its value, JSON. Holds no secret and no usable token.
-        value: String,
-    },
-    /// Removes a record.
-    Delete {
-        /// Its key.
-        key: String,
-    },
-    /// Removes every record and the alarm.
-    DeleteAll,
-    /// Sets the one alarm, or takes it away.
-    SetAlarm(Option<Millis>),
     /// A line for the log of a relay in debug mode. Holds no secret.
     Log(String),
 }
 
 /// What a session needs to know from its shell in the middle of an event.
+///
+/// None of these may call the session back.
 pub trait Host {
     /// Fills `bytes` from a cryptographic source.
     fn random(&mut self, bytes: &mut [u8]);
@@ -100,7 +174,10 @@ pub trait Host {
     /// When the runtime last answered this socket's heartbeat by itself.
     fn last_auto_response(&mut self, socket: SocketId) -> Option<Millis>;
 
-    /// Reads a record that was written.
+    /// Reads a record.
+    ///
+    /// It sees the writes of all events before this one, durable yet or not,
+    /// and none of this one: those are in [`Output`] still.
     fn read(&mut self, key: &str) -> Option<String>;
 }
 
@@ -115,37 +192,4 @@ pub trait RequestHeaders: std::fmt::Debug {
 
     /// Names, in lower case, and values of the headers whose names start like this.
     fn starting_with(&self, prefix: &str) -> Vec<(String, String)>;
-}
-
-/// What every call of a session gets: the time, the shell, and a place for
-/// effects.
-pub(crate) struct Cx<'a> {
-    pub(crate) now: Millis,
-    pub(crate) host: &'a mut dyn Host,
-    pub(crate) out: &'a mut Vec<Effect>,
-}
-
-impl Cx<'_> {
-    pub(crate) fn send(&mut self, socket: SocketId, text: String) {
-        self.out.push(Effect::Send { socket, text });
-    }
-
-    pub(crate) fn close(&mut self, socket: SocketId, code: CloseCode) {
-        self.out.push(Effect::Close { socket, code });
-    }
-
-    pub(crate) fn answer(&mut self, request: RequestId, answer: impl Into<Answer>) {
-        let answer = answer.into();
-        self.out.push(Effect::Answer { request, answer });
-    }
-
-    pub(crate) fn log(&mut self, line: String) {
-        self.out.push(Effect::Log(line));
-    }
-
-    pub(crate) fn random<const N: usize>(&mut self) -> [u8; N] {
-        let mut bytes = [0; N];
-        self.host.random(&mut bytes);
-        bytes
-    }
 }

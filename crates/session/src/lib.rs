@@ -1,16 +1,17 @@
 //! The rules of a session, as a state machine that does no I/O.
 //!
-//! 1. A shell (a Durable Object, a native server, a test) turns what happens
-//!    into calls of [`Session`]: a socket opened, a frame, a request, a timer.
-//! 2. Each call gets the time and a [`Host`], decides, and pushes [`Effect`]s.
-//! 3. The shell carries the effects out, in order: writes before the answers
-//!    that depend on them.
-//! 4. What must outlive the process is in records ([`Effect::Put`]); what must
-//!    outlive hibernation is in a socket's attachment ([`Effect::Attach`]);
-//!    [`Session::load`] makes the state of both again.
-//! 5. [`Session::next_timer`] and [`Effect::SetAlarm`] say when to come back.
+//! 1. A shell (a server, a worker, a test) turns what happens into [`Event`]s:
+//!    a socket opened, a frame, a request, a timer.
+//! 2. [`Slot::handle`] gets an event with its time and a [`Host`], decides, and
+//!    fills an [`Output`].
+//! 3. The shell makes the output's writes durable, then carries its effects
+//!    out, in order. `agent-socket-driver` does that for every shell.
+//! 4. What must outlive the process is in records ([`Write::Put`]); what must
+//!    outlive the session's memory is in a socket's attachment
+//!    ([`Effect::Attach`]); [`Slot::load`] makes the state of both again.
+//! 5. [`Slot::next_timer`] and [`Output::alarm`] say when to come back.
 //!
-//! **Nothing here awaits: between two calls every invariant holds. Each request
+//! **Nothing here awaits: between two events every invariant holds. Each request
 //! is answered exactly once, and a session that ended keeps nothing.**
 
 #![forbid(unsafe_code)]
@@ -29,18 +30,41 @@ mod agent;
 mod app;
 mod calls;
 mod config;
+mod context;
 mod crypto;
 mod door;
 mod effect;
+mod event;
 mod message;
 mod presence;
 mod record;
 mod session;
+mod slot;
 mod task;
 mod tokens;
+mod waiting;
 
 pub use agent::AgentRequest;
 pub use config::{BadVar, Config};
-pub use effect::{Effect, Host, Millis, RequestHeaders, RequestId, SocketId};
-pub use record::{LAZY_RECORDS, LoadError, SCHEMA_VERSION};
-pub use session::{BodyError, DropMode, Opening, Session};
+pub use effect::{
+    Alarm, Effect, Host, Millis, Outcome, Output, RequestHeaders, RequestId, SocketId, Write,
+};
+pub use event::{BodyError, DropMode, Event, Frame, Opening};
+pub use presence::id_of_attachment;
+pub use record::{LAZY_RECORDS, LoadError, Records, SCHEMA_VERSION};
+pub use slot::Slot;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn assert_send<T: Send>() {}
+
+    #[test]
+    fn a_session_and_all_that_it_gives_can_change_threads() {
+        assert_send::<Slot>();
+        assert_send::<Output>();
+        assert_send::<Records>();
+        assert_send::<std::sync::Arc<Config>>();
+    }
+}

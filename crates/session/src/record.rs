@@ -10,6 +10,7 @@
 
 use std::fmt;
 
+use agent_socket_wire::id::SessionId;
 use agent_socket_wire::register::Registration;
 use serde::{Deserialize, Serialize};
 
@@ -26,7 +27,7 @@ pub(crate) const TOKEN_PREFIX: &str = "token/";
 pub(crate) const TASK_PREFIX: &str = "task/";
 pub(crate) const RESULT_PREFIX: &str = LAZY_RECORDS;
 
-/// What the keys of those records start with that [`crate::Session::load`] does
+/// What the keys of those records start with that [`crate::Slot::load`] does
 /// not need: they are read one by one when somebody asks for them.
 pub const LAZY_RECORDS: &str = "result/";
 
@@ -58,9 +59,9 @@ impl fmt::Display for LoadError {
 
 impl std::error::Error for LoadError {}
 
-/// All records that a load needs, read but not yet put together.
+/// The records of a session that a load needs, read but not yet put together.
 #[derive(Default)]
-pub(crate) struct Records {
+pub struct Records {
     pub(crate) session: Option<SessionRecord>,
     pub(crate) registration: Option<Registration>,
     pub(crate) tokens: Vec<(String, Token)>,
@@ -68,9 +69,12 @@ pub(crate) struct Records {
 }
 
 impl Records {
-    pub(crate) fn read(
-        records: impl IntoIterator<Item = (String, String)>,
-    ) -> Result<Self, LoadError> {
+    /// Reads what is stored: keys and values, in any order. Those whose keys
+    /// start with [`LAZY_RECORDS`] may be left out.
+    ///
+    /// # Errors
+    /// If a record is not one of ours or of a newer version.
+    pub fn read(records: impl IntoIterator<Item = (String, String)>) -> Result<Self, LoadError> {
         let mut read = Self::default();
         for (key, value) in records {
             if key == SESSION_KEY {
@@ -90,6 +94,19 @@ impl Records {
             ))),
             _ => Ok(read),
         }
+    }
+}
+
+impl Records {
+    /// The session that they are of, for a shell that was not told.
+    #[must_use]
+    pub fn id(&self) -> Option<SessionId> {
+        SessionId::parse(&self.session.as_ref()?.id)
+    }
+
+    pub(crate) fn is_held(&self) -> bool {
+        let session = self.session.as_ref();
+        session.is_some_and(|record| record.held.is_some())
     }
 }
 

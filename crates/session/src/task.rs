@@ -19,11 +19,12 @@ use serde_json::json;
 
 use crate::agent::AgentRequest;
 use crate::calls::Call;
+use crate::context::Context;
 use crate::door::Door;
-use crate::effect::{Cx, Effect, Millis, RequestId};
+use crate::effect::{Millis, RequestId, Write};
 use crate::message;
 use crate::record::{RESULT_PREFIX, TASK_PREFIX, to_json};
-use crate::session::{Live, Session};
+use crate::session::Session;
 
 /// A task, without its result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -87,13 +88,13 @@ impl Tasks {
         self.0.get_mut(id).filter(|task| !task.completed)
     }
 
-    fn remove(&mut self, id: &str, out: &mut Vec<Effect>) {
+    fn remove(&mut self, id: &str, writes: &mut Vec<Write>) {
         if let Some(task) = self.0.remove(id) {
-            out.push(Effect::Delete {
+            writes.push(Write::Delete {
                 key: format!("{TASK_PREFIX}{id}"),
             });
             if task.completed {
-                out.push(Effect::Delete {
+                writes.push(Write::Delete {
                     key: format!("{RESULT_PREFIX}{id}"),
                 });
             }
@@ -104,7 +105,7 @@ impl Tasks {
     fn remove_where(
         &mut self,
         which: impl Fn(&Task) -> bool,
-        out: &mut Vec<Effect>,
+        writes: &mut Vec<Write>,
     ) -> Vec<String> {
         let picked: Vec<String> = self
             .0
@@ -113,14 +114,14 @@ impl Tasks {
             .map(|(id, _)| id.clone())
             .collect();
         for id in &picked {
-            self.remove(id, out);
+            self.remove(id, writes);
         }
         picked
     }
 }
 
-fn put(id: &str, task: &Task) -> Effect {
-    Effect::Put {
+fn put(id: &str, task: &Task) -> Write {
+    Write::Put {
         key: format!("{TASK_PREFIX}{id}"),
         value: to_json(task),
     }
@@ -140,11 +141,11 @@ fn pending(id: &str, task: &Task) -> Answer {
     Answer::new(202, JSON, body.to_string())
 }
 
-impl Live {
+impl Session {
     /// The app answered a call with a task.
     pub(crate) fn start_task(
         &mut self,
-        cx: &mut Cx<'_>,
+        cx: &mut Context<'_>,
         request: RequestId,
         call: Call,
         id: String,
@@ -177,7 +178,7 @@ impl Live {
 
     fn add_task(
         &mut self,
-        cx: &mut Cx<'_>,
+        cx: &mut Context<'_>,
         token: &VerifierHash,
         id: &str,
     ) -> Result<(), HttpError> {
@@ -204,26 +205,26 @@ impl Live {
             progress: None,
             message: None,
         };
-        cx.out.push(put(id, &task));
+        cx.out.writes.push(put(id, &task));
         self.tasks.0.insert(id.to_owned(), task);
         Ok(())
     }
 
-    fn app_socket(&self) -> Option<crate::effect::SocketId> {
-        match &self.presence {
-            crate::presence::Presence::App(app) => Some(app.socket),
-            crate::presence::Presence::Held(_) => None,
-        }
-    }
-
     /// Forgets the tasks of a token that was revoked: nobody could read them.
-    pub(crate) fn drop_tasks_of(&mut self, cx: &mut Cx<'_>, token: &VerifierHash) {
+    pub(crate) fn drop_tasks_of(&mut self, cx: &mut Context<'_>, token: &VerifierHash) {
         let token = token.hex();
-        let gone = self.tasks.remove_where(|task| task.token == token, cx.out);
+        let gone = self
+            .tasks
+            .remove_where(|task| task.token == token, &mut cx.out.writes);
         self.answer_waiters(cx, &gone, |_| message::token_invalid().into());
     }
 
-    fn answer_waiters(&mut self, cx: &mut Cx<'_>, ids: &[String], answer: impl Fn(&str) -> Answer) {
+    fn answer_waiters(
+        &mut self,
+        cx: &mut Context<'_>,
+        ids: &[String],
+        answer: impl Fn(&str) -> Answer,
+    ) {
         let done: Vec<RequestId> = self
             .waiters
             .iter()
@@ -250,7 +251,7 @@ impl Live {
     /// How a task stands, or its result; a HEAD reads nothing.
     pub(crate) fn task_state(
         &mut self,
-        cx: &mut Cx<'_>,
+        cx: &mut Context<'_>,
         head: &AgentRequest<'_>,
         token: &VerifierHash,
         id: &str,
@@ -264,22 +265,20 @@ impl Live {
     }
 
     /// Answers with a result, and starts the time in which it can be read again.
-    fn read_result(&mut self, cx: &mut Cx<'_>, id: &str) -> Answer {
+    fn read_result(&mut self, cx: &mut Context<'_>, id: &str) -> Answer {
         let answer = stored_answer(cx, id);
         if let Some(task) = self.tasks.0.get_mut(id).filter(|task| !task.read) {
             task.read = true;
             task.expires_at = cx.now.saturating_add(TASK_READ_MS);
-            cx.out.push(put(id, task));
+            cx.out.writes.push(put(id, task));
         }
         answer
     }
-}
 
-impl Session {
     /// `GET`, `HEAD` or `DELETE` of `$BASE/_as_tasks/<id>`. The token is good.
     pub(crate) fn on_task_request(
         &mut self,
-        cx: &mut Cx<'_>,
+        cx: &mut Context<'_>,
         request: RequestId,
         head: &AgentRequest<'_>,
         token: &VerifierHash,
@@ -295,29 +294,26 @@ impl Session {
         if is_delete && head.is_cross_site() {
             return cx.answer(request, message::csrf_denied());
         }
-        let Some(live) = &mut self.live else {
-            return cx.answer(request, message::no_session());
-        };
-        let Some(task) = live.task_of(token, id, cx.now) else {
+        let Some(task) = self.task_of(token, id, cx.now) else {
             return cx.answer(request, head.fit(message::unknown_task()));
         };
         if is_delete {
-            live.tasks.remove(id, cx.out);
-            live.answer_waiters(cx, &[id.to_owned()], |_| message::unknown_task().into());
+            self.tasks.remove(id, &mut cx.out.writes);
+            self.answer_waiters(cx, &[id.to_owned()], |_| message::unknown_task().into());
             return cx.answer(request, Answer::empty(204));
         }
         let wait = query_value(head.query, "wait")
             .filter(|_| !task.completed && head.method == "GET")
             .and_then(|text| text.parse::<u64>().ok())
             .unwrap_or(0);
-        if wait == 0 || live.waiters.len() >= MAX_WAITING_POLLS {
-            let answer = live.task_state(cx, head, token, id);
+        if wait == 0 || self.waiters.len() >= MAX_WAITING_POLLS {
+            let answer = self.task_state(cx, head, token, id);
             return cx.answer(request, head.fit(answer));
         }
         let until = cx
             .now
             .saturating_add(wait.min(MAX_POLL_WAIT_S).saturating_mul(1000));
-        live.waiters.insert(
+        self.waiters.insert(
             request,
             Waiter {
                 task_id: id.to_owned(),
@@ -328,7 +324,7 @@ impl Session {
     }
 
     /// `task_complete`: the first completion of a pending task counts.
-    pub(crate) fn on_task_complete(&mut self, cx: &mut Cx<'_>, fields: &Fields<'_>) {
+    pub(crate) fn on_task_complete(&mut self, cx: &mut Context<'_>, fields: &Fields<'_>) {
         let id = fields
             .task_id
             .and_then(json_str)
@@ -343,7 +339,7 @@ impl Session {
 
     fn complete_task(
         &mut self,
-        cx: &mut Cx<'_>,
+        cx: &mut Context<'_>,
         id: &str,
         fields: &Fields<'_>,
     ) -> Result<(), AppError> {
@@ -353,8 +349,7 @@ impl Session {
                 "no pending task has this `taskId`; nothing changed",
             )
         };
-        let live = self.live.as_mut().ok_or_else(unknown)?;
-        let task = live
+        let task = self
             .tasks
             .pending_mut(id)
             .filter(|_| is_task_id(id))
@@ -373,7 +368,7 @@ impl Session {
         let reply = AppReply::parse(fields)
             .map_err(|problem| AppError::shape(format!("the task goes on, since {}", problem.0)))?;
         // Whoever waits reads the result, which starts its last ten minutes.
-        task.read = live.waiters.values().any(|waiter| waiter.task_id == id);
+        task.read = self.waiters.values().any(|waiter| waiter.task_id == id);
         task.completed = true;
         let span = if task.read {
             TASK_READ_MS
@@ -381,22 +376,18 @@ impl Session {
             TASK_UNREAD_MS
         };
         task.expires_at = cx.now.saturating_add(span);
-        cx.out.push(Effect::Put {
-            key: format!("{RESULT_PREFIX}{id}"),
-            value: to_json(&reply),
-        });
-        cx.out.push(put(id, task));
-        live.answer_waiters(cx, &[id.to_owned()], |_| reply.clone().into_answer());
+        cx.put(format!("{RESULT_PREFIX}{id}"), to_json(&reply));
+        cx.out.writes.push(put(id, task));
+        self.answer_waiters(cx, &[id.to_owned()], |_| reply.clone().into_answer());
         Ok(())
     }
 
     /// `task_progress`: shown to whoever polls. Not worth a write.
-    pub(crate) fn on_task_progress(&mut self, cx: &mut Cx<'_>, fields: &Fields<'_>) {
+    pub(crate) fn on_task_progress(&mut self, cx: &mut Context<'_>, fields: &Fields<'_>) {
         let Some(id) = fields.task_id.and_then(json_str) else {
             return;
         };
-        let Some(live) = &mut self.live else { return };
-        let Some(task) = live.tasks.pending_mut(&id) else {
+        let Some(task) = self.tasks.pending_mut(&id) else {
             return;
         };
         if let Some(progress) = fields
@@ -409,7 +400,7 @@ impl Session {
             task.message = Some(cut(&text, MAX_PROGRESS_MESSAGE_CHARS).to_owned());
         }
         let (progress, message) = (task.progress, task.message.as_deref());
-        for (request, waiter) in &mut live.waiters {
+        for (request, waiter) in &mut self.waiters {
             if waiter.task_id == id {
                 waiter.door.progress(cx, *request, progress, message);
             }
@@ -417,50 +408,47 @@ impl Session {
     }
 
     /// Sends signs of life to those who wait on a stream.
-    pub(crate) fn send_beats(&mut self, cx: &mut Cx<'_>) {
-        let Some(live) = &mut self.live else { return };
-        for (request, call) in live.calls.iter_mut() {
+    pub(crate) fn send_beats(&mut self, cx: &mut Context<'_>) {
+        for (request, call) in self.calls.iter_mut() {
             call.door.beat(cx, request, false);
         }
-        for (request, waiter) in &mut live.waiters {
+        for (request, waiter) in &mut self.waiters {
             waiter.door.beat(cx, *request, true);
         }
     }
 
     /// Tells those whose wait is over how far the task is.
-    pub(crate) fn expire_waiters(&mut self, cx: &mut Cx<'_>) {
-        let Some(live) = &mut self.live else { return };
-        let over: Vec<RequestId> = live
+    pub(crate) fn expire_waiters(&mut self, cx: &mut Context<'_>) {
+        let over: Vec<RequestId> = self
             .waiters
             .iter()
             .filter(|(_, waiter)| waiter.until <= cx.now)
             .map(|(request, _)| *request)
             .collect();
         for request in over {
-            let Some(waiter) = live.waiters.remove(&request) else {
+            let Some(waiter) = self.waiters.remove(&request) else {
                 continue;
             };
-            let answer = match live.tasks.0.get(&waiter.task_id) {
+            let answer = match self.tasks.0.get(&waiter.task_id) {
                 Some(task) => pending(&waiter.task_id, task),
                 None => message::unknown_task().into(),
             };
-            live.finish(cx, request, waiter.door, answer);
+            self.finish(cx, request, waiter.door, answer);
         }
     }
 
     /// Forgets the tasks whose time is over.
-    pub(crate) fn expire_tasks(&mut self, cx: &mut Cx<'_>) {
-        let Some(live) = &mut self.live else { return };
+    pub(crate) fn expire_tasks(&mut self, cx: &mut Context<'_>) {
         let now = cx.now;
-        let gone = live
+        let gone = self
             .tasks
-            .remove_where(|task| task.expires_at <= now, cx.out);
-        live.answer_waiters(cx, &gone, |_| message::unknown_task().into());
+            .remove_where(|task| task.expires_at <= now, &mut cx.out.writes);
+        self.answer_waiters(cx, &gone, |_| message::unknown_task().into());
     }
 }
 
 /// The answer that a stored result makes, without reading it for anybody.
-fn stored_answer(cx: &mut Cx<'_>, id: &str) -> Answer {
+fn stored_answer(cx: &mut Context<'_>, id: &str) -> Answer {
     let stored = cx.host.read(&format!("{RESULT_PREFIX}{id}"));
     let reply: Option<AppReply> = stored.and_then(|json| serde_json::from_str(&json).ok());
     reply.map_or_else(|| message::unknown_task().into(), AppReply::into_answer)

@@ -7,7 +7,7 @@ use agent_socket_wire::token::VerifierHash;
 use agent_socket_wire::tool::Scope;
 use serde::{Deserialize, Serialize};
 
-use crate::effect::{Effect, Millis};
+use crate::effect::{Millis, Write};
 use crate::record::{LoadError, TOKEN_PREFIX, to_json};
 
 /// One token, without its secret.
@@ -116,15 +116,15 @@ impl Tokens {
         hash: VerifierHash,
         token: Token,
         now: Millis,
-        out: &mut Vec<Effect>,
+        writes: &mut Vec<Write>,
     ) {
-        self.drop_oldest_used_up(now, out);
-        out.push(put(&hash, &token));
+        self.drop_oldest_used_up(now, writes);
+        writes.push(put(&hash, &token));
         self.0.insert(hash, token);
     }
 
     /// Keeps no more used-up tokens than there may be live ones.
-    fn drop_oldest_used_up(&mut self, now: Millis, out: &mut Vec<Effect>) {
+    fn drop_oldest_used_up(&mut self, now: Millis, writes: &mut Vec<Write>) {
         let used_up = self.0.iter().filter(|(_, token)| !token.is_live(now));
         let (count, oldest) = used_up.fold((0_usize, None), |(count, oldest), (hash, token)| {
             let older = oldest.is_none_or(|(at, _)| token.minted_at < at);
@@ -140,20 +140,20 @@ impl Tokens {
         if count >= MAX_LIVE_TOKENS
             && let Some((_, hash)) = oldest
         {
-            self.remove(&hash, out);
+            self.remove(&hash, writes);
         }
     }
 
-    pub(crate) fn remove(&mut self, hash: &VerifierHash, out: &mut Vec<Effect>) -> bool {
+    pub(crate) fn remove(&mut self, hash: &VerifierHash, writes: &mut Vec<Write>) -> bool {
         let removed = self.0.remove(hash).is_some();
         if removed {
-            out.push(Effect::Delete { key: key(hash) });
+            writes.push(Write::Delete { key: key(hash) });
         }
         removed
     }
 
     /// Counts a call of a token that may make so many only.
-    pub(crate) fn count_call(&mut self, hash: &VerifierHash, out: &mut Vec<Effect>) {
+    pub(crate) fn count_call(&mut self, hash: &VerifierHash, writes: &mut Vec<Write>) {
         let Some(token) = self.0.get_mut(hash) else {
             return;
         };
@@ -162,7 +162,7 @@ impl Tokens {
         if token.calls >= max {
             token.sealed = None;
         }
-        out.push(put(hash, token));
+        writes.push(put(hash, token));
     }
 
     pub(crate) fn next_expiry(&self) -> Option<Millis> {
@@ -174,11 +174,11 @@ impl Tokens {
     }
 
     /// Forgets the sealed verifiers of tokens whose time is over.
-    pub(crate) fn expire(&mut self, now: Millis, out: &mut Vec<Effect>) {
+    pub(crate) fn expire(&mut self, now: Millis, writes: &mut Vec<Write>) {
         for (hash, token) in &mut self.0 {
             if token.sealed.is_some() && token.expires_at.is_some_and(|at| at <= now) {
                 token.sealed = None;
-                out.push(put(hash, token));
+                writes.push(put(hash, token));
             }
         }
     }
@@ -188,8 +188,8 @@ fn key(hash: &VerifierHash) -> String {
     format!("{TOKEN_PREFIX}{}", hash.hex())
 }
 
-fn put(hash: &VerifierHash, token: &Token) -> Effect {
-    Effect::Put {
+fn put(hash: &VerifierHash, token: &Token) -> Write {
+    Write::Put {
         key: key(hash),
         value: to_json(token),
     }

@@ -10,9 +10,10 @@ use super::Door;
 use super::replay::{Found, ReplayKey};
 use crate::agent::AgentRequest;
 use crate::calls::Outgoing;
-use crate::effect::{Cx, RequestId};
+use crate::context::Context;
+use crate::effect::RequestId;
 use crate::message;
-use crate::session::{Live, Session};
+use crate::session::Session;
 
 /// A GET that waits for its answer.
 pub(crate) struct GetDoor {
@@ -27,28 +28,27 @@ impl Session {
     /// A call by `GET $BASE/_as_get/<rest>`. The token is good.
     pub(crate) fn on_get(
         &mut self,
-        cx: &mut Cx<'_>,
+        cx: &mut Context<'_>,
         request: RequestId,
         head: &AgentRequest<'_>,
         token: &VerifierHash,
         rest: &str,
     ) {
-        let Some(live) = &mut self.live else { return };
         if head.is_cross_site() {
-            return live.answer_get(cx, request, head, token, message::csrf_denied().into());
+            return self.answer_get(cx, request, head, token, message::csrf_denied().into());
         }
         if !head.is_read() {
             let error = message::wrong_method("The GET door", "GET, HEAD".to_owned());
-            return live.answer_get(cx, request, head, token, error.into());
+            return self.answer_get(cx, request, head, token, error.into());
         }
-        let scope = live.scope_of(token);
-        let call = match read_get(rest, &live.registration.tools, &scope) {
+        let scope = self.scope_of(token);
+        let call = match read_get(rest, &self.registration.tools, &scope) {
             Ok(call) => call,
-            Err(error) => return live.answer_get(cx, request, head, token, error.into()),
+            Err(error) => return self.answer_get(cx, request, head, token, error.into()),
         };
         // Previews ask with HEAD, and must not make the call.
         if head.method == "HEAD" {
-            return live.answer_get(cx, request, head, token, Answer::empty(200));
+            return self.answer_get(cx, request, head, token, Answer::empty(200));
         }
         let body = call.body;
         let outgoing = Outgoing {
@@ -58,11 +58,11 @@ impl Session {
             headers_json: with_json_type(&head.headers.forwarded_json()),
         };
         let key = (*token, rest.to_owned());
-        match live.join_replay(cx, &key, request) {
+        match self.join_replay(cx, &key, request) {
             Ok(Found::Joined) => return,
             Ok(Found::Answer(answer)) => return cx.answer(request, answer),
             Ok(Found::Nothing) => {}
-            Err(error) => return live.answer_get(cx, request, head, token, error.into()),
+            Err(error) => return self.answer_get(cx, request, head, token, error.into()),
         }
         let door = Door::Get(Box::new(GetDoor {
             key,
@@ -73,10 +73,10 @@ impl Session {
     }
 }
 
-impl Live {
+impl Session {
     fn join_replay(
         &mut self,
-        cx: &Cx<'_>,
+        cx: &Context<'_>,
         key: &ReplayKey,
         request: RequestId,
     ) -> Result<Found, HttpError> {
@@ -99,7 +99,7 @@ impl Live {
     /// Answers a GET that makes no call.
     fn answer_get(
         &self,
-        cx: &mut Cx<'_>,
+        cx: &mut Context<'_>,
         request: RequestId,
         head: &AgentRequest<'_>,
         token: &VerifierHash,
@@ -112,7 +112,7 @@ impl Live {
     /// Answers a GET, and those that wait for the same.
     pub(super) fn finish_get(
         &mut self,
-        cx: &mut Cx<'_>,
+        cx: &mut Context<'_>,
         request: RequestId,
         door: GetDoor,
         answer: Answer,

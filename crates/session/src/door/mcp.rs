@@ -9,7 +9,8 @@ use agent_socket_wire::token::VerifierHash;
 use super::{Door, Knock, KnockAt};
 use crate::agent::AgentRequest;
 use crate::calls::{Outgoing, Unsent};
-use crate::effect::{Cx, Effect, Millis, RequestId};
+use crate::context::Context;
+use crate::effect::{Effect, Millis, RequestId};
 use crate::message;
 use crate::session::Session;
 
@@ -52,19 +53,19 @@ impl McpDoor {
     }
 
     /// Begins the response, if its client takes a stream.
-    pub(super) fn open(&mut self, cx: &mut Cx<'_>, request: RequestId) {
+    pub(super) fn open(&mut self, cx: &mut Context<'_>, request: RequestId) {
         if !self.is_streaming && self.pending.accepts_stream() {
             self.is_streaming = true;
             let head = Pending::stream_head();
-            cx.out.push(Effect::Stream { request, head });
+            cx.effect(Effect::Stream { request, head });
             // Some proxies hold a response back until its body begins.
             let text = KEEP_ALIVE.to_owned();
-            cx.out.push(Effect::Chunk { request, text });
+            cx.effect(Effect::Chunk { request, text });
         }
         self.next_beat = cx.now.saturating_add(STREAM_BEAT_MS);
     }
 
-    pub(super) fn beat(&mut self, cx: &mut Cx<'_>, request: RequestId, is_task: bool) {
+    pub(super) fn beat(&mut self, cx: &mut Context<'_>, request: RequestId, is_task: bool) {
         if self.next_beat().is_none_or(|at| at > cx.now) {
             return;
         }
@@ -84,12 +85,12 @@ impl McpDoor {
             self.pending.progress_event(progress, None, Some(&message))
         };
         let text = event.unwrap_or_else(|| KEEP_ALIVE.to_owned());
-        cx.out.push(Effect::Chunk { request, text });
+        cx.effect(Effect::Chunk { request, text });
     }
 
     pub(super) fn progress(
         &mut self,
-        cx: &mut Cx<'_>,
+        cx: &mut Context<'_>,
         request: RequestId,
         progress: Option<f64>,
         message: Option<&str>,
@@ -104,15 +105,15 @@ impl McpDoor {
         if let Some(text) = self.pending.progress_event(progress, None, message) {
             self.told = Some(progress);
             self.next_beat = cx.now.saturating_add(STREAM_BEAT_MS);
-            cx.out.push(Effect::Chunk { request, text });
+            cx.effect(Effect::Chunk { request, text });
         }
     }
 
-    pub(super) fn finish(self, cx: &mut Cx<'_>, request: RequestId, answer: Answer) {
+    pub(super) fn finish(self, cx: &mut Context<'_>, request: RequestId, answer: Answer) {
         if self.is_streaming {
             let text = self.pending.last_event(answer);
-            cx.out.push(Effect::Chunk { request, text });
-            cx.out.push(Effect::EndStream { request });
+            cx.effect(Effect::Chunk { request, text });
+            cx.effect(Effect::EndStream { request });
         } else {
             cx.answer(request, self.pending.answer(answer));
         }
@@ -123,7 +124,7 @@ impl Session {
     /// A request to the MCP door. The token is good.
     pub(crate) fn on_mcp(
         &mut self,
-        cx: &mut Cx<'_>,
+        cx: &mut Context<'_>,
         request: RequestId,
         head: &AgentRequest<'_>,
         token: &VerifierHash,
@@ -166,22 +167,21 @@ impl Session {
     /// A message to the MCP door. It has no place among the calls in flight now.
     pub(super) fn on_mcp_message(
         &mut self,
-        cx: &mut Cx<'_>,
+        cx: &mut Context<'_>,
         request: RequestId,
         token: &VerifierHash,
         knock: &Knock,
         head: &McpHead,
         body: &[u8],
     ) {
-        let Some(live) = &self.live else { return };
-        let agents_md = || live.briefing(&self.config, &knock.base, token);
-        let scope = live.scope_of(token);
+        let agents_md = || self.briefing(&knock.base, token);
+        let scope = self.scope_of(token);
         let server = ServerView {
-            app: live.view(&self.config),
+            app: self.view(),
             base: &knock.base,
             agents_md: &agents_md,
-            tools: &live.registration.tools,
-            names: live.names(),
+            tools: &self.registration.tools,
+            names: self.names(),
             scope: &scope,
         };
         let (outgoing, body, pending) = match mcp::read(head, body, &server) {

@@ -18,8 +18,9 @@ pub(crate) use self::get::GetDoor;
 pub(crate) use self::mcp::McpDoor;
 pub(crate) use self::page::{FormTarget, task_on_page};
 pub(crate) use self::replay::Replays;
-use crate::effect::{Cx, Millis, RequestId};
-use crate::session::{Live, Session};
+use crate::context::Context;
+use crate::effect::{Millis, RequestId};
+use crate::session::Session;
 
 /// A request whose body tells what it is.
 pub(crate) struct Knock {
@@ -61,7 +62,7 @@ impl Door {
 
     /// Sends what is due while there is no answer; `is_task` if the app tells
     /// the progress itself.
-    pub(crate) fn beat(&mut self, cx: &mut Cx<'_>, request: RequestId, is_task: bool) {
+    pub(crate) fn beat(&mut self, cx: &mut Context<'_>, request: RequestId, is_task: bool) {
         if let Self::Mcp(door) = self {
             door.beat(cx, request, is_task);
         }
@@ -69,7 +70,7 @@ impl Door {
 
     /// The app goes on with the call as a task. Whether the door's client waits
     /// for its end, since it could not ask for it later.
-    pub(crate) fn waits_for_task(&mut self, cx: &mut Cx<'_>, request: RequestId) -> bool {
+    pub(crate) fn waits_for_task(&mut self, cx: &mut Context<'_>, request: RequestId) -> bool {
         match self {
             Self::Mcp(door) => {
                 door.open(cx, request);
@@ -82,7 +83,7 @@ impl Door {
     /// The app told how far a task is.
     pub(crate) fn progress(
         &mut self,
-        cx: &mut Cx<'_>,
+        cx: &mut Context<'_>,
         request: RequestId,
         progress: Option<f64>,
         message: Option<&str>,
@@ -93,11 +94,11 @@ impl Door {
     }
 }
 
-impl Live {
+impl Session {
     /// Answers a request as its door does.
     pub(crate) fn finish(
         &mut self,
-        cx: &mut Cx<'_>,
+        cx: &mut Context<'_>,
         request: RequestId,
         door: Door,
         answer: Answer,
@@ -115,7 +116,7 @@ impl Session {
     /// Goes on with a request whose body tells what it is.
     pub(crate) fn on_knock(
         &mut self,
-        cx: &mut Cx<'_>,
+        cx: &mut Context<'_>,
         request: RequestId,
         token: &VerifierHash,
         knock: Knock,

@@ -13,11 +13,12 @@ use agent_socket_wire::tool::Tool;
 use super::{Door, Knock, KnockAt};
 use crate::agent::AgentRequest;
 use crate::calls::{Outgoing, Unsent};
+use crate::context::Context;
 use crate::crypto::{NonceState, PageNonces};
-use crate::effect::{Cx, Millis, RequestId};
+use crate::effect::{Millis, RequestId};
 use crate::message;
 use crate::presence::Presence;
-use crate::session::{Live, Session};
+use crate::session::Session;
 
 /// Which tool a form is for, and who may have sent it.
 pub(crate) struct FormTarget {
@@ -37,7 +38,7 @@ impl Session {
     /// A request for the page, or for what is below it. The token is good.
     pub(crate) fn on_page(
         &mut self,
-        cx: &mut Cx<'_>,
+        cx: &mut Context<'_>,
         request: RequestId,
         head: &AgentRequest<'_>,
         token: &VerifierHash,
@@ -46,18 +47,17 @@ impl Session {
         if let Some(id) = task_on_page(rest) {
             return self.on_task_page(cx, request, head, token, id);
         }
-        let Some(live) = &self.live else { return };
         let target = rest
             .split_once('/')
             .map(|(method, path)| (method, format!("/{path}")));
         let tool = target
             .as_ref()
-            .and_then(|(method, path)| live.open_tool(token, method, path));
+            .and_then(|(method, path)| self.open_tool(token, method, path));
         match (head.method, tool) {
             ("GET" | "HEAD", tool) if tool.is_some() || rest.is_empty() => {
                 let nonce = PageNonces::new(head.token.verifier.clone()).make(cx.now);
                 let base = head.base();
-                let view = live.page_view(&self.config, &base, token, &nonce, cx.now);
+                let view = self.page_view(&base, token, &nonce, cx.now);
                 let answer = match tool {
                     Some(tool) => tool_page(&view, tool, None, None),
                     None => page(&view),
@@ -97,7 +97,7 @@ impl Session {
     /// A form that a person sent. It has no place among the calls in flight now.
     pub(super) fn on_form(
         &mut self,
-        cx: &mut Cx<'_>,
+        cx: &mut Context<'_>,
         request: RequestId,
         token: &VerifierHash,
         knock: &Knock,
@@ -118,17 +118,13 @@ impl Session {
     /// The page that says what is wrong, with what was filled in.
     fn read_form(
         &self,
-        cx: &Cx<'_>,
+        cx: &Context<'_>,
         token: &VerifierHash,
         knock: &Knock,
         target: &FormTarget,
         body: &[u8],
     ) -> Result<(Door, Outgoing, Vec<u8>), Answer> {
         let problem = |error: HttpError| problem_page(&error);
-        let live = self
-            .live
-            .as_ref()
-            .ok_or_else(|| problem(message::no_session()))?;
         let form = Form::parse(body).map_err(problem)?;
         let nonces = PageNonces::new(target.verifier.clone());
         let state = nonces.state(form.nonce(), cx.now);
@@ -136,11 +132,11 @@ impl Session {
         if state == NonceState::Bad && target.is_cross_site {
             return Err(problem(message::form_refused()));
         }
-        let tool = live
+        let tool = self
             .open_tool(token, &target.method, &target.path)
             .ok_or_else(|| problem(message::no_such_page()))?;
         let fresh = nonces.make(cx.now);
-        let view = live.page_view(&self.config, &knock.base, token, &fresh, cx.now);
+        let view = self.page_view(&knock.base, token, &fresh, cx.now);
         if state == NonceState::Old {
             return Err(tool_page(&view, tool, Some(&form), Some(&Note::TooOld)));
         }
@@ -165,7 +161,7 @@ impl Session {
 
     fn on_task_page(
         &mut self,
-        cx: &mut Cx<'_>,
+        cx: &mut Context<'_>,
         request: RequestId,
         head: &AgentRequest<'_>,
         token: &VerifierHash,
@@ -175,15 +171,14 @@ impl Session {
             let error = message::wrong_method("This page", "GET, HEAD".to_owned());
             return cx.answer(request, head.fit(problem_page(&error)));
         }
-        let Some(live) = &mut self.live else { return };
-        let state = live.task_state(cx, head, token, id);
-        let name = live.app_name(&self.config).to_owned();
+        let state = self.task_state(cx, head, token, id);
+        let name = self.app_name().to_owned();
         let answer = task_page(&name, &head.base(), &state);
         cx.answer(request, head.fit(answer));
     }
 }
 
-impl Live {
+impl Session {
     /// A tool that a token may call.
     fn open_tool(&self, token: &VerifierHash, method: &str, path: &str) -> Option<&Tool> {
         let scope = self.tokens.scope(token)?;
@@ -195,7 +190,6 @@ impl Live {
 
     fn page_view<'a>(
         &'a self,
-        config: &'a crate::config::Config,
         base: &'a str,
         token: &VerifierHash,
         nonce: &'a str,
@@ -210,7 +204,7 @@ impl Live {
         };
         PageView {
             base,
-            app: self.view(config),
+            app: self.view(),
             offline_for,
             tools,
             nonce,

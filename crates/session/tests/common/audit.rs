@@ -8,6 +8,7 @@ use agent_socket_wire::limits::{MAX_LIVE_TOKENS, MAX_PENDING_TASKS};
 use serde_json::Value;
 
 /// A record, as far as it matters here.
+#[derive(Clone)]
 enum Fact {
     Session { until: Option<Millis> },
     Registration,
@@ -16,6 +17,7 @@ enum Fact {
     Result,
 }
 
+#[derive(Clone)]
 struct TokenFact {
     expires_at: Option<Millis>,
     is_used_up: bool,
@@ -66,7 +68,7 @@ impl TokenFact {
 }
 
 /// All records, followed as they are written.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Audit(BTreeMap<String, Fact>);
 
 impl Audit {

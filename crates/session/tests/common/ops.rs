@@ -94,7 +94,7 @@ impl<'a> Play<'a> {
             _ => self.world.advance(u64::from(a) * 1000),
         }
         self.learn();
-        self.latest = self.latest.max(self.world.now);
+        self.latest = self.latest.max(self.world.machine.now);
     }
 
     /// Every socket that ever was: a frame of one that was closed just now may
@@ -120,11 +120,8 @@ impl<'a> Play<'a> {
     }
 
     fn open(&mut self, a: u8) {
-        let origins = [
-            None,
-            Some("https://site.example".to_owned()),
-            Some("x".repeat(400)),
-        ];
+        let long = "x".repeat(400);
+        let origins = [None, Some("https://site.example"), Some(long.as_str())];
         self.world.open_with(Opening {
             resume: !a.is_multiple_of(4),
             origin: pick(&origins, a >> 2).flatten(),
@@ -288,7 +285,7 @@ impl<'a> Play<'a> {
     }
 
     fn requests(&self, is: impl Fn(&Stage) -> bool) -> Vec<RequestId> {
-        let requests = self.world.requests.iter();
+        let requests = self.world.machine.requests.iter();
         let found = requests.filter(|(_, stage)| is(stage));
         found.map(|(request, _)| *request).collect()
     }
@@ -383,9 +380,9 @@ impl<'a> Play<'a> {
     /// The clock jumps, and nothing goes off on the way.
     fn jump(&mut self, a: u8, b: u8, c: u8) {
         let span = u64::from(b) * HOUR / 8 + u64::from(c);
-        self.world.now = match a % 4 {
-            0 => self.world.now.saturating_sub(span),
-            _ => self.world.now.saturating_add(span),
+        self.world.machine.now = match a % 4 {
+            0 => self.world.machine.now.saturating_sub(span),
+            _ => self.world.machine.now.saturating_add(span),
         };
     }
 
@@ -532,7 +529,7 @@ impl<'a> Play<'a> {
     /// All deadlines pass: no request is forgotten, and a session whose app
     /// stays away ends and leaves nothing.
     fn finish(mut self) {
-        self.world.now = self.latest.max(self.world.now).saturating_add(HOUR);
+        self.world.machine.now = self.latest.max(self.world.machine.now).saturating_add(HOUR);
         self.world.timer();
         let forgotten = self.requests(|stage| matches!(stage, Stage::Open | Stage::Reading));
         assert_eq!(forgotten, [], "requests without an answer");

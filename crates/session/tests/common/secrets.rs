@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use agent_socket_session::{Effect, RequestId};
+use agent_socket_session::{Effect, RequestId, Write};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use serde_json::Value;
@@ -59,12 +59,20 @@ impl Secrets {
         self.spellings.iter().any(|secret| text.contains(secret))
     }
 
-    /// Fails if this effect shows a secret to those who may not have it.
-    pub(crate) fn check(&self, effect: &Effect) {
-        match effect {
-            Effect::Put { key, value } => {
+    /// Fails if an event shows a secret to those who may not have it.
+    pub(crate) fn check(&self, writes: &[Write], effects: &[Effect]) {
+        for write in writes {
+            if let Write::Put { key, value } = write {
                 assert!(!self.leaks(key) && !self.leaks(value), "a secret in {key}");
             }
+        }
+        for effect in effects {
+            self.check_effect(effect);
+        }
+    }
+
+    fn check_effect(&self, effect: &Effect) {
+        match effect {
             Effect::Log(line) => assert!(!self.leaks(line), "a secret in the log"),
             Effect::Answer { request, answer } => {
                 let own = self.tokens.get(request).map_or("\0", String::as_str);

@@ -2,11 +2,13 @@
 //! clock by hand, and checks after every event what must always hold.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::convert::Infallible;
+use std::sync::Arc;
 
+use agent_socket_driver::{Driver, Failure, Reply, Runtime, Verdict};
 use agent_socket_session::{
-    AgentRequest, BodyError, Config, DropMode, Effect, Host, LAZY_RECORDS, LoadError, Millis,
-    Opening, RequestHeaders, RequestId, Session, SocketId,
+    AgentRequest, Alarm, BodyError, Config, DropMode, Effect, Frame, LAZY_RECORDS, Millis, Opening,
+    RequestHeaders, RequestId, SocketId, Write,
 };
 use agent_socket_wire::answer::Answer;
 use agent_socket_wire::apps::Apps;
@@ -28,15 +30,34 @@ const APPS: &str = r#"{
     "site": {"label": "Site", "allowedOrigins": ["https://site.example"]}
 }"#;
 
-/// What survives the loss of memory, and what the session asks of its shell.
+/// A runtime without a network: what survives the loss of memory, the requests
+/// that it holds, and what the session did in the event of now.
 #[derive(Clone)]
 pub(crate) struct Machine {
+    pub(crate) now: Millis,
     random: u64,
     pub(crate) records: BTreeMap<String, String>,
     pub(crate) alarm: Option<Millis>,
+    pub(crate) timer: Option<Millis>,
     pub(crate) sockets: BTreeMap<SocketId, Socket>,
     /// Records written or deleted so far.
     pub(crate) writes: usize,
+    pub(crate) requests: BTreeMap<RequestId, Stage>,
+    /// Requests without an answer.
+    open_requests: usize,
+    pub(crate) logs: Vec<String>,
+    audit: Audit,
+    /// What was done since the secrets were looked for.
+    done: Done,
+    /// Whether the event of now has sent something.
+    went_out: bool,
+}
+
+/// What a session did in an event.
+#[derive(Clone, Default)]
+struct Done {
+    writes: Vec<Write>,
+    effects: Vec<Effect>,
 }
 
 /// A socket, open or closed.
@@ -51,7 +72,13 @@ pub(crate) struct Socket {
     pub(crate) gone: bool,
 }
 
-impl Host for Machine {
+impl Runtime for Machine {
+    type Error = Infallible;
+
+    fn now(&mut self) -> Millis {
+        self.now
+    }
+
     fn random(&mut self, bytes: &mut [u8]) {
         for byte in bytes {
             *byte = splitmix(&mut self.random).to_le_bytes()[0];
@@ -62,12 +89,118 @@ impl Host for Machine {
         self.sockets.get(&socket)?.auto_response
     }
 
-    fn read(&mut self, key: &str) -> Option<String> {
-        self.records.get(key).cloned()
+    fn records(&mut self) -> Result<Vec<(String, String)>, Infallible> {
+        let all = self.records.clone().into_iter();
+        Ok(all
+            .filter(|(key, _)| !key.starts_with(LAZY_RECORDS))
+            .collect())
+    }
+
+    fn sockets(&mut self) -> Vec<(SocketId, String)> {
+        // No runtime promises an order of its sockets: here the newest is first.
+        self.open_sockets()
+            .rev()
+            .filter_map(|id| Some((id, self.sockets.get(&id)?.attachment.clone()?)))
+            .collect()
+    }
+
+    fn read(&mut self, key: &str) -> Result<Option<String>, Infallible> {
+        Ok(self.records.get(key).cloned())
+    }
+
+    fn commit(&mut self, writes: Vec<Write>, alarm: Option<Alarm>) -> Result<(), Infallible> {
+        assert!(!writes.is_empty() || alarm.is_some(), "an empty commit");
+        assert!(!self.went_out, "something went out before a commit");
+        self.done.writes.extend(writes.iter().cloned());
+        for write in writes {
+            self.write(write);
+        }
+        match alarm {
+            Some(Alarm::At(at)) => self.alarm = Some(at),
+            Some(Alarm::Off) => self.alarm = None,
+            None => {}
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, socket: SocketId, text: String) {
+        self.open(socket, "Send").sent.push(text.clone());
+        self.note(Effect::Send { socket, text });
+    }
+
+    fn close(&mut self, socket: SocketId, code: CloseCode) {
+        self.went_out = true;
+        let open = self.open(socket, "Close");
+        open.closed = Some(code);
+        open.gone = true;
+    }
+
+    fn attach(&mut self, socket: SocketId, attachment: String) {
+        assert!(attachment.len() <= MAX_ATTACHMENT_BYTES);
+        self.open(socket, "Attach").attachment = Some(attachment.clone());
+        self.note(Effect::Attach { socket, attachment });
+    }
+
+    fn answer(&mut self, request: RequestId, answer: Answer) {
+        self.note(Effect::Answer {
+            request,
+            answer: answer.clone(),
+        });
+        self.answered(request, answer);
+    }
+
+    fn stream(&mut self, request: RequestId, head: Answer) {
+        self.went_out = true;
+        let was = self.requests.insert(request, Stage::Streaming(head));
+        assert_eq!(was, Some(Stage::Open), "Stream of {request:?}");
+    }
+
+    fn chunk(&mut self, request: RequestId, text: String) {
+        match self.requests.get_mut(&request) {
+            Some(Stage::Streaming(answer)) => answer.body.extend(text.bytes()),
+            other => panic!("Chunk of {request:?}, which is {other:?}"),
+        }
+        self.note(Effect::Chunk { request, text });
+    }
+
+    fn end_stream(&mut self, request: RequestId) {
+        let Some(Stage::Streaming(answer)) = self.requests.remove(&request) else {
+            panic!("EndStream of {request:?}");
+        };
+        self.requests.insert(request, Stage::Open);
+        self.answered(request, answer);
+    }
+
+    fn set_timer(&mut self, at: Option<Millis>) {
+        self.went_out = false;
+        self.timer = at;
+    }
+
+    fn log(&mut self, line: String) {
+        self.logs.push(line.clone());
+        self.note(Effect::Log(line));
     }
 }
 
 impl Machine {
+    fn new() -> Self {
+        Self {
+            now: START,
+            random: 7,
+            records: BTreeMap::new(),
+            alarm: None,
+            timer: None,
+            sockets: BTreeMap::new(),
+            writes: 0,
+            requests: BTreeMap::new(),
+            open_requests: 0,
+            logs: Vec::new(),
+            audit: Audit::default(),
+            done: Done::default(),
+            went_out: false,
+        }
+    }
+
     fn open(&mut self, socket: SocketId, why: &str) -> &mut Socket {
         let found = self.sockets.get_mut(&socket);
         let found = found.unwrap_or_else(|| panic!("{why} on {socket:?}, which never was"));
@@ -78,6 +211,53 @@ impl Machine {
     pub(crate) fn open_sockets(&self) -> impl DoubleEndedIterator<Item = SocketId> + '_ {
         let open = self.sockets.iter().filter(|(_, socket)| !socket.gone);
         open.map(|(id, _)| *id)
+    }
+
+    fn note(&mut self, effect: Effect) {
+        self.went_out = true;
+        self.done.effects.push(effect);
+    }
+
+    fn write(&mut self, write: Write) {
+        match write {
+            Write::Put { key, value } => {
+                self.writes += 1;
+                self.audit.put(&key, &value);
+                self.records.insert(key, value);
+            }
+            Write::Delete { key } => {
+                self.writes += 1;
+                self.audit.delete(&key);
+                let was = self.records.remove(&key);
+                assert!(was.is_some(), "{key} is deleted, but was not there");
+            }
+            Write::DeleteAll => {
+                self.records.clear();
+                self.audit.clear();
+                self.alarm = None;
+            }
+        }
+    }
+
+    fn answered(&mut self, request: RequestId, answer: Answer) {
+        assert!((200..=599).contains(&answer.status), "{answer:?}");
+        let was = self.requests.insert(request, Stage::Answered(answer));
+        self.open_requests -= 1;
+        assert!(
+            matches!(was, Some(Stage::Open | Stage::Reading)),
+            "{request:?} is answered, but was {was:?}"
+        );
+    }
+
+    /// The memory is lost, and with it the requests and the timer.
+    fn lose_memory(&mut self) {
+        self.timer = None;
+        self.open_requests = 0;
+        for stage in self.requests.values_mut() {
+            if matches!(stage, Stage::Open | Stage::Reading | Stage::Streaming(_)) {
+                *stage = Stage::Over;
+            }
+        }
     }
 }
 
@@ -145,23 +325,18 @@ impl RequestHeaders for Headers {
 
 /// A session with everything around it.
 pub(crate) struct World {
-    pub(crate) now: Millis,
     pub(crate) id: SessionId,
     pub(crate) machine: Machine,
-    pub(crate) requests: BTreeMap<RequestId, Stage>,
-    pub(crate) logs: Vec<String>,
     /// Headers of the requests that follow.
     pub(crate) headers: Vec<(&'static str, String)>,
     /// Times the alarm went off when it was due.
     pub(crate) alarms: usize,
     /// What was kept after each event, if that is wanted.
     pub(crate) history: Option<Vec<Kept>>,
-    session: Option<Session>,
-    config: Rc<Config>,
+    /// `None` until the memory is made.
+    driver: Option<Driver>,
+    config: Arc<Config>,
     secrets: Secrets,
-    audit: Audit,
-    /// Requests without an answer.
-    open_requests: usize,
     next_socket: u32,
     next_request: u32,
 }
@@ -175,25 +350,14 @@ impl World {
         };
         let config = Config::from_vars(var, Apps::parse(APPS).unwrap()).unwrap();
         Self {
-            now: START,
             id: SessionId::parse("0123ABCD").unwrap(),
-            machine: Machine {
-                random: 7,
-                records: BTreeMap::new(),
-                alarm: None,
-                sockets: BTreeMap::new(),
-                writes: 0,
-            },
-            requests: BTreeMap::new(),
-            logs: Vec::new(),
+            machine: Machine::new(),
             headers: Vec::new(),
             alarms: 0,
             history: None,
-            session: None,
-            config: Rc::new(config),
+            driver: None,
+            config: Arc::new(config),
             secrets: Secrets::default(),
-            audit: Audit::default(),
-            open_requests: 0,
             next_socket: 0,
             next_request: 0,
         }
@@ -205,20 +369,19 @@ impl World {
 
     /// Another process on a copy of what survives; its memory is empty.
     pub(crate) fn fork(&self) -> Self {
+        let mut machine = self.machine.clone();
+        machine.lose_memory();
+        machine.requests.clear();
+        machine.logs.clear();
         Self {
-            now: self.now,
             id: self.id,
-            machine: self.machine.clone(),
-            requests: BTreeMap::new(),
-            logs: Vec::new(),
+            machine,
             headers: Vec::new(),
             alarms: 0,
             history: None,
-            session: None,
-            config: Rc::clone(&self.config),
+            driver: None,
+            config: Arc::clone(&self.config),
             secrets: self.secrets.clone(),
-            audit: Audit::default(),
-            open_requests: 0,
             next_socket: self.next_socket,
             next_request: self.next_request,
         }
@@ -231,52 +394,29 @@ impl World {
         self.try_load().unwrap();
     }
 
-    pub(crate) fn try_load(&mut self) -> Result<(), LoadError> {
-        if self.session.is_some() {
+    pub(crate) fn try_load(&mut self) -> Result<(), Failure<Infallible>> {
+        if self.driver.is_some() {
             return Ok(());
         }
-        let records = self.machine.records.clone();
-        let records = records
-            .into_iter()
-            .filter(|(key, _)| !key.starts_with(LAZY_RECORDS));
-        // No runtime promises an order of its sockets: here the newest is first.
-        let sockets: Vec<_> = self
-            .machine
-            .open_sockets()
-            .rev()
-            .filter_map(|id| Some((id, self.machine.sockets.get(&id)?.attachment.clone()?)))
-            .collect();
-        let mut out = Vec::new();
-        let loaded = Session::load(
-            Rc::clone(&self.config),
-            self.id,
-            records,
-            sockets,
-            self.now,
-            &mut self.machine,
-            &mut out,
-        );
+        self.machine.audit = Audit::default();
+        let driver = Driver::new(Arc::clone(&self.config));
+        let loaded = driver.load(&mut self.machine, self.id);
+        let done = &self.machine.done;
         assert!(
-            loaded.is_ok() || out.is_empty(),
+            loaded.is_ok() || (done.writes.is_empty() && done.effects.is_empty()),
             "a failed load does nothing"
         );
-        let loaded = loaded?;
-        self.session = Some(loaded);
-        self.audit = Audit::of(&self.machine.records);
-        self.carry_out(out);
+        loaded?;
+        self.machine.audit = Audit::of(&self.machine.records);
+        self.driver = Some(driver);
         self.check();
         Ok(())
     }
 
     /// Loses the memory; sockets stay open, as in hibernation.
     pub(crate) fn evict(&mut self) {
-        self.session = None;
-        self.open_requests = 0;
-        for stage in self.requests.values_mut() {
-            if matches!(stage, Stage::Open | Stage::Reading | Stage::Streaming(_)) {
-                *stage = Stage::Over;
-            }
-        }
+        self.driver = None;
+        self.machine.lose_memory();
     }
 
     /// Loses the memory and every socket.
@@ -287,40 +427,40 @@ impl World {
         }
     }
 
-    fn event(&mut self, run: impl FnOnce(&mut Session, Millis, &mut Machine, &mut Vec<Effect>)) {
+    fn event<T>(
+        &mut self,
+        run: impl FnOnce(&Driver, &mut Machine) -> Result<T, Failure<Infallible>>,
+    ) -> T {
         self.load();
-        let mut out = Vec::new();
-        let session = self.session.as_mut().unwrap();
-        run(session, self.now, &mut self.machine, &mut out);
-        self.carry_out(out);
+        let result = run(self.driver.as_ref().unwrap(), &mut self.machine).unwrap();
         self.check();
         if let Some(history) = &mut self.history {
             history.push((self.machine.records.clone(), self.machine.alarm));
         }
+        result
     }
 
     /// Lets time pass, with timers and alarms going off when they are due.
     pub(crate) fn advance(&mut self, span: Millis) {
-        let end = self.now.saturating_add(span);
+        let end = self.machine.now.saturating_add(span);
         while let Some(due) = self.next_due().filter(|due| *due <= end) {
-            self.now = self.now.max(due);
-            if self.machine.alarm.is_some_and(|at| at <= self.now) {
+            self.machine.now = self.machine.now.max(due);
+            if self.machine.alarm.is_some_and(|at| at <= self.machine.now) {
                 self.ring();
             } else {
                 self.timer();
-                let again = self.session.as_ref().and_then(Session::next_timer);
                 assert!(
-                    again.is_none_or(|at| at > self.now),
+                    self.machine.timer.is_none_or(|at| at > self.machine.now),
                     "a timer that stays due"
                 );
             }
         }
-        self.now = end;
+        self.machine.now = end;
     }
 
     fn next_due(&self) -> Option<Millis> {
-        let timer = self.session.as_ref().and_then(Session::next_timer);
-        [timer, self.machine.alarm].into_iter().flatten().min()
+        let due = [self.machine.timer, self.machine.alarm];
+        due.into_iter().flatten().min()
     }
 
     /// The alarm goes off, as it is due.
@@ -328,7 +468,7 @@ impl World {
         self.alarms += 1;
         self.alarm();
         assert!(
-            self.machine.alarm.is_none_or(|at| at > self.now),
+            self.machine.alarm.is_none_or(|at| at > self.machine.now),
             "an alarm that stays due"
         );
     }
@@ -337,44 +477,54 @@ impl World {
     pub(crate) fn alarm(&mut self) {
         self.load();
         self.machine.alarm = None;
-        self.event(|session, now, host, out| session.alarm(now, host, out));
+        self.event(Driver::alarm);
     }
 
     pub(crate) fn timer(&mut self) {
-        self.event(|session, now, host, out| session.timer(now, host, out));
+        self.event(Driver::timer);
     }
 
-    pub(crate) fn next_timer(&self) -> Option<Millis> {
-        self.session.as_ref().and_then(Session::next_timer)
+    pub(crate) const fn next_timer(&self) -> Option<Millis> {
+        self.machine.timer
     }
 
     pub(crate) fn drop_app(&mut self, mode: DropMode) {
-        self.event(|session, now, host, out| session.drop_app(now, host, out, mode));
+        self.event(|driver, machine| driver.drop_app(machine, mode));
     }
 
     // ---- sockets ----
 
-    pub(crate) fn open_with(&mut self, opening: Opening) -> SocketId {
+    pub(crate) fn open_with(&mut self, opening: Opening<'_>) -> SocketId {
         self.next_socket += 1;
         let socket = SocketId(self.next_socket);
-        self.load();
-        self.machine.sockets.insert(socket, Socket::default());
-        self.event(|session, now, host, out| {
-            session.socket_opened(now, host, out, socket, opening);
+        let session = self.id;
+        self.event(|driver, machine| {
+            driver.socket_opened(machine, session, socket, opening, |machine, verdict| {
+                let closed = match verdict {
+                    Verdict::Accept => None,
+                    Verdict::Refuse(code) => Some(code),
+                };
+                let opened = Socket {
+                    closed,
+                    gone: closed.is_some(),
+                    ..Socket::default()
+                };
+                machine.sockets.insert(socket, opened);
+            })
         });
         socket
     }
 
     /// Opens a socket: `resume` as with `?session=`.
     pub(crate) fn open(&mut self, resume: bool) -> SocketId {
-        let origin = Some("https://app.example".to_owned());
+        let origin = Some("https://app.example");
         self.open_with(Opening { resume, origin })
     }
 
     /// Sends bytes as an app and gives the frames that come back on the socket.
     pub(crate) fn bytes(&mut self, socket: SocketId, data: &[u8]) -> Vec<Value> {
         let before = self.sent_count(socket);
-        self.event(|session, now, host, out| session.frame(now, host, out, socket, data));
+        self.event(|driver, machine| driver.frame(machine, socket, Frame::Data(data)));
         self.sent_from(socket, before)
     }
 
@@ -430,15 +580,13 @@ impl World {
         if let Some(socket) = self.machine.sockets.get_mut(&socket) {
             socket.gone = true;
         }
-        self.event(|session, now, host, out| {
-            session.socket_closed(now, host, out, socket, code);
-        });
+        self.event(|driver, machine| driver.socket_closed(machine, socket, code));
     }
 
     /// The runtime answers a heartbeat without waking the session.
     pub(crate) fn heartbeat(&mut self, socket: SocketId) {
         if let Some(socket) = self.machine.sockets.get_mut(&socket) {
-            socket.auto_response = Some(self.now);
+            socket.auto_response = Some(self.machine.now);
         }
     }
 
@@ -546,15 +694,25 @@ impl World {
         self.next_request += 1;
         let request = RequestId(self.next_request);
         self.load();
-        self.requests.insert(request, Stage::Open);
-        self.open_requests += 1;
+        self.machine.requests.insert(request, Stage::Open);
+        self.machine.open_requests += 1;
         self.secrets.asked_by(request, token);
         let parsed = AgentToken::parse("as", token).unwrap();
         let url = format!("https://relay.example/v1/t/{token}{below}");
         let site = site.map(|site| ("sec-fetch-site", site.to_owned()));
         let headers = Headers(self.headers.iter().cloned().chain(site).collect());
         let head = AgentRequest::new(method, &url, &parsed, &headers);
-        self.event(|session, now, host, out| session.request(now, host, out, request, &head));
+        self.event(|driver, machine| {
+            match driver.request(machine, request, &head)? {
+                Reply::Answer(answer) => machine.answer(request, answer),
+                Reply::ReadBody => {
+                    let was = machine.requests.insert(request, Stage::Reading);
+                    assert_eq!(was, Some(Stage::Open), "ReadBody of {request:?}");
+                }
+                Reply::Later => {}
+            }
+            Ok(())
+        });
         request
     }
 
@@ -564,34 +722,32 @@ impl World {
     }
 
     pub(crate) fn body(&mut self, request: RequestId, body: Result<&[u8], BodyError>) {
-        if let Some(stage @ Stage::Reading) = self.requests.get_mut(&request) {
+        if let Some(stage @ Stage::Reading) = self.machine.requests.get_mut(&request) {
             *stage = Stage::Open;
         }
-        self.event(|session, now, host, out| {
-            session.request_body(now, host, out, request, body);
-        });
+        self.event(|driver, machine| driver.body(machine, request, body));
     }
 
     pub(crate) fn gone(&mut self, request: RequestId) {
         if let Some(stage @ (Stage::Open | Stage::Reading | Stage::Streaming(_))) =
-            self.requests.get_mut(&request)
+            self.machine.requests.get_mut(&request)
         {
             *stage = Stage::Over;
-            self.open_requests -= 1;
+            self.machine.open_requests -= 1;
         }
-        self.event(|session, now, host, out| session.request_gone(now, host, out, request));
+        self.event(|driver, machine| driver.request_gone(machine, request));
     }
 
     /// The answer of a request that has one.
     pub(crate) fn answer(&self, request: RequestId) -> &Answer {
-        match self.requests.get(&request) {
+        match self.machine.requests.get(&request) {
             Some(Stage::Answered(answer)) => answer,
             other => panic!("{request:?} has no answer: {other:?}"),
         }
     }
 
     pub(crate) fn is_open(&self, request: RequestId) -> bool {
-        let stage = self.requests.get(&request);
+        let stage = self.machine.requests.get(&request);
         matches!(
             stage,
             Some(Stage::Open | Stage::Reading | Stage::Streaming(_))
@@ -600,7 +756,7 @@ impl World {
 
     /// What was sent so far of an answer whose body goes on.
     pub(crate) fn streamed(&self, request: RequestId) -> Option<&str> {
-        match self.requests.get(&request) {
+        match self.machine.requests.get(&request) {
             Some(Stage::Streaming(answer)) => std::str::from_utf8(&answer.body).ok(),
             _ => None,
         }
@@ -640,92 +796,29 @@ impl World {
 
     pub(crate) fn state(&mut self) -> Value {
         self.load();
-        let session = self.session.as_ref().unwrap();
-        session.debug_state(&mut self.machine)
-    }
-
-    fn carry_out(&mut self, effects: Vec<Effect>) {
-        self.secrets.learn(&effects);
-        for effect in effects {
-            self.secrets.check(&effect);
-            match effect {
-                Effect::Send { socket, text } => self.machine.open(socket, "Send").sent.push(text),
-                Effect::Close { socket, code } => {
-                    let socket = self.machine.open(socket, "Close");
-                    socket.closed = Some(code);
-                    socket.gone = true;
-                }
-                Effect::Attach { socket, attachment } => {
-                    assert!(attachment.len() <= MAX_ATTACHMENT_BYTES);
-                    self.machine.open(socket, "Attach").attachment = Some(attachment);
-                }
-                Effect::ReadBody { request } => {
-                    let was = self.requests.insert(request, Stage::Reading);
-                    assert_eq!(was, Some(Stage::Open), "ReadBody of {request:?}");
-                }
-                Effect::Answer { request, answer } => self.answered(request, answer),
-                Effect::Stream { request, head } => {
-                    let was = self.requests.insert(request, Stage::Streaming(head));
-                    assert_eq!(was, Some(Stage::Open), "Stream of {request:?}");
-                }
-                Effect::Chunk { request, text } => match self.requests.get_mut(&request) {
-                    Some(Stage::Streaming(answer)) => answer.body.extend(text.bytes()),
-                    other => panic!("Chunk of {request:?}, which is {other:?}"),
-                },
-                Effect::EndStream { request } => {
-                    let Some(Stage::Streaming(answer)) = self.requests.remove(&request) else {
-                        panic!("EndStream of {request:?}");
-                    };
-                    self.requests.insert(request, Stage::Open);
-                    self.answered(request, answer);
-                }
-                Effect::Put { key, value } => {
-                    self.machine.writes += 1;
-                    self.audit.put(&key, &value);
-                    self.machine.records.insert(key, value);
-                }
-                Effect::Delete { key } => {
-                    self.machine.writes += 1;
-                    self.audit.delete(&key);
-                    let was = self.machine.records.remove(&key);
-                    assert!(was.is_some(), "{key} is deleted, but was not there");
-                }
-                Effect::DeleteAll => {
-                    self.machine.records.clear();
-                    self.audit.clear();
-                    self.machine.alarm = None;
-                }
-                Effect::SetAlarm(at) => self.machine.alarm = at,
-                Effect::Log(line) => self.logs.push(line),
-            }
-        }
-    }
-
-    fn answered(&mut self, request: RequestId, answer: Answer) {
-        assert!((200..=599).contains(&answer.status), "{answer:?}");
-        let was = self.requests.insert(request, Stage::Answered(answer));
-        self.open_requests -= 1;
-        assert!(
-            matches!(was, Some(Stage::Open | Stage::Reading)),
-            "{request:?} is answered, but was {was:?}"
-        );
+        let driver = self.driver.as_ref().unwrap();
+        driver.debug_state(&mut self.machine).unwrap()
     }
 
     fn check(&mut self) {
+        let done = std::mem::take(&mut self.machine.done);
+        self.machine.went_out = false;
+        self.secrets.learn(&done.effects);
+        self.secrets.check(&done.writes, &done.effects);
         let state = self.state();
         let alarm = self.machine.alarm;
         assert_eq!(state["alarm"].as_u64(), alarm, "alarm: {state}");
         self.check_sockets(&state);
-        if self.session.as_ref().unwrap().exists() {
+        if state["session"].is_string() {
             let calls = state["calls"].as_u64().unwrap();
             assert!(calls <= MAX_INFLIGHT_CALLS as u64, "{state}");
-            self.audit.check(self.now);
+            self.machine.audit.check(self.machine.now);
             let sockets = self.machine.sockets.values();
             let open = sockets.filter(|socket| !socket.gone);
             let attachments = open.filter_map(|socket| socket.attachment.as_deref());
             assert_eq!(
                 alarm,
-                self.audit.deadline(attachments),
+                self.machine.audit.deadline(attachments),
                 "not the nearest deadline"
             );
         } else {
@@ -733,9 +826,13 @@ impl World {
                 self.machine.records.is_empty(),
                 "an ended session keeps records"
             );
-            assert_eq!((alarm, self.open_requests), (None, 0), "an ended session");
+            assert_eq!(
+                (alarm, self.machine.open_requests),
+                (None, 0),
+                "an ended session"
+            );
         }
-        let can_end = self.open_requests == 0 || self.next_timer().is_some();
+        let can_end = self.machine.open_requests == 0 || self.next_timer().is_some();
         assert!(can_end, "a request without a deadline");
     }
 

@@ -162,11 +162,11 @@ fn a_call_times_out_after_its_own_time() {
         let token = world.mint(&app);
         let (request, id) = world.call_tool(&app, &token, path);
         let reading = world.request("POST", &token, path);
-        world.now += after - 1;
+        world.machine.now += after - 1;
         world.timer();
         assert!(world.is_open(request) && world.is_open(reading));
-        assert_eq!(world.next_timer(), Some(world.now + 1));
-        world.now += 1;
+        assert_eq!(world.next_timer(), Some(world.machine.now + 1));
+        world.machine.now += 1;
         world.timer();
         for request in [request, reading] {
             assert_eq!(code(world.answer(request)), "tool_timeout");
@@ -378,7 +378,7 @@ fn carried_calls_end_without_the_app() {
     let token = world.mint(&app);
     let (request, _) = world.call(&app, &token);
     world.drop_socket(app.socket, 1006);
-    world.now += 24 * 60 * 60 * 1000;
+    world.machine.now += 24 * 60 * 60 * 1000;
     world.gone(request);
     assert!(world.machine.records.is_empty());
     // A body that comes while the app is away cannot be sent.

@@ -12,8 +12,8 @@ fn wakes_in_a_day(evict: bool) -> usize {
     let mut world = World::new();
     let app = world.register();
     world.mint(&app);
-    let end = world.now + DAY;
-    while world.now < end {
+    let end = world.machine.now + DAY;
+    while world.machine.now < end {
         world.heartbeat(app.socket);
         if evict {
             world.evict();

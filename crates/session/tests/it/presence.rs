@@ -79,7 +79,7 @@ fn an_origin_counts_as_apps_json_says() {
         let mut world = World::new();
         let socket = world.open_with(Opening {
             resume: false,
-            origin,
+            origin: origin.as_deref(),
         });
         world.evict();
         let reply = world.ask(
@@ -303,6 +303,7 @@ fn a_hold_is_written_once_and_outlives_reloads() {
     assert_ended(&mut world);
     assert!(
         world
+            .machine
             .logs
             .contains(&"alarm: hold expired sessionId=0123ABCD".to_owned())
     );
@@ -314,7 +315,7 @@ fn an_alarm_that_is_late_revives_nobody() {
     let app = world.register();
     let token = world.mint(&app);
     world.drop_socket(app.socket, 1006);
-    world.now += 24 * HOUR;
+    world.machine.now += 24 * HOUR;
     assert_eq!(
         world.try_resume(&app.secret, json!({})).1["error"]["code"],
         "resume_failed"
@@ -335,6 +336,7 @@ fn a_crash_holds_from_the_time_it_is_noticed() {
     assert_eq!(world.machine.alarm, Some(START + HOUR));
     assert!(
         world
+            .machine
             .logs
             .contains(&"[DO] loaded sessionId=0123ABCD app=away".to_owned())
     );
@@ -492,7 +494,7 @@ fn an_agents_request_notices_a_dead_app_at_once() {
             world.heartbeat(app.socket);
         }
         assert_eq!(world.close_code(app.socket), 0);
-        world.now += 50_000;
+        world.machine.now += 50_000;
         if evict {
             world.evict();
         }
@@ -530,13 +532,13 @@ fn a_clock_that_goes_back_is_no_harm() {
     let token = world.mint_with(&app, json!({"expiresInMs": HOUR}));
     world.drop_socket(app.socket, 1006);
     world.advance(2 * HOUR);
-    world.now = START - 24 * HOUR;
+    world.machine.now = START - 24 * HOUR;
     assert_eq!(code(&world.get(&token, "/agents.md")), "token_expired");
     world.evict();
     let app = world.resume(&app);
-    world.now = 0;
+    world.machine.now = 0;
     world.frame(app.socket, &json!({"type": "ping"}));
-    world.now = u64::MAX;
+    world.machine.now = u64::MAX;
     world.alarm();
     assert_eq!(world.close_code(app.socket), 4408);
     world.timer();
@@ -547,13 +549,13 @@ fn a_process_that_wakes_takes_no_living_app_for_dead() {
     let mut world = World::new();
     let app = world.register();
     let token = world.mint(&app);
-    world.now += 10 * HOUR;
+    world.machine.now += 10 * HOUR;
     world.frame(app.socket, &json!({"type": "ping"}));
     // The clock is put right, an alarm looks after the app, which goes on.
-    world.now -= HOUR;
+    world.machine.now -= HOUR;
     world.frame(app.socket, &json!({"type": "ping"}));
     world.alarm();
-    world.now += 60_000;
+    world.machine.now += 60_000;
     world.frame(app.socket, &json!({"type": "ping"}));
     world.evict();
     world.get(&token, "/agents.md");

@@ -48,7 +48,7 @@ fn make() -> Value {
     world.advance(1000);
     world.drop_socket(app.socket, 1006);
     json!({
-        "now": world.now,
+        "now": world.machine.now,
         "secret": app.secret,
         "tokens": {
             "plain": plain, "expiring": expiring, "scoped": scoped, "counted": counted,
@@ -65,10 +65,10 @@ fn fixture() -> Value {
 /// The world of the fixture, in a process that has not loaded it.
 fn world_of(fixture: &Value) -> World {
     let mut world = World::new();
-    world.now = fixture["now"].as_u64().unwrap();
+    world.machine.now = fixture["now"].as_u64().unwrap();
     world.machine.records = serde_json::from_value(fixture["records"].clone()).unwrap();
     // The alarm that was set with them.
-    world.machine.alarm = Some(world.now + 10 * 60 * 1000 - 1000);
+    world.machine.alarm = Some(world.machine.now + 10 * 60 * 1000 - 1000);
     world
 }
 

@@ -203,7 +203,7 @@ fn tasks_and_results_expire_after_a_day() {
 #[test]
 fn a_late_alarm_revives_no_task() {
     let (mut world, app, token) = with_task();
-    world.now += 24 * HOUR;
+    world.machine.now += 24 * HOUR;
     world.heartbeat(app.socket);
     assert_eq!(world.complete(&app, "t", json!({})).len(), 1);
     world.start_task(&app, &token, "t");

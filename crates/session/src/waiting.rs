@@ -1,0 +1,108 @@
+//! Sockets that have not sent their first frame.
+
+use agent_socket_wire::close::CloseCode;
+use agent_socket_wire::id::SessionId;
+use agent_socket_wire::limits::{FIRST_FRAME_TIMEOUT_MS, MAX_WAITING_SOCKETS};
+
+use crate::context::Context;
+use crate::effect::{Effect, Millis, SocketId};
+use crate::event::Opening;
+use crate::presence::{Attachment, WaitingAttachment};
+use crate::record::to_json;
+
+/// Longest origin that is looked at, in bytes. A host name has at most 253.
+const MAX_ORIGIN_BYTES: usize = 300;
+
+/// A socket that has not sent its first frame.
+pub(crate) struct Waiting {
+    pub(crate) socket: SocketId,
+    pub(crate) resume: bool,
+    pub(crate) origin: Option<String>,
+    deadline: Millis,
+}
+
+impl Waiting {
+    /// One that outlived the memory.
+    pub(crate) fn attached(socket: SocketId, attachment: WaitingAttachment) -> Self {
+        Self {
+            socket,
+            resume: attachment.resume,
+            origin: attachment.origin,
+            deadline: attachment.deadline,
+        }
+    }
+}
+
+/// All sockets that wait, the oldest first.
+#[derive(Default)]
+pub(crate) struct WaitingSockets(Vec<Waiting>);
+
+impl WaitingSockets {
+    pub(crate) const fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Millis> {
+        self.0.iter().map(|waiting| waiting.deadline).min()
+    }
+
+    pub(crate) fn has(&self, socket: SocketId) -> bool {
+        self.0.iter().any(|waiting| waiting.socket == socket)
+    }
+
+    pub(crate) fn push(&mut self, waiting: Waiting) {
+        self.0.push(waiting);
+    }
+
+    pub(crate) fn sort(&mut self) {
+        self.0.sort_by_key(|waiting| waiting.deadline);
+    }
+
+    /// Takes a socket out.
+    pub(crate) fn take(&mut self, socket: SocketId) -> Option<Waiting> {
+        let mut sockets = self.0.iter();
+        let at = sockets.position(|waiting| waiting.socket == socket)?;
+        Some(self.0.remove(at))
+    }
+
+    /// A socket was opened. Where there are too many the oldest goes, never the
+    /// newcomer: idle sockets cannot keep the owner out.
+    pub(crate) fn add(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: SessionId,
+        socket: SocketId,
+        opening: Opening<'_>,
+    ) {
+        if self.0.len() >= MAX_WAITING_SOCKETS {
+            let oldest = self.0.remove(0);
+            cx.close(oldest.socket, CloseCode::Conflict);
+        }
+        let waiting = WaitingAttachment {
+            session: session.to_string(),
+            resume: opening.resume,
+            // A longer one is no origin that could be allowed: it stays as one that is not.
+            origin: opening.origin.map(|origin| {
+                let is_sound = origin.len() <= MAX_ORIGIN_BYTES;
+                if is_sound { origin } else { "null" }.to_owned()
+            }),
+            deadline: cx.now.saturating_add(FIRST_FRAME_TIMEOUT_MS),
+        };
+        cx.effect(Effect::Attach {
+            socket,
+            attachment: to_json(&Attachment::Waiting(waiting.clone())),
+        });
+        self.0.push(Waiting::attached(socket, waiting));
+    }
+
+    /// Closes the sockets whose first frame did not come.
+    pub(crate) fn expire(&mut self, cx: &mut Context<'_>) {
+        self.0.retain(|waiting| {
+            let in_time = waiting.deadline > cx.now;
+            if !in_time {
+                cx.close(waiting.socket, CloseCode::Timeout);
+            }
+            in_time
+        });
+    }
+}

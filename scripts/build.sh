@@ -83,7 +83,7 @@ else
   ok "built in $(since "$started")"
 fi
 
-# The SDK and the examples, which the relay serves; a matter of a second.
-node sdk/build.mjs --no-types >&2 || die "the SDK's build failed; the reason is above"
+# The SDK and the examples, which the relay serves; a matter of two seconds.
+node sdk/build.mjs >&2 || die "the SDK's build failed; the reason is above"
 
 if $size; then show_upload_size; fi

@@ -2,9 +2,10 @@
  * Builds the SDK and the examples:
  * - sdk/dist/: ES modules' bundle and types, as the package has them;
  * - public/sdk.js, public/sdk-checker.js, public/sdk-page.js: what the relay serves, minified;
+ * - public/sdk.tgz: the package, for `npm install https://relay.example/sdk.tgz`;
  * - public/examples/: the pages of examples/, with what they need bundled.
  *
- *   node sdk/build.mjs [--no-types]
+ *   node sdk/build.mjs
  *
  * Builds beside these folders first, then replaces the files that differ, each in one step: a relay that serves them
  * meanwhile, or a test that runs, never finds one missing or half written. Fails when the SDK weighs too much.
@@ -53,11 +54,11 @@ function place(from, to) {
   renameSync(beside, to)
 }
 
-/** Makes a folder hold what was built, and nothing else of those files that `fits` names. */
-function sync(from, to, fits = () => true) {
+/** Makes a folder hold what was built, and nothing else. */
+function sync(from, to) {
   const built = filesIn(from)
   for (const name of built) place(join(from, name), join(to, name))
-  for (const name of filesIn(to)) if (fits(name) && !built.includes(name)) rmSync(join(to, name), { force: true })
+  for (const name of filesIn(to)) if (!built.includes(name)) rmSync(join(to, name), { force: true })
 }
 
 /** What is loaded only when it is needed stays a file of its own, at this path beside the others. */
@@ -85,6 +86,20 @@ function types() {
   if (status !== 0) throw new Error("the types are not right; see above")
 }
 
+/** Packs what was built, as a publish would. The same files make the same archive. */
+function pack() {
+  const folder = join(STAGING, "package")
+  mkdirSync(folder)
+  for (const name of ["package.json", "README.md", "API.md", "LICENSE"]) cpSync(join(SDK, name), join(folder, name))
+  cpSync(join(STAGING, "dist"), join(folder, "dist"), { recursive: true })
+  // npm tells its own scripts its options by these, and one of them may be --dry-run.
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^npm_/i.test(name)))
+  const { status, error } = spawnSync("npm", ["pack", "--ignore-scripts", "--silent", "--pack-destination", STAGING], { cwd: folder, env, stdio: ["ignore", "ignore", "inherit"] })
+  if (status !== 0) throw new Error("npm pack failed; see above", { cause: error })
+  const [name] = readdirSync(STAGING).filter((file) => file.endsWith(".tgz"))
+  place(join(STAGING, name), join(PUBLIC, "sdk.tgz"))
+}
+
 async function examples() {
   const from = join(ROOT, "examples")
   const to = join(STAGING, "examples")
@@ -101,16 +116,16 @@ async function examples() {
   }
 }
 
-const withTypes = !process.argv.includes("--no-types")
 const sizes = []
 for (const [entry, served] of Object.entries(ENTRIES)) sizes.push(await bundle(entry, served))
-if (withTypes) types()
+types()
 await examples()
 for (const { name, size } of sizes) {
   if (!(size > MAX_GZIPPED[name])) continue
   console.error(`error: ${name} weighs ${size} bytes gzipped; it may weigh ${MAX_GZIPPED[name]}`)
   process.exit(1)
 }
-sync(join(STAGING, "dist"), DIST, (name) => withTypes || name.endsWith(".js"))
+sync(join(STAGING, "dist"), DIST)
 for (const served of Object.values(ENTRIES)) place(join(STAGING, `${served}.js`), join(PUBLIC, `${served}.js`))
 sync(join(STAGING, "examples"), join(PUBLIC, "examples"))
+pack()

@@ -26,7 +26,8 @@ for part in "$@"; do
   case $part in
     unit)
       node_modules/.bin/node sdk/api-docs.mjs --check
-      node_modules/.bin/tsc -p sdk/test
+      # What an older compiler makes of the types may differ.
+      for compiler in typescript typescript-5.9; do node_modules/.bin/node "node_modules/$compiler/bin/tsc" -p sdk/test; done
       for node in "${nodes[@]}"; do "$node" --test sdk/test/*.test.mjs; done
       ;;
     relay) for node in "${nodes[@]}"; do "$node" --test tests/sdk/*.test.mjs; done ;;

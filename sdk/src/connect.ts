@@ -1,5 +1,4 @@
 import { checkInputs, readOptions } from "./options.js"
-import type { InputSchema } from "./schema.js"
 import { Session } from "./session.js"
 import type { ConnectOptions, Tool } from "./types.js"
 
@@ -12,7 +11,7 @@ import type { ConnectOptions, Tool } from "./types.js"
  * @throws AgentSocketError `invalid_option` names the option that is wrong; `unreachable`; `no_websocket`; or the
  * relay's reason to refuse the app, such as `unknown_app_id` and `origin_denied`. What `signal` was aborted with.
  */
-export async function connect<const Schemas extends readonly (InputSchema | undefined)[]>(
+export async function connect<const Schemas extends readonly unknown[]>(
   options: Omit<ConnectOptions, "tools"> & { tools: { readonly [I in keyof Schemas]: Tool<Schemas[I]> } },
 ): Promise<Session> {
   const settings = readOptions(options as ConnectOptions)

@@ -51,7 +51,7 @@ export interface ToolReply {
  *
  * @typeParam S the type of its `input` schema, if it has one.
  */
-export interface Tool<S extends InputSchema | undefined = any> {
+export interface Tool<S = any> {
   /** HTTP method. Default `"POST"`. */
   method?: string
   /** Path below the link, like `/set_pixel`: `/` and characters of `A-Z a-z 0-9 _ - / .` */

@@ -44,6 +44,15 @@ await connect({ ...base, tools: [
   { path: "/n", description: "", handler: ({ body, json }) => ({ body: body + json().anything }) },
   tool({ path: "/v", description: "", input: v.object({ y: v.string() }), handler: ({ input }) => input.y.trim() }),
 ] })
+// Each handler has its own input, whatever the tools beside it have.
+await connect({ ...base, tools: [
+  { path: "/z", description: "", input: z.object({ x: z.number() }), handler: ({ input }) => same<typeof input, { x: number }>(true) },
+  { path: "/n", description: "", handler: ({ input }) => same<typeof input, unknown>(true) },
+  { path: "/j", description: "", input: { type: "object", properties: { a: { type: "string" } }, required: ["a"] }, handler: ({ input }) => same<typeof input, { a: string }>(true) },
+  { method: "GET", path: "/n", description: "", handler: () => 1 },
+  { method: "PUT", path: "/n", description: "", handler() { return 1 } },
+  { path: "/s", description: "", input: z.string(), async handler({ input }) { same<typeof input, string>(true) } },
+] })
 const list: Tool[] = [tool({ path: "/z", description: "", input: z.string(), handler: ({ input }) => input.trim() })]
 await session.updateTools(list, { agentsMd: "" })
 await connect({ ...base, tools: list })
@@ -63,6 +72,8 @@ await connect({ ...base, tools: [], retries: 3 })
 await connect({ ...base, tools: [{ path: "/x", description: "" }] })
 // @ts-expect-error no such field
 tool({ path: "/x", description: "", handler() {}, inputSchema: {} })
+// @ts-expect-error an input is a schema
+tool({ path: "/x", description: "", input: "x", handler: () => 1 })
 // @ts-expect-error the input is a number
 tool({ path: "/x", description: "", input: z.number(), handler: ({ input }) => input.trim() })
 // @ts-expect-error a session's id can't be set

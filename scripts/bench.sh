@@ -1,21 +1,22 @@
 #!/usr/bin/env bash
-# Measures the relay against the floor: a minimal relay in JavaScript
-# (bench/floor/floor.js) on the same runtime, workerd, in the same run, in turns.
+# Measures the relay beside the floor, a minimal relay in JavaScript
+# (bench/floor/floor.js): both on workerd, in the same run, in turns.
 #
 # Usage: scripts/bench.sh [option…]
 #
-#   --rounds N     rounds of each case; 5 to 100; 15 if not given
-#   --case NAME    only this case; may be given more than once
+#   --rounds N     run N rounds of each case, from 5 to 100 (default: 15)
+#   --case NAME    measure only this case; may be given more than once
 #   --list         list the cases
-#   --quick        a look, in a minute: shorter turns, 7 rounds, fewer sessions
-#   --write        write the tables of docs/performance.md (a whole run only)
-#   --no-build     take what is in build/ as it is
-#   --help         this text
+#   --quick        take a quick look, in a minute: shorter turns, 7 rounds, fewer
+#                  sessions
+#   --write        write the tables of docs/performance.md (only after a whole run)
+#   --no-build     use build/ as it is
+#   --help         show this text
 #
-# A whole run takes ten minutes. The tables go to stdout: medians of the rounds
-# with the middle half of them, and each bound with whether it is met. A
-# bound that is not met is no failure: the exit code is 0. Linux only, as it
-# reads what the kernel accounts to the runtime's threads.
+# A whole run takes ten minutes. The tables go to stdout: the median of the rounds
+# with their middle half, and whether each bound is met. A bound that is not met is
+# not a failure: the exit code is 0. The bench runs on Linux only, since it reads
+# the processor time that the kernel accounts to the runtime's threads.
 
 set -euo pipefail
 # shellcheck source=scripts/lib.sh

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Builds the Worker: Rust to WebAssembly, optimised and bundled, into build/.
-# Does nothing when neither the sources nor the tools changed since the last
-# build.
+# Builds the Worker into build/: Rust compiled to WebAssembly, optimised and
+# bundled. Does nothing if neither the sources nor the tools have changed since
+# the last build.
 #
 # Usage: scripts/build.sh [--force] [--size]
 #
-#   --force    build even if nothing changed
-#   --size     then print what an upload weighs, as it is and gzipped
-#   --help     this text
+#   --force    build even if nothing has changed
+#   --size     afterwards, print the size of an upload, plain and gzipped
+#   --help     show this text
 #
-# wrangler runs this by itself ([build] in wrangler.toml). With SKIP_BUILD=1 it
-# takes what is in build/ as it is.
+# `wrangler dev` runs this by itself ([build] in wrangler.toml). With SKIP_BUILD=1
+# it leaves build/ as it is.
 
 set -euo pipefail
 # shellcheck source=scripts/lib.sh

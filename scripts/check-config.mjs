@@ -26,27 +26,27 @@ const NUMBERS = {
 export function problemsOf(wrangler, folder, today = new Date().toISOString().slice(0, 10)) {
   const problems = []
   const bad = (entry, expected, found) =>
-    problems.push(`${entry}: ${expected}${found === undefined ? "" : `, not ${JSON.stringify(found)}`}`)
+    problems.push(`${entry}: ${expected}${found === undefined ? "" : `; it is ${JSON.stringify(found)}`}`)
 
   if (!/^[a-z0-9](-?[a-z0-9])*$/.test(wrangler.name ?? "") || wrangler.name.length > 63) {
-    bad("name", "1 to 63 characters of a-z, 0-9 and single dashes", wrangler.name ?? "")
+    bad("name", "must be 1 to 63 characters of a-z, 0-9 and single dashes", wrangler.name ?? "")
   }
-  if (wrangler.main !== "build/index.js") bad("main", "it is 'build/index.js', which scripts/build.sh makes", wrangler.main ?? "")
+  if (wrangler.main !== "build/index.js") bad("main", "must be 'build/index.js', which scripts/build.sh makes", wrangler.main ?? "")
 
   // TOML has dates of its own, which wrangler doesn't take.
   const date = wrangler.compatibility_date
-  if (typeof date !== "string" || !/^\d{4}-\d\d-\d\d$/.test(date)) bad("compatibility_date", "a date in quotes, like \"2026-11-01\"", String(date))
-  else if (date < FIRST_DATE) bad("compatibility_date", `${FIRST_DATE} or later, the oldest that the relay was tested with`, date)
-  else if (date > today) bad("compatibility_date", `no later than today, ${today}`, date)
+  if (typeof date !== "string" || !/^\d{4}-\d\d-\d\d$/.test(date)) bad("compatibility_date", "must be a date in quotes, like \"2026-11-01\"", String(date))
+  else if (date < FIRST_DATE) bad("compatibility_date", `must be ${FIRST_DATE} or later: the relay was not tested with older ones`, date)
+  else if (date > today) bad("compatibility_date", `must be no later than today, ${today}`, date)
   if (!wrangler.compatibility_flags?.includes("enable_request_signal")) {
-    bad("compatibility_flags", "it has to hold \"enable_request_signal\": without it a call goes on when its agent is gone", wrangler.compatibility_flags ?? [])
+    bad("compatibility_flags", "must contain \"enable_request_signal\": without it a call goes on after its agent is gone", wrangler.compatibility_flags ?? [])
   }
 
   const object = (wrangler.durable_objects?.bindings ?? []).find((binding) => binding.name === "RELAY")
-  if (object?.class_name !== "RelaySession") bad("durable_objects.bindings", "one binding has the name RELAY and the class_name RelaySession")
+  if (object?.class_name !== "RelaySession") bad("durable_objects.bindings", "one binding must have the name RELAY and the class_name RelaySession")
   const migrations = wrangler.migrations ?? []
   if (!migrations.some((migration) => migration.new_sqlite_classes?.includes("RelaySession"))) {
-    bad("migrations", "one of them has to name RelaySession in new_sqlite_classes")
+    bad("migrations", "one of them must name RelaySession in new_sqlite_classes")
   }
   if (migrations.some((migration) => migration.new_classes?.includes("RelaySession"))) {
     bad("migrations", "RelaySession belongs in new_sqlite_classes, not in new_classes: its storage is SQLite")
@@ -54,21 +54,21 @@ export function problemsOf(wrangler, folder, today = new Date().toISOString().sl
 
   for (const limit of wrangler.ratelimits ?? []) {
     const entry = `ratelimits.${limit.name}`
-    if (!/^\d+$/.test(limit.namespace_id ?? "")) bad(`${entry}.namespace_id`, "a positive whole number in quotes", limit.namespace_id ?? "")
-    if (!(Number.isInteger(limit.simple?.limit) && limit.simple.limit > 0)) bad(`${entry}.simple.limit`, "a positive whole number", limit.simple?.limit ?? "")
-    if (![10, 60].includes(limit.simple?.period)) bad(`${entry}.simple.period`, "10 or 60 (seconds): Cloudflare has no others", limit.simple?.period ?? "")
+    if (!/^\d+$/.test(limit.namespace_id ?? "")) bad(`${entry}.namespace_id`, "must be a positive whole number in quotes", limit.namespace_id ?? "")
+    if (!(Number.isInteger(limit.simple?.limit) && limit.simple.limit > 0)) bad(`${entry}.simple.limit`, "must be a positive whole number", limit.simple?.limit ?? "")
+    if (![10, 60].includes(limit.simple?.period)) bad(`${entry}.simple.period`, "must be 10 or 60 (seconds): Cloudflare has no others", limit.simple?.period ?? "")
   }
   if (!(wrangler.ratelimits ?? []).some((limit) => limit.name === "UPGRADES")) {
-    bad("ratelimits", "one has the name UPGRADES: without it one address can open sessions without limit")
+    bad("ratelimits", "one must have the name UPGRADES: without it one address can open sessions without limit")
   }
 
-  if (wrangler.assets?.binding !== "ASSETS") bad("assets.binding", "it is \"ASSETS\"", wrangler.assets?.binding ?? "")
+  if (wrangler.assets?.binding !== "ASSETS") bad("assets.binding", "must be \"ASSETS\"", wrangler.assets?.binding ?? "")
   const pages = resolve(folder, wrangler.assets?.directory ?? "public")
   for (const page of ["index.html", "privacy.html"]) {
-    if (!existsSync(join(pages, page))) bad("assets.directory", `the folder has to hold ${page}`, wrangler.assets?.directory ?? "")
+    if (!existsSync(join(pages, page))) bad("assets.directory", `the folder must contain ${page}`, wrangler.assets?.directory ?? "")
   }
   if (wrangler.assets?.not_found_handling !== undefined && wrangler.assets.not_found_handling !== "none") {
-    bad("assets.not_found_handling", "\"none\": else unknown paths never reach the Worker", wrangler.assets.not_found_handling)
+    bad("assets.not_found_handling", "must be \"none\": otherwise unknown paths never reach the Worker", wrangler.assets.not_found_handling)
   }
   if (existsSync(join(pages, "_headers"))) {
     try {
@@ -79,7 +79,7 @@ export function problemsOf(wrangler, folder, today = new Date().toISOString().sl
   }
 
   if ((wrangler.routes ?? wrangler.route) !== undefined && wrangler.vars?.PUBLIC_URL === undefined) {
-    bad("vars.PUBLIC_URL", "the address of the domain in routes, such as \"https://relay.example.com\": without it the Worker takes requests under *.workers.dev only", "")
+    bad("vars.PUBLIC_URL", "must be the address of the domain in routes, such as \"https://relay.example.com\": without it the Worker takes requests under *.workers.dev only")
   }
   problems.push(...varProblems(wrangler.vars ?? {}))
   return problems
@@ -92,25 +92,25 @@ function isPublicUrl(text) {
 
 function varProblems(vars) {
   const problems = []
-  const bad = (name, expected) => problems.push(`vars.${name}: ${expected}, not ${JSON.stringify(vars[name])}`)
+  const bad = (name, expected) => problems.push(`vars.${name}: ${expected}; it is ${JSON.stringify(vars[name])}`)
   const known = ["TOKEN_PREFIX", "PUBLIC_URL", ...Object.keys(NUMBERS)]
   for (const [name, value] of Object.entries(vars)) {
-    if (name === "DEBUG") bad(name, "it must not be set in a deploy: it lets anybody end and inspect sessions. `scripts/dev.sh --debug` sets it on this machine")
+    if (name === "DEBUG") bad(name, "must not be set in a deploy, where it lets anybody inspect and end sessions. `scripts/dev.sh --debug` sets it on this machine")
     else if (!known.includes(name)) problems.push(`vars.${name}: the relay has no such var; it has ${known.join(", ")}`)
-    else if (typeof value !== "string") bad(name, "a string: put it in quotes")
+    else if (typeof value !== "string") bad(name, "must be a string: put it in quotes")
   }
   if (typeof vars.TOKEN_PREFIX === "string" && !/^[a-z][a-z0-9]{0,7}$/.test(vars.TOKEN_PREFIX)) {
-    bad("TOKEN_PREFIX", "1 to 8 characters of a-z and 0-9, the first a letter")
+    bad("TOKEN_PREFIX", "must be 1 to 8 characters of a-z and 0-9, the first a letter")
   }
   if (typeof vars.PUBLIC_URL === "string" && !isPublicUrl(vars.PUBLIC_URL)) {
-    bad("PUBLIC_URL", "an origin such as https://relay.example.com, in lower case and without a path")
+    bad("PUBLIC_URL", "must be an origin such as https://relay.example.com, in lower case and without a path")
   }
   for (const [name, [min, max]] of Object.entries(NUMBERS)) {
     const value = vars[name]
     if (typeof value !== "string") continue
-    if (!/^\d{1,15}$/.test(value) || Number(value) < min || Number(value) > max) bad(name, `a whole number of ms from ${min} to ${max}`)
+    if (!/^\d{1,15}$/.test(value) || Number(value) < min || Number(value) > max) bad(name, `must be a whole number of ms from ${min} to ${max}`)
     else if (name === "MAX_SYNC_TOOL_MS" && Number(value) > Number(vars.MAX_TOOL_MS ?? 300_000)) {
-      bad(name, `no more than MAX_TOOL_MS (${vars.MAX_TOOL_MS ?? 300_000})`)
+      bad(name, `must be no more than MAX_TOOL_MS (${vars.MAX_TOOL_MS ?? 300_000})`)
     }
   }
   return problems

@@ -1,27 +1,27 @@
 #!/usr/bin/env bash
-# The one way to reach Cloudflare.
+# Deploys the relay to Cloudflare, and looks after it there.
 #
 # Usage: scripts/deploy.sh COMMAND [--env FILE]
 #
-#   check              everything that `deploy` does but the upload; needs no
-#                      credentials
-#   deploy             check, upload, then try the deployed relay
-#   smoke [URL]        try a relay: the given one, else DEPLOY_URL, else the one
+#   check              do everything that `deploy` does, except for the upload;
+#                      needs no credentials
+#   deploy             check, upload, then test the deployed relay
+#   smoke [URL]        test a relay: the given one, else DEPLOY_URL, else the one
 #                      that was deployed last from here
-#   tail [ARG…]        the relay's log, live (the links' secrets are left out)
-#   rollback [ARG…]    go back to the version before, or to the one given
-#   status             what is deployed, and whether it answers
-#   dev [ARG…]         scripts/dev.sh
+#   tail [ARG…]        show the relay's log, live, without the secrets of links
+#   rollback [ARG…]    go back to the previous version, or to the given one
+#   status             show what is deployed, and whether it answers
+#   dev [ARG…]         run scripts/dev.sh
 #
-#   --env FILE         read credentials from there instead of from .env
-#   --help             this text
+#   --env FILE         read the credentials from FILE instead of .env
+#   --help             show this text
 #
-# Credentials come from the environment or from .env, which .env.example
-# describes. They are never printed, and wrangler alone gets them: neither what
-# installs the tools nor what builds the Worker does. What is checked:
-# wrangler.toml's bindings and vars, apps.json (by the build), the upload's size,
-# and what wrangler says to all of it. A refusal names the file, the entry and
-# the reason, and nothing is uploaded.
+# The credentials come from the environment or from .env, which .env.example
+# describes. They are never printed, and only wrangler gets them: the programs that
+# install tools and build the Worker do not. The checks cover the bindings and vars
+# of wrangler.toml, apps.json (by the build), the size of the upload, and a dry run
+# of wrangler. If one fails, the message names the file, the entry and the reason,
+# and nothing is uploaded.
 
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
@@ -71,7 +71,7 @@ cd "$ROOT"
 deployed=$TOOLS_DIR/deployed
 
 at_most() {
-  [ "${#args[@]}" -le "$1" ] || usage_error "deploy.sh $command: '${args[$1]}' is one argument too many"
+  [ "${#args[@]}" -le "$1" ] || usage_error "deploy.sh $command takes no argument '${args[$1]}'"
 }
 
 # ---- credentials ------------------------------------------------------------
@@ -147,7 +147,7 @@ upload_args=(deploy --strict --config "$upload_config")
 check() {
   local scratch
   step "wrangler.toml"
-  node scripts/check-config.mjs || die "nothing was uploaded: wrangler.toml has to be put right first"
+  node scripts/check-config.mjs || die "nothing was uploaded: correct wrangler.toml first"
   ok "bindings and vars are as the relay needs them"
   step "the build, which checks apps.json"
   ./scripts/build.sh || die "nothing was uploaded: the build failed"
@@ -202,12 +202,12 @@ smoke_all() {
   if [ -s "$deployed" ]; then mapfile -t urls < <(grep . "$deployed"); fi
   if [ "${#urls[@]}" -eq 0 ] && [ -n "${DEPLOY_URL:-}" ]; then urls=("$DEPLOY_URL"); fi
   if [ "${#urls[@]}" -eq 0 ]; then
-    die "which relay? Give its URL, or set DEPLOY_URL in .env: no deploy from here has told an address"
+    die "which relay? Give its URL or set DEPLOY_URL in .env: nothing was deployed from here, so no address is known"
   fi
   for url in "${urls[@]}"; do
     node scripts/smoke.mjs --wait "$1" -- "$url" || failed=1
   done
-  [ "$failed" = 0 ] || die "the deployed relay does not answer as it should; \`deploy.sh rollback\` goes back to the version before"
+  [ "$failed" = 0 ] || die "the deployed relay does not answer as it should; \`deploy.sh rollback\` goes back to the previous version"
 }
 
 smoke() {
@@ -236,7 +236,7 @@ case $command in
     at_most 0
     need_tools
     check
-    ok "all is well; \`deploy.sh deploy\` would upload this"
+    ok "all is well: \`deploy.sh deploy\` would upload this"
     ;;
   deploy)
     at_most 0

@@ -3,28 +3,30 @@
 #
 # Usage: scripts/dev.sh [option…] [NAME=VALUE…]
 #
-#   --port N       listen there instead of on 8787 (on loopback only, always)
-#   --debug        serve /_debug/… too (DEBUG=1)
-#   --bare         run workerd alone, without wrangler: starts in an instant, has
-#                  no rate limit, and forgets its state at its end unless --state
-#                  says where to keep it. Prints `pid N`, the runtime's, before `ready`.
-#   --state DIR    keep the objects' state there, across restarts
-#                  (else: .wrangler/state, or nowhere with --bare)
-#   --no-build     take what is in build/ as it is, and install nothing
-#   --no-check     serve even when a var is bad: every request then answers
-#                  `500 misconfigured`, and any answer counts as ready
+#   --port N       listen on port N instead of 8787, always on loopback only; with
+#                  0, on any free port, which the line `ready` names
+#   --debug        also serve /_debug/… (sets DEBUG=1)
+#   --bare         run workerd alone, without wrangler: it starts at once, has no
+#                  rate limit, and forgets its state when it ends, unless --state
+#                  says where to keep it. Prints `pid N`, the process of the
+#                  runtime, before `ready`
+#   --state DIR    keep the objects' state in DIR, across restarts
+#                  (default: .wrangler/state, or nowhere with --bare)
+#   --no-build     use build/ as it is, and install nothing
+#   --no-check     serve even if a var is bad: the relay then answers every request
+#                  with `500 misconfigured`, and any answer counts as ready
 #   --inspect N    let a debugger attach at port N
-#   --help         this text
+#   --help         show this text
 #
-# NAME=VALUE stands in for a var of wrangler.toml, for this run:
+# NAME=VALUE replaces a var of wrangler.toml for this run:
 #   scripts/dev.sh --bare --port 9000 HEARTBEAT_TIMEOUT_MS=2000
 #
-# It installs what is missing (scripts/setup.sh), builds (scripts/build.sh), and
-# prints one line on stdout when the relay answers: ready http://127.0.0.1:8787
-# Everything else, the relay's log too, goes to stderr.
+# The script installs what is missing (scripts/setup.sh), builds (scripts/build.sh),
+# and prints one line on stdout when the relay answers: ready http://127.0.0.1:8787
+# Everything else, including the relay's log, goes to stderr.
 #
-# Ctrl-C, SIGTERM and closing the terminal end all that it started, with exit
-# code 0. When the relay ends by itself the exit code is 1.
+# Ctrl-C, SIGTERM and closing the terminal end everything that it started, with
+# exit code 0. If the relay ends by itself, the exit code is 1.
 
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
@@ -49,11 +51,13 @@ value_of() {
   if [ $# -lt 2 ] || [ -z "$2" ]; then usage_error "dev.sh: $1 needs a value"; fi
   printf '%s' "$2"
 }
+# port_of LEAST OPTION VALUE
 port_of() {
-  local value
+  local value least=$1
+  shift
   value=$(value_of "$@") || exit 2
-  if ! [[ $value =~ ^[1-9][0-9]{0,4}$ ]] || [ "$value" -gt 65535 ]; then
-    usage_error "dev.sh: $1 needs a port from 1 to 65535, not '$value'"
+  if ! [[ $value =~ ^(0|[1-9][0-9]{0,4})$ ]] || [ "$value" -gt 65535 ] || [ "$value" -lt "$least" ]; then
+    usage_error "dev.sh: $1 needs a port from $least to 65535, not '$value'"
   fi
   printf '%s' "$value"
 }
@@ -61,11 +65,11 @@ port_of() {
 while [ $# -gt 0 ]; do
   case $1 in
     --port)
-      port=$(port_of "$@") || exit 2
+      port=$(port_of 0 "$@") || exit 2
       shift
       ;;
     --inspect)
-      inspect=$(port_of "$@") || exit 2
+      inspect=$(port_of 1 "$@") || exit 2
       shift
       ;;
     --state)
@@ -154,7 +158,19 @@ ask_healthz() {
   ) 2>/dev/null
 }
 
-# Waits until the relay answers.
+# Chooses a port that is free. It is below those that systems give to outgoing
+# connections (from 32768 on, or higher): else another program's connection could
+# take it before the relay listens, or while a test restarts a relay.
+choose_port() {
+  local tries=0
+  until port=$((15000 + (RANDOM << 15 | RANDOM) % 15000)) && ! port_taken; do
+    tries=$((tries + 1))
+    [ "$tries" -lt 100 ] || die "no free port was found between 15000 and 30000"
+  done
+}
+
+# Waits until the relay answers. Returns 1 if it ended because another program
+# was quicker to take the port that was chosen for it.
 await_ready() {
   local deadline=$((SECONDS + READY_TIMEOUT)) answer
   while kill -0 "$child" 2>/dev/null; do
@@ -177,6 +193,7 @@ await_ready() {
   local code=0
   wait "$child" || code=$?
   child=''
+  if $any_port && port_taken; then return 1; fi
   die "the relay ended before it answered (exit code $code); the reason is above"
 }
 
@@ -196,7 +213,10 @@ JS
 
 # ---- running ----------------------------------------------------------------
 
-if port_taken; then
+any_port=false
+if [ "$port" -eq 0 ]; then
+  any_port=true
+elif port_taken; then
   die "port $port of this machine is taken: another relay, or another program. End that one, or choose another port: scripts/dev.sh --port $((port < 65535 ? port + 1 : port - 1))"
 fi
 
@@ -223,8 +243,8 @@ for old in "$tmp"/agent-socket.*.??????; do
 done
 scratch=$(mktemp -d "$tmp/agent-socket.$$.XXXXXX")
 
-if $bare; then
-  config=(--out "$scratch" --port "$port")
+start_bare() {
+  local config=(--out "$scratch" --port "$port") workerd serve
   if $debug; then config+=(--debug); fi
   if [ -n "$state" ]; then config+=(--state "$state"); fi
   workerd=$(node scripts/workerd-config.mjs "${config[@]}" -- ${vars[@]+"${vars[@]}"}) || exit 1
@@ -240,22 +260,32 @@ if $bare; then
   "${serve[@]}" </dev/null >&2 &
   child=$!
   child_is_group=false
-  echo "pid $child"
-else
-  args=(--ip 127.0.0.1 --port "$port" --local --show-interactive-dev-session=false
-    --infer-origin-from-routes=false --inspector-port "${inspect:-0}")
+}
+
+start_wrangler() {
+  local args=(--ip 127.0.0.1 --port "$port" --local --show-interactive-dev-session=false
+    --infer-origin-from-routes=false --inspector-port "${inspect:-0}") var
   if [ -n "$state" ]; then args+=(--persist-to "$state"); fi
-  if $debug; then vars+=(DEBUG=1); fi
   for var in ${vars[@]+"${vars[@]}"}; do args+=(--var "${var%%=*}:${var#*=}"); done
+  start_group wrangler dev "${args[@]}"
+}
+
+if ! $bare; then
+  if $debug; then vars+=(DEBUG=1); fi
   quiet_wrangler
   # No fetch from outside, and none of what .env holds becomes a var.
   export CLOUDFLARE_CF_FETCH_ENABLED=false CLOUDFLARE_LOAD_DEV_VARS_FROM_DOT_ENV=false
   export WRANGLER_LOG_PATH="$scratch/wrangler.log"
   if ! $build; then export SKIP_BUILD=1; fi
-  start_group wrangler dev "${args[@]}"
 fi
 
-await_ready
+while true; do
+  if $any_port; then choose_port; fi
+  if $bare; then start_bare; else start_wrangler; fi
+  if await_ready; then break; fi
+  info "port $port was taken meanwhile; trying another"
+done
+if $bare; then echo "pid $child"; fi
 echo "ready http://127.0.0.1:$port"
 if [ -t 2 ]; then info "open http://localhost:$port; Ctrl-C ends the relay"; fi
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# esbuild as worker-build is to call it (ESBUILD_BIN): with src/entry.js in the
-# place of worker-build's own entry, and without the warning about keys that
-# wasm-bindgen writes more than once, with the same value each time, when
-# several functions of one JavaScript file are imported.
+# The esbuild that worker-build calls (ESBUILD_BIN). It puts src/entry.js in the
+# place of worker-build's own entry, and silences the warning about keys that
+# wasm-bindgen writes more than once, with the same value each time, when several
+# functions of one JavaScript file are imported.
 #
 # Usage: scripts/esbuild.sh [what esbuild takes…], in worker-build's folder
 

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Counts the instructions that the core's hot path takes (bench/src/lib.rs), with
-# valgrind, and compares them with bench/instructions.txt: a count, unlike a
-# time, is the same on a busy machine.
+# Counts, with valgrind, the instructions that the core's hot path takes
+# (bench/src/lib.rs), and compares them with bench/instructions.txt. Unlike a
+# time, a count is the same on a busy machine.
 #
 # Usage: scripts/instructions.sh [--update]
 #
 #   --update   write bench/instructions.txt instead of comparing
-#   --help     this text
+#   --help     show this text
 #
-# Growth of more than 5 % fails; with another compiler than the file's, of more
-# than 25 %. A change that is meant to cost something updates the file.
+# Growth of more than 5 % fails, or of more than 25 % if the file was written with
+# another compiler. A change that is meant to cost something updates the file.
 
 set -euo pipefail
 # shellcheck source=scripts/lib.sh

@@ -1,27 +1,27 @@
 #!/usr/bin/env bash
-# Installs what the project needs to build, run and test. Safe to run again:
-# what is there already is left alone.
+# Installs what the project needs to build, run and test. You may run it again at
+# any time: it leaves what is there alone.
 #
 # Usage: scripts/setup.sh [--check] [--distro]
 #
-#   --check    install nothing; say what is missing and exit 1 if anything is
-#   --distro   build WebAssembly with Debian's compiler, even if rustup's can
-#              (what a machine that rustup can't fetch from falls back to)
-#   --help     this text
+#   --check    install nothing; say what is missing, and exit with 1 if anything is
+#   --distro   use Debian's compiler for WebAssembly even if rustup's can build it;
+#              by default that is the fallback if rustup can't reach its server
+#   --help     show this text
 #
-# What it installs, and where:
-#   the Rust target wasm32-unknown-unknown    by rustup; failing that, Debian's
-#                                             rustc-web as toolchain `distro`
-#   Debian packages for tests and builds      by apt-get, as root on Debian only;
+# It installs:
+#   the Rust target wasm32-unknown-unknown    with rustup; if that fails, Debian's
+#                                             rustc-web as the toolchain `distro`
+#   Debian packages for tests and builds      with apt-get, as root on Debian only;
 #                                             elsewhere it says what to install
-#   wrangler, Node 22, esbuild, wasm-opt      node_modules/, by npm ci
-#   worker-build, wasm-bindgen                .tools/, by cargo install --locked, at
-#                                             the versions that Cargo.lock names
-#   testers of the OpenAPI document           .tools/python/, by pip, as hashed in
-#                                             tests/doors/requirements.txt
+#   wrangler, Node 22, esbuild, wasm-opt      into node_modules/, with npm ci
+#   worker-build, wasm-bindgen                into .tools/, with cargo install
+#                                             --locked, at Cargo.lock's versions
+#   testers of the OpenAPI document           into .tools/python/, with pip and the
+#                                             hashes of tests/doors/requirements.txt
 #
-# It needs to find: rustup with Rust (https://rustup.rs), Node with npm, and a C
-# compiler. It needs no credentials, and starts nothing.
+# You need to have rustup with Rust (https://rustup.rs), Node with npm, and a C
+# compiler. The script needs no credentials and leaves nothing running.
 
 set -euo pipefail
 # shellcheck source=scripts/lib.sh

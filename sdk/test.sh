@@ -5,7 +5,7 @@
 #
 #   unit      build, size, types, API.md in step, unit tests: this Node and the project's
 #   relay     the SDK against the real relay: this Node and the project's
-#   browser   the examples in Chromium; FREEZE_MS=60000 freezes the tab for a minute (default 6000)
+#   browser   the examples in Chromium; FREEZE_MS=60000 freezes the tab for a minute (default 8000)
 
 set -euo pipefail
 cd "$(dirname -- "${BASH_SOURCE[0]}")/.."

@@ -7,6 +7,7 @@ import { once } from "node:events"
  * the members of a `tool_reply`; without one a call waits until the test says `app.reply(call, …)`.
  */
 export async function openApp(relay, { tools, agentsMd = "# Test\nAn app made for tests.", appDescription = "Made for tests" }) {
+  await relay.ready
   const socket = new WebSocket(`${relay.url.replace("http", "ws")}/v1/_ws`)
   await once(socket, "open")
   const waiting = new Map()

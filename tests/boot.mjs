@@ -4,10 +4,10 @@ import assert from "node:assert/strict"
 import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs"
-import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { createInterface } from "node:readline"
+import { after, before } from "node:test"
 import { fileURLToPath } from "node:url"
 import { chromium } from "playwright-core"
 
@@ -16,33 +16,24 @@ export const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..")
 export const ARTIFACTS = join(ROOT, "test-artifacts")
 mkdirSync(ARTIFACTS, { recursive: true })
 
-async function freePort() {
-  const server = createServer().listen(0, "127.0.0.1")
-  await once(server, "listening")
-  const { port } = server.address()
-  server.close()
-  await once(server, "close")
-  return port
-}
-
-/** Runs scripts/dev.sh; resolves when it is ready. */
+/** Runs scripts/dev.sh, on any free port for 0; resolves to the process and the relay's URL when it is ready. */
 async function run(port, state, vars) {
   const args = ["--bare", "--no-build", "--port", String(port), "--debug", "--state", state, ...vars]
   const child = spawn(join(ROOT, "scripts/dev.sh"), args, { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"] })
   const exited = once(child, "exit")
   const output = []
   let pid
-  await new Promise((resolve, reject) => {
+  const url = await new Promise((resolve, reject) => {
     const read = (line) => {
       output.push(line)
       pid ??= /^pid (\d+)$/.exec(line)?.[1]
-      if (line.startsWith("ready ")) resolve()
+      if (line.startsWith("ready ")) resolve(line.slice("ready ".length))
     }
     createInterface(child.stdout).on("line", read)
     createInterface(child.stderr).on("line", read)
     exited.then(([code]) => reject(new Error(`scripts/dev.sh ended with ${code}:\n${output.join("\n")}`)))
   })
-  return { child, exited, pid: Number(pid) }
+  return { child, exited, pid: Number(pid), url }
 }
 
 /**
@@ -53,10 +44,9 @@ async function run(port, state, vars) {
  */
 export async function startRelay(...vars) {
   if (process.env.RELAY_URL && vars.length === 0) return { url: process.env.RELAY_URL.replace(/\/$/, ""), async stop() {} }
-  const port = await freePort()
   const state = mkdtempSync(join(tmpdir(), "agent-socket-state-"))
-  let running = await run(port, state, vars)
-  const url = `http://127.0.0.1:${port}`
+  let running = await run(0, state, vars)
+  const { url } = running
   return {
     url,
     /** Kills the runtime, without a goodbye. */
@@ -64,7 +54,7 @@ export async function startRelay(...vars) {
       process.kill(running.pid, "SIGKILL")
       await running.exited
     },
-    async restart() { running = await run(port, state, vars) },
+    async restart() { running = await run(new URL(url).port, state, vars) },
     /** What the relay knows of a link's session. */
     async session(link) {
       const response = await fetch(`${url}/_debug/state/${/_([0-9A-Z]{8})_/.exec(link)[1]}`)
@@ -85,13 +75,42 @@ export const BROWSER_ARGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", 
 export const startBrowser = () => chromium.launch({ executablePath: BROWSER_BIN, args: BROWSER_ARGS })
 
 /**
+ * Made before the first test of the file that calls this, and ended after the last. Hooks of one file run side by side:
+ * one that needs this awaits its `ready` first.
+ */
+function shared(start, end) {
+  let made
+  let isReady
+  const ready = new Promise((resolve) => { isReady = resolve })
+  before(async () => {
+    made = await start()
+    isReady()
+  })
+  after(() => made && end(made))
+  return new Proxy({}, {
+    get(_, name) {
+      if (name === "ready") return ready
+      const member = made[name]
+      return typeof member === "function" ? member.bind(made) : member
+    },
+  })
+}
+
+/** A relay for all tests of a file; the arguments are those of {@link startRelay}. */
+export const sharedRelay = (...vars) => shared(() => startRelay(...vars), (relay) => relay.stop())
+
+/** A browser for all tests of a file. */
+export const sharedBrowser = () => shared(startBrowser, (browser) => browser.close())
+
+/**
  * A page in a context of its own; when the test ends it must have logged no error.
  *
  * @param tolerated errors that the test itself provokes: the browser logs each socket that a killed relay refuses.
  */
 export async function newPage(t, browser, { tolerated, ...options } = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options })
-  context.setDefaultTimeout(20_000)
+  // How long something may take is not what is tested, and a busy machine is slow.
+  context.setDefaultTimeout(90_000)
   const errors = []
   const note = (text) => { if (!tolerated?.test(text)) errors.push(text) }
   context.on("page", (page) => {

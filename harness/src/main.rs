@@ -20,8 +20,12 @@ mod scenario;
 mod transcript;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser as _;
+
+/// How long what still runs at the end may take to let go of its processes.
+const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
@@ -48,6 +52,7 @@ fn main() -> ExitCode {
         }
     };
     let code = runtime.block_on(runner::run(&cli, chosen));
-    runtime.shutdown_background();
+    // What a scenario that was cut off has made goes with it.
+    runtime.shutdown_timeout(SHUTDOWN_PATIENCE);
     code
 }

@@ -16,13 +16,15 @@ pub type Vars = &'static [(&'static str, &'static str)];
 /// as it ships.
 pub const MAIN: Vars = &[("MAX_SYNC_TOOL_MS", "20000")];
 
-/// Time runs fast: for scenarios whose subject is time itself.
+/// A silent app is soon taken for gone, and a held session soon ends: for
+/// scenarios whose subject is that time.
 pub const BRISK: Vars = &[
-    ("MAX_SYNC_TOOL_MS", "1500"),
-    ("MAX_TOOL_MS", "3000"),
     ("HEARTBEAT_TIMEOUT_MS", "2500"),
     ("RESUME_GRACE_MS", "3000"),
 ];
+
+/// Calls time out soon; a silent app stays for as long as it does anywhere.
+pub const QUICK_CALLS: Vars = &[("MAX_SYNC_TOOL_MS", "1500"), ("MAX_TOOL_MS", "6000")];
 
 /// Resume is off.
 pub const NO_GRACE: Vars = &[("RESUME_GRACE_MS", "0")];

@@ -4,7 +4,6 @@
 //! SIGKILL), and a small watchdog process ends it if the harness is killed.
 
 use std::io::{BufRead as _, BufReader, Read, Write as _};
-use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -12,12 +11,13 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process};
 use tokio::sync::Notify;
 
-/// How long a relay may take to be ready.
-const BOOT_PATIENCE: Duration = Duration::from_secs(60);
+/// How long a relay may take to be ready: longer than `dev.sh` waits, whose
+/// message tells more.
+const BOOT_PATIENCE: Duration = Duration::from_secs(150);
 /// How long a relay may take to end after SIGINT.
 const STOP_GRACE: Duration = Duration::from_secs(4);
 /// Lines of its output that a failure shows.
@@ -39,7 +39,7 @@ pub struct Boot {
     pub vars: Vec<(String, String)>,
     /// Where its state lives; a fresh folder that goes with it if absent.
     pub state: Option<PathBuf>,
-    /// Its port; a free one if absent.
+    /// Its port; one that is free if absent.
     pub port: Option<u16>,
     /// Serve even if a var is bad.
     pub unchecked: bool,
@@ -91,10 +91,9 @@ impl Relay {
     /// # Errors
     /// With the end of its output, if it does not.
     pub async fn boot(boot: &Boot) -> Result<Self> {
-        let port = boot.port.map_or_else(free_port, Ok)?;
         let fresh = boot.state.is_none().then(StateDir::new).transpose()?;
         let state = fresh.as_ref().map(|dir| dir.0.as_path());
-        let mut script = spawn_script(boot, port, boot.state.as_deref().or(state))?;
+        let mut script = spawn_script(boot, boot.state.as_deref().or(state))?;
         let watchdog = spawn_watchdog(&script, state)?;
         let output = Output::of(&mut script);
         let mut process = Process {
@@ -335,7 +334,7 @@ impl Output {
     }
 }
 
-fn spawn_script(boot: &Boot, port: u16, state: Option<&Path>) -> Result<Child> {
+fn spawn_script(boot: &Boot, state: Option<&Path>) -> Result<Child> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .context("the harness has no folder above it")?;
@@ -347,7 +346,7 @@ fn spawn_script(boot: &Boot, port: u16, state: Option<&Path>) -> Result<Child> {
         "--no-build",
         "--debug",
         "--port",
-        &port.to_string(),
+        &boot.port.unwrap_or(0).to_string(),
     ]);
     if let Some(state) = state {
         std::fs::create_dir_all(state).with_context(|| state.display().to_string())?;
@@ -415,13 +414,6 @@ impl Drop for StateDir {
     fn drop(&mut self) {
         self.remove();
     }
-}
-
-/// A port that is free now.
-fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind("127.0.0.1:0").context("looking for a free port")?;
-    let address = listener.local_addr().map_err(|error| anyhow!(error))?;
-    Ok(address.port())
 }
 
 fn pid(id: u32) -> Option<Pid> {

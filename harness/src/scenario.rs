@@ -56,7 +56,7 @@ impl Scenario {
             name,
             needs: Needs::Any,
             alone: false,
-            limit: Duration::from_secs(90),
+            limit: Duration::from_secs(300),
             run,
         }
     }

@@ -46,7 +46,7 @@ test("values at the limits pass", () => {
 
 test("a call cannot wait longer without a timeout of its own than with one", () => {
   const found = problems((wrangler) => { Object.assign(wrangler.vars, { MAX_TOOL_MS: "5000", MAX_SYNC_TOOL_MS: "5001" }) })
-  assert.deepEqual(found, ["vars.MAX_SYNC_TOOL_MS: no more than MAX_TOOL_MS (5000), not \"5001\""])
+  assert.deepEqual(found, ["vars.MAX_SYNC_TOOL_MS: must be no more than MAX_TOOL_MS (5000); it is \"5001\""])
 })
 
 test("a domain of one's own asks for the address that links begin with", () => {
@@ -77,7 +77,7 @@ test("each missing or wrong binding is named", () => {
   assert.match(problems((wrangler) => { wrangler.compatibility_date = "2027-01-01" })[0], /no later than today/)
 })
 
-test("a var of a run has to be one that exists, or DEBUG", () => {
+test("a var of a run must be one that exists, or DEBUG", () => {
   assert.equal(varsOf(good(), ["TOKEN_PREFIX=a=b", "DEBUG=0"], true).TOKEN_PREFIX, "a=b")
   assert.equal(varsOf(good(), [], true).DEBUG, "1")
   assert.equal(varsOf(good(), []).DEBUG, undefined)

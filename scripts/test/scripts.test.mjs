@@ -49,7 +49,8 @@ test("every script has a usage text, and refuses what it doesn't know with exit 
 test("dev.sh names what is wrong with an argument", async () => {
   for (const [args, expected] of [
     [["--port"], /--port needs a value/],
-    [["--port", "65536"], /from 1 to 65535, not '65536'/],
+    [["--inspect", "0"], /from 1 to 65535, not '0'/],
+    [["--port", "65536"], /from 0 to 65535, not '65536'/],
     [["--state", join(ROOT, "package.json")], /is a file/],
     [["word"], /neither an option nor NAME=VALUE/],
   ]) {

@@ -6,20 +6,13 @@ import { once } from "node:events"
 import { readFileSync } from "node:fs"
 import { createServer } from "node:http"
 import { join } from "node:path"
-import { after, before, test } from "node:test"
+import { test } from "node:test"
 import { openApp } from "../app.mjs"
-import { ROOT, newPage, shoot, startBrowser, startRelay } from "../boot.mjs"
+import { ROOT, newPage, shoot, sharedBrowser, sharedRelay } from "../boot.mjs"
 import { HOSTILE, hostileApp, outcomes, shop } from "./tools.mjs"
 
-let relay, browser
-before(async () => {
-  relay = await startRelay()
-  browser = await startBrowser()
-})
-after(async () => {
-  await browser?.close()
-  await relay?.stop()
-})
+const relay = sharedRelay()
+const browser = sharedBrowser()
 
 /** An app until the test ends, with a link of it. */
 async function open(t, members) {

@@ -5,19 +5,12 @@ import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
-import { after, before, test } from "node:test"
-import { ARTIFACTS, ROOT, agent, newPage, shoot, startBrowser, startRelay } from "../boot.mjs"
+import { test } from "node:test"
+import { ARTIFACTS, ROOT, agent, newPage, shoot, sharedBrowser, sharedRelay } from "../boot.mjs"
 import { connect, linkOf, mint, state } from "./setup.mjs"
 
-let relay, browser
-before(async () => {
-  relay = await startRelay()
-  browser = await startBrowser()
-})
-after(async () => {
-  await browser?.close()
-  await relay?.stop()
-})
+const relay = sharedRelay()
+const browser = sharedBrowser()
 
 /** What the canvas really shows, row after row as #rrggbb. */
 const pixels = (page) => page.evaluate(() => {

@@ -5,20 +5,13 @@ import { once } from "node:events"
 import { readFileSync } from "node:fs"
 import { createServer } from "node:http"
 import { join } from "node:path"
-import { after, before, test } from "node:test"
-import { ARTIFACTS, ROOT, agent, newPage, startBrowser, startRelay } from "../boot.mjs"
+import { test } from "node:test"
+import { ARTIFACTS, ROOT, agent, newPage, sharedBrowser, sharedRelay } from "../boot.mjs"
 import { mint } from "./setup.mjs"
 
 const pageOf = (path) => /```html\n([\s\S]*?)```/.exec(readFileSync(join(ROOT, path), "utf8"))[1]
-let relay, browser
-before(async () => {
-  relay = await startRelay()
-  browser = await startBrowser()
-})
-after(async () => {
-  await browser?.close()
-  await relay?.stop()
-})
+const relay = sharedRelay()
+const browser = sharedBrowser()
 
 async function works(page) {
   await page.locator("agent-socket-button").waitFor()

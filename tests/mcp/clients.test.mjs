@@ -6,7 +6,7 @@ import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/cli
 import { Client as OldClient } from "@modelcontextprotocol/sdk/client/index.js"
 import { StreamableHTTPClientTransport as OldTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js"
 import { openApp } from "../app.mjs"
-import { startRelay } from "../boot.mjs"
+import { sharedRelay } from "../boot.mjs"
 import { MODERN } from "./setup.mjs"
 
 const PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8DwHwAFBQIAX8jx0gAAAABJRU5ErkJggg=="
@@ -37,16 +37,13 @@ const tools = [
   { path: "/wait", description: "Waits for the test.", timeout_ms: 60_000 },
 ]
 
-let relay, app, base
+const relay = sharedRelay()
+let app, base
 before(async () => {
-  relay = await startRelay()
   app = await openApp(relay, { tools })
   base = await app.mint()
 })
-after(async () => {
-  await app?.close()
-  await relay?.stop()
-})
+after(() => app?.close())
 
 const INFO = { name: "relay-tests", version: "1.0.0" }
 /** Each opens a client; `era` is the one it ends up in. */

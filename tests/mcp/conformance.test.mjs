@@ -10,7 +10,7 @@ import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { after, before, test } from "node:test"
 import { openApp } from "../app.mjs"
-import { ROOT, startRelay } from "../boot.mjs"
+import { ROOT, sharedRelay } from "../boot.mjs"
 import { suiteTools } from "./tools.mjs"
 
 const SUITE = join(ROOT, "node_modules/@modelcontextprotocol/conformance/dist/index.js")
@@ -31,15 +31,12 @@ const MUST_PASS = {
   ],
 }
 
-let relay, app
+const relay = sharedRelay()
+let app
 before(async () => {
-  relay = await startRelay()
   app = await openApp(relay, { tools: suiteTools })
 })
-after(async () => {
-  await app?.close()
-  await relay?.stop()
-})
+after(() => app?.close())
 
 for (const [revision, mustPass] of Object.entries(MUST_PASS)) {
   test(`the suite's server scenarios for ${revision}`, async () => {

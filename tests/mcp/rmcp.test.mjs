@@ -5,18 +5,15 @@ import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { after, before, test } from "node:test"
 import { openApp } from "../app.mjs"
-import { ROOT, startRelay } from "../boot.mjs"
+import { ROOT, sharedRelay } from "../boot.mjs"
 import { suiteTools } from "./tools.mjs"
 
-let relay, app
+const relay = sharedRelay()
+let app
 before(async () => {
-  relay = await startRelay()
   app = await openApp(relay, { tools: suiteTools })
 })
-after(async () => {
-  await app?.close()
-  await relay?.stop()
-})
+after(() => app?.close())
 
 test("rmcp, in both eras", async () => {
   const url = `${await app.mint()}/mcp`

@@ -7,7 +7,7 @@ import { Ajv } from "ajv"
 import { Ajv2020 } from "ajv/dist/2020.js"
 import addFormats from "ajv-formats"
 import { openApp } from "../app.mjs"
-import { startRelay } from "../boot.mjs"
+import { sharedRelay } from "../boot.mjs"
 import { LEGACY, MODERN, legacy, modern, post } from "./setup.mjs"
 import { suiteTools } from "./tools.mjs"
 
@@ -42,17 +42,14 @@ const oddTools = [
   }) }) },
 ]
 
-let relay, app, base, url
+const relay = sharedRelay()
+let app, base, url
 before(async () => {
-  relay = await startRelay()
   app = await openApp(relay, { tools: [...suiteTools, ...oddTools] })
   base = await app.mint()
   url = `${base}/mcp`
 })
-after(async () => {
-  await app?.close()
-  await relay?.stop()
-})
+after(() => app?.close())
 
 const INITIALIZE = { capabilities: {}, clientInfo: { name: "test", version: "1" } }
 const RESULTS = [

@@ -2,21 +2,14 @@
 
 import assert from "node:assert/strict"
 import { join } from "node:path"
-import { after, before, test } from "node:test"
-import { ARTIFACTS, agent, newPage, startBrowser, startRelay } from "../boot.mjs"
+import { test } from "node:test"
+import { ARTIFACTS, agent, newPage, sharedBrowser, sharedRelay } from "../boot.mjs"
 import { WebSocket } from "ws"
 import { endSession } from "../../sdk/dist/index.js"
 import { connect, linkOf, pixels, state } from "./setup.mjs"
 
-let relay, browser
-before(async () => {
-  relay = await startRelay()
-  browser = await startBrowser()
-})
-after(async () => {
-  await browser?.close()
-  await relay?.stop()
-})
+const relay = sharedRelay()
+const browser = sharedBrowser()
 
 const open = async (t, options) => {
   const page = await newPage(t, browser, options)

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { after, before, test } from "node:test"
-import { ROOT, agent, startRelay } from "../boot.mjs"
+import { ROOT, agent, sharedRelay } from "../boot.mjs"
 
 const PROGRAM = `
 import { connect, defaultAgentsMd } from "@agent-socket/sdk"
@@ -42,18 +42,15 @@ const link = await session.mintAgentToken({ label: "first link" })
 console.log(link.url)
 `
 
-let relay, folder
-before(async () => {
-  relay = await startRelay()
+const relay = sharedRelay()
+let folder
+before(() => {
   folder = mkdtempSync(join(tmpdir(), "agent-socket-older-"))
   mkdirSync(join(folder, "node_modules/@agent-socket"), { recursive: true })
   symlinkSync(join(ROOT, "sdk"), join(folder, "node_modules/@agent-socket/sdk"))
   writeFileSync(join(folder, "app.mjs"), PROGRAM)
 })
-after(async () => {
-  await relay?.stop()
-  rmSync(folder, { recursive: true, force: true })
-})
+after(() => rmSync(folder, { recursive: true, force: true }))
 
 test("the older quick start runs, and its page has the relay's part and the app's", async (t) => {
   // Node before 22 has its WebSocket behind a flag.

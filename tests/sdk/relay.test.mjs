@@ -3,16 +3,14 @@
 import assert from "node:assert/strict"
 import { once } from "node:events"
 import { request } from "node:http"
-import { after, before, test } from "node:test"
+import { test } from "node:test"
 import * as ws from "ws"
 import { connect, endSession, tool } from "../../sdk/dist/index.js"
-import { agent, startRelay } from "../boot.mjs"
+import { agent, sharedRelay } from "../boot.mjs"
 
 /** Node's own since 22, else that of the package. */
 const WebSocket = globalThis.WebSocket ?? ws.WebSocket
-let relay
-before(async () => { relay = await startRelay() })
-after(() => relay?.stop())
+const relay = sharedRelay()
 
 async function open(t, options) {
   const session = await connect({
@@ -128,7 +126,7 @@ test("the relay is killed and restarted: same session, same link, the same tasks
   await relay.restart()
   await back
   assert.equal(session.sessionId, id)
-  const { status, json } = await ai.get("/_as_tasks/job-1?wait=5")
+  const { status, json } = await ai.get("/_as_tasks/job-1?wait=25")
   assert.deepEqual([status, json], [200, { done: true }])
 })
 

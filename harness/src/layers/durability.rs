@@ -69,8 +69,7 @@ pub fn scenarios() -> Vec<Scenario> {
             "a bad var makes every request 500 misconfigured, naming it",
             run!(misconfigured),
         )
-        .own()
-        .within(180),
+        .own(),
         Scenario::new(
             62,
             "TOKEN_PREFIX is what tokens start with",
@@ -88,8 +87,7 @@ pub fn scenarios() -> Vec<Scenario> {
             "a gap of 60 s with an eviction inside it",
             run!(long_gap),
         )
-        .debug()
-        .within(180),
+        .debug(),
         Scenario::new(
             65,
             "upgrades past the rate limit are 429, where one is bound",
@@ -290,7 +288,7 @@ async fn killed_connected(cx: Context) -> Result<()> {
 async fn carried_calls(cx: Context) -> Result<()> {
     let carry = json!({
         "features": ["carry_calls", "a_feature_of_the_future"],
-        "tools": [{"path": "/echo"}, {"path": "/short", "timeout_ms": 1000}],
+        "tools": [{"path": "/echo"}, {"path": "/short", "timeout_ms": 4000}],
     });
     let mut app = cx.app_with(&carry).await?;
     let agent = app.agent().await?;

@@ -39,7 +39,7 @@ pub fn scenarios() -> Vec<Scenario> {
         )
         .own()
         .alone()
-        .within(120 + 4 * setting("HARNESS_KILLS", kills::DEFAULT_KILLS)),
+        .within(300 + 10 * setting("HARNESS_KILLS", kills::DEFAULT_KILLS)),
         Scenario::new(
             71,
             "200 sessions with drops: no answer lost or doubled, memory flat",
@@ -47,7 +47,7 @@ pub fn scenarios() -> Vec<Scenario> {
         )
         .own()
         .alone()
-        .within(480 + setting("HARNESS_SOAK_S", soak::DEFAULT_SECONDS)),
+        .within(900 + setting("HARNESS_SOAK_S", soak::DEFAULT_SECONDS)),
     ]
 }
 

@@ -3,16 +3,20 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use agent_socket_wire::frame::app::{self, MintAgentToken, Register, Resume};
+use agent_socket_wire::frame::relay::{self, Refusal, RegisterReply};
+use agent_socket_wire::id::SessionId;
+use agent_socket_wire::json::pick;
+use agent_socket_wire::token::{ResumeSecret, Secret};
+use agent_socket_wire::tool::Tool;
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use futures_util::{SinkExt as _, StreamExt as _};
 use http_body_util::{BodyExt as _, Full};
 use hyper::Request;
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
-use serde::Deserialize;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -46,27 +50,29 @@ impl Socket {
         Ok(Self(socket))
     }
 
-    async fn send(&mut self, frame: &Value) -> Result<()> {
-        let message = Message::text(frame.to_string());
-        self.0.send(message).await.context("sending a frame")
-    }
-
-    /// The reply of this type, which is to be `ok`.
-    async fn reply(&mut self, kind: &str) -> Result<Value> {
+    /// Sends a frame and reads the next one.
+    async fn ask(&mut self, frame: impl Into<app::Frame>) -> Result<relay::Frame> {
+        let frame = frame.into();
+        let what = frame.frame_type().name();
+        let message = Message::text(frame.to_json());
+        self.0.send(message).await.context("sending a frame")?;
         let message = timeout(PATIENCE, self.0.next())
             .await
-            .with_context(|| format!("no {kind}"))?
-            .with_context(|| format!("the socket ended before its {kind}"))?
-            .with_context(|| format!("waiting for {kind}"))?;
-        let text = message
-            .into_text()
-            .with_context(|| format!("waiting for {kind}"))?;
-        let frame: Value = serde_json::from_str(&text).context("a frame that is no JSON")?;
-        ensure!(
-            frame["type"] == kind && frame["ok"] == true,
-            "instead of a {kind} that is ok: {text}"
-        );
-        Ok(frame)
+            .with_context(|| format!("no answer to a {what}"))?
+            .with_context(|| format!("the socket ended after a {what}"))?
+            .with_context(|| format!("waiting for the answer to a {what}"))?;
+        let text = message.into_text().context("a frame that is not text")?;
+        relay::Frame::parse(&text).with_context(|| format!("the answer to a {what}"))
+    }
+
+    /// Opens or resumes a session.
+    async fn enter(&mut self, frame: impl Into<app::Frame>) -> Result<relay::Registered> {
+        match self.ask(frame).await? {
+            relay::Frame::RegisterReply(RegisterReply {
+                outcome: Ok(registered),
+            }) => Ok(registered),
+            other => bail!("a registration was answered by {other:?}"),
+        }
     }
 
     /// Registers and mints a link.
@@ -74,19 +80,21 @@ impl Socket {
     /// # Errors
     /// If either is refused.
     pub async fn register(&mut self) -> Result<Session> {
-        self.send(&registration("register")).await?;
-        let reply = self.reply("register_reply").await?;
-        self.send(&json!({"type": "mint_agent_token", "id": "1", "label": "bench"}))
-            .await?;
-        let minted = self.reply("mint_agent_token_reply").await?;
-        let text = |frame: &Value, name: &str| {
-            let value = frame[name].as_str().map(str::to_owned);
-            value.with_context(|| format!("a reply without {name}"))
+        let registered = self.enter(registration()?).await?;
+        let mint = MintAgentToken {
+            id: "1".into(),
+            label: Some("bench".to_owned()),
+            ..MintAgentToken::default()
         };
+        let reply = match self.ask(mint).await? {
+            relay::Frame::MintAgentTokenReply(reply) => reply,
+            other => bail!("a mint was answered by {other:?}"),
+        };
+        let refused = |refusal: Refusal| anyhow!("no token: {}", refusal.message);
         Ok(Session {
-            id: text(&reply, "sessionId")?,
-            secret: text(&reply, "resumeSecret")?,
-            token: text(&minted, "token")?,
+            id: registered.session_id,
+            secret: registered.resume_secret,
+            token: reply.outcome.map_err(refused)?.token,
         })
     }
 
@@ -95,12 +103,15 @@ impl Socket {
     /// # Errors
     /// If that is refused.
     pub async fn resume(&mut self, session: &Session) -> Result<()> {
-        let mut frame = registration("resume");
-        frame["sessionId"] = json!(session.id);
-        frame["secret"] = json!(session.secret);
-        self.send(&frame).await?;
-        let reply = self.reply("register_reply").await?;
-        ensure!(reply["resumed"] == true, "a resume that resumed nothing");
+        let resume = Resume {
+            session_id: session.id,
+            secret: session.secret.clone(),
+            registration: registration()?,
+            revoke_tokens: Vec::new(),
+            pending_calls: Vec::new(),
+        };
+        let registered = self.enter(resume).await?;
+        ensure!(registered.resumed, "a resume that resumed nothing");
         Ok(())
     }
 
@@ -120,16 +131,17 @@ impl Socket {
             .context("no Close frame came back")
     }
 
-    /// Answers calls with their own body, until the socket ends.
+    /// Answers calls with their own body, until the socket ends. Takes no more of
+    /// a call than it needs: the processors that it uses are those that the relay
+    /// is measured on.
     async fn echo(mut self) {
         while let Some(Ok(message)) = self.0.next().await {
             let Message::Text(text) = message else {
                 continue;
             };
-            let Ok(call) = serde_json::from_str::<ToolCall<'_>>(&text) else {
+            let Some([Some(id), Some(body)]) = pick(&text, ["id", "body"]) else {
                 continue;
             };
-            let (id, body) = (call.id.get(), call.body.get());
             let reply = format!(r#"{{"type":"tool_reply","id":{id},"status":200,"body":{body}}}"#);
             if self.0.send(Message::text(reply)).await.is_err() {
                 return;
@@ -138,52 +150,43 @@ impl Socket {
     }
 }
 
-/// What an app reads of a `tool_call`.
-#[derive(Deserialize)]
-struct ToolCall<'a> {
-    #[serde(borrow)]
-    id: &'a RawValue,
-    #[serde(borrow)]
-    body: &'a RawValue,
-}
-
-fn registration(kind: &str) -> Value {
+fn registration() -> Result<Register> {
     let line = "This line stands for what an app tells of itself and of its tools.\n";
-    json!({
-        "type": kind,
-        "appId": "as_app_anon",
-        "appDescription": "Echoes.",
-        "agentsMd": format!("<!-- as:contract-v1 -->\n{}", line.repeat(AGENTS_MD_LINES)),
-        "tools": (0..10).map(tool).collect::<Vec<_>>(),
+    Ok(Register {
+        app_id: "as_app_anon".to_owned(),
+        app_description: Some("Echoes.".to_owned()),
+        agents_md: format!("<!-- as:contract-v1 -->\n{}", line.repeat(AGENTS_MD_LINES)),
+        tools: (0..10).map(tool).collect::<Result<_>>()?,
+        ..Register::default()
     })
 }
 
-fn tool(number: usize) -> Value {
+fn tool(number: usize) -> Result<Tool> {
     let path = if number == 0 {
         "/echo".to_owned()
     } else {
         format!("/tools/{number}")
     };
-    json!({
-        "method": "POST",
-        "path": path,
-        "description": "Answers with the body it was called with.",
-        "input_schema": {"type": "object", "properties": {"text": {"type": "string"}}},
+    let schema = r#"{"type":"object","properties":{"text":{"type":"string"}}}"#;
+    let description = "Answers with the body it was called with.";
+    Ok(Tool {
+        input_schema: Some(RawValue::from_string(schema.to_owned())?),
+        ..Tool::new("POST", path, description)
     })
 }
 
 /// What names a session and opens it.
 pub struct Session {
     /// Session id.
-    pub id: String,
-    secret: String,
-    token: String,
+    pub id: SessionId,
+    secret: ResumeSecret,
+    token: Secret,
 }
 
 impl Session {
     /// The path of its link, with what follows `$BASE`.
     pub fn path(&self, rest: &str) -> String {
-        format!("/v1/t/{}{rest}", self.token)
+        format!("/v1/t/{}{rest}", self.token.reveal())
     }
 }
 

@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_socket_wire::error::HttpCode;
+use agent_socket_wire::frame::app::Register;
+use agent_socket_wire::tool::Tool;
 use anyhow::{Result, ensure};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -296,17 +299,22 @@ fn is_empty_state(state: &Value) -> bool {
 
 /// A `register` frame with tools to try things on; `more` replaces members.
 pub fn registration(more: &Value) -> Value {
-    let mut frame = json!({
-        "type": "register",
-        "appId": APP_ID,
-        "agentsMd": "# The app\nIt is made for tests.",
-        "appDescription": "An app for tests",
-        "tools": [
-            {"path": "/echo", "description": "Echoes"},
-            {"method": "GET", "path": "/echo", "description": "Echoes a query"},
-            {"path": "/other", "description": "Another", "input_schema": {"type": "object"}},
+    let any_object = RawValue::from_string(r#"{"type":"object"}"#.to_owned()).ok();
+    let register = Register {
+        app_id: APP_ID.to_owned(),
+        agents_md: "# The app\nIt is made for tests.".to_owned(),
+        app_description: Some("An app for tests".to_owned()),
+        tools: vec![
+            Tool::new("POST", "/echo", "Echoes"),
+            Tool::new("GET", "/echo", "Echoes a query"),
+            Tool {
+                input_schema: any_object,
+                ..Tool::new("POST", "/other", "Another")
+            },
         ],
-    });
+        ..Register::default()
+    };
+    let mut frame = register.to_json().parse().unwrap_or_default();
     merge(&mut frame, more);
     frame
 }

@@ -257,6 +257,20 @@ impl From<Box<RawValue>> for Json {
     }
 }
 
+impl From<serde_json::Value> for Json {
+    fn from(value: serde_json::Value) -> Self {
+        // A tree of JSON can always be written; its text is JSON.
+        Self::parse(value.to_string()).unwrap_or_default()
+    }
+}
+
+/// `null`.
+impl Default for Json {
+    fn default() -> Self {
+        Self(RawValue::NULL.to_owned())
+    }
+}
+
 impl PartialEq for Json {
     fn eq(&self, other: &Self) -> bool {
         self.get() == other.get()

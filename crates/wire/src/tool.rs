@@ -38,6 +38,24 @@ pub struct Tool {
 }
 
 impl Tool {
+    /// A tool that takes any body and has no time limit of its own.
+    #[must_use]
+    pub fn new(
+        method: impl Into<String>,
+        path: impl Into<String>,
+        description: impl Into<String>,
+    ) -> Self {
+        Self {
+            method: method.into(),
+            path: path.into(),
+            description: description.into(),
+            input_schema: None,
+            timeout_ms: None,
+            read_only: false,
+            allow_get: false,
+        }
+    }
+
     /// Whether the GET door is open to it.
     #[must_use]
     pub const fn takes_get(&self) -> bool {

@@ -1,14 +1,27 @@
 //! An app: a WebSocket that registers and answers calls.
 //!
+//! What it says by itself are typed frames of `agent-socket-wire`, and **each
+//! frame of the relay must read as one and be written back as the same JSON**:
+//! so every scenario tests what a client that stands on that crate would see.
+//! Scenarios send JSON of their own where they mean to be malformed.
+//!
 //! A task of its own holds the socket, so that frames are read (and answered by
 //! a handler) while the scenario does something else. **Dropping an [`App`]
 //! drops its connection without a close frame**, as a laptop's sleep does.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use agent_socket_wire::frame::app::{
+    End, ListAgentTokens, MintAgentToken, Ping, ReplyBody, RevokeAgentToken, ToolReply,
+};
+use agent_socket_wire::frame::relay::{self, BASE_PLACEHOLDER, Minted, Refusal, TokenView};
+use agent_socket_wire::frame::{FrameId, app};
+use agent_socket_wire::id::SessionId;
+use agent_socket_wire::json::Json;
 use agent_socket_wire::limits::HEARTBEAT_PING;
+use agent_socket_wire::token::{ResumeSecret, Secret};
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
@@ -23,8 +36,8 @@ use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 use super::PATIENCE;
 use super::agent::{Agent, Http};
 use super::response::Response;
-use crate::check::{accepted, equal, text};
-use crate::transcript::Transcript;
+use crate::check::{equal, text};
+use crate::transcript::{Transcript, shorten};
 
 /// Answers a `tool_call` frame; `None` leaves it to the scenario.
 pub type Handler = Arc<dyn Fn(&Value) -> Option<Value> + Send + Sync>;
@@ -36,6 +49,19 @@ pub struct Credentials {
     pub session: String,
     /// Resume secret.
     pub secret: String,
+}
+
+impl Credentials {
+    /// The frame that ends the session.
+    ///
+    /// # Errors
+    /// If the id or the secret is not of the protocol's form.
+    pub fn end(&self) -> Result<End> {
+        Ok(End {
+            session_id: SessionId::parse(&self.session).context("not a session id")?,
+            secret: ResumeSecret::parse(&self.secret).context("not a resume secret")?,
+        })
+    }
 }
 
 /// Where an app connects, and as what.
@@ -161,9 +187,14 @@ impl App {
         self.send_message(Message::text(text.into()));
     }
 
-    /// Sends a frame.
+    /// Sends a frame of JSON.
     pub fn send(&self, frame: &Value) {
         self.send_text(frame.to_string());
+    }
+
+    /// Sends a typed frame.
+    pub fn say(&self, frame: impl Into<app::Frame>) {
+        self.send_text(frame.into().to_json());
     }
 
     /// The next frame, as it came.
@@ -258,13 +289,13 @@ impl App {
     /// # Errors
     /// If one did.
     pub async fn expect_quiet(&mut self) -> Result<()> {
-        let id = self.fresh_id("quiet");
-        self.send(&json!({"type": "ping", "id": id}));
-        let frame = self.next().await.context("waiting for a pong")?;
+        let id = FrameId::from(self.fresh_id("quiet").as_str());
+        self.say(Ping { id: id.clone() });
+        let text = self.next_text().await.context("waiting for a pong")?;
         equal(
             "only a pong is due",
-            frame,
-            json!({"type": "pong", "id": id}),
+            relay::Frame::parse(&text),
+            Ok(relay::Pong { id }.into()),
         )
     }
 
@@ -283,19 +314,7 @@ impl App {
         frame["id"] = json!(id);
         self.send(&frame);
         let frame_type = text(&frame, "type")?.to_owned();
-        let mut others = VecDeque::new();
-        let reply = loop {
-            let text = self
-                .next_text()
-                .await
-                .with_context(|| format!("waiting for the reply to `{frame_type}`"))?;
-            let reply = parse(&text)?;
-            if reply["id"] == id.as_str() {
-                break reply;
-            }
-            others.push_back(text);
-        };
-        self.backlog = others;
+        let reply = parse(&self.reply_to(&id, &frame_type).await?)?;
         equal(
             "type of the reply",
             &reply["type"],
@@ -304,19 +323,55 @@ impl App {
         Ok(reply)
     }
 
+    /// The frame with this id. Others that come first are kept.
+    async fn reply_to(&mut self, id: &str, what: &str) -> Result<String> {
+        let mut others = VecDeque::new();
+        let reply = loop {
+            let text = self
+                .next_text()
+                .await
+                .with_context(|| format!("waiting for the reply to `{what}`"))?;
+            if parse(&text)?["id"] == id {
+                break text;
+            }
+            others.push_back(text);
+        };
+        self.backlog = others;
+        Ok(reply)
+    }
+
+    /// Sends a request frame, made with its id, and waits for the reply.
+    ///
+    /// # Errors
+    /// If no reply comes, or one that is not a frame.
+    pub async fn ask<F: Into<app::Frame>>(
+        &mut self,
+        frame: impl FnOnce(FrameId) -> F,
+    ) -> Result<relay::Frame> {
+        let id = self.fresh_id("a");
+        let frame = frame(FrameId::from(id.as_str())).into();
+        let what = frame.frame_type().name();
+        self.say(frame);
+        let reply = self.reply_to(&id, what).await?;
+        relay::Frame::parse(&reply).with_context(|| format!("reading {reply}"))
+    }
+
     /// Registers with this frame.
     ///
     /// # Errors
     /// If the relay refuses.
     pub async fn register(&mut self, frame: &Value) -> Result<Value> {
         self.send(frame);
-        let reply = self.expect("register_reply").await?;
-        accepted(&reply)?;
+        let text = self.next_text().await.context("waiting for the reply")?;
+        let relay::Frame::RegisterReply(reply) = relay::Frame::parse(&text)? else {
+            bail!("a registration was answered by {text}");
+        };
+        let registered = granted(reply.outcome)?;
         self.credentials = Some(Credentials {
-            session: text(&reply, "sessionId")?.to_owned(),
-            secret: text(&reply, "resumeSecret")?.to_owned(),
+            session: registered.session_id.to_string(),
+            secret: registered.resume_secret.reveal(),
         });
-        Ok(reply)
+        parse(&text)
     }
 
     /// Sends a first frame that has to fail.
@@ -348,26 +403,34 @@ impl App {
         Ok(self.credentials()?.session)
     }
 
-    /// Mints a token; `more` holds further members of the frame.
+    /// Asks for a token; its `id` is made here.
+    ///
+    /// # Errors
+    /// If no answer comes.
+    pub async fn try_mint(&mut self, wish: MintAgentToken) -> Result<Result<Minted, Refusal>> {
+        match self.ask(|id| MintAgentToken { id, ..wish }).await? {
+            relay::Frame::MintAgentTokenReply(reply) => Ok(reply.outcome),
+            other => bail!("a mint was answered by {other:?}"),
+        }
+    }
+
+    /// Mints a token.
     ///
     /// # Errors
     /// If the relay refuses.
-    pub async fn mint(&mut self, label: &str, more: &Value) -> Result<(Agent, Value)> {
-        let mut frame = json!({"type": "mint_agent_token", "label": label});
-        merge(&mut frame, more);
-        let reply = self.request(frame).await?;
-        accepted(&reply)?;
-        let url =
-            text(&reply, "url")?.replace("__BASE__", &format!("http://{}", self.dial.authority));
+    pub async fn mint(&mut self, wish: MintAgentToken) -> Result<(Agent, Minted)> {
+        let minted = granted(self.try_mint(wish).await?)?;
+        let origin = format!("http://{}", self.dial.authority);
+        let url = minted.url.reveal().replace(BASE_PLACEHOLDER, &origin);
         let base = url
             .strip_suffix("/agents.md")
-            .with_context(|| format!("the link {url} ends in no /agents.md"))?;
+            .with_context(|| format!("the link {url} does not end in /agents.md"))?;
         let agent = Agent {
             http: self.dial.http.clone(),
             base: base.to_owned(),
-            token: text(&reply, "token")?.to_owned(),
+            token: minted.token.reveal().to_owned(),
         };
-        Ok((agent, reply))
+        Ok((agent, minted))
     }
 
     /// An agent with a link of its own.
@@ -375,7 +438,38 @@ impl App {
     /// # Errors
     /// If the relay refuses.
     pub async fn agent(&mut self) -> Result<Agent> {
-        Ok(self.mint("tester", &Value::Null).await?.0)
+        Ok(self.mint(labelled("tester")).await?.0)
+    }
+
+    /// Asks to revoke a token, and says whether the relay did.
+    ///
+    /// # Errors
+    /// If no answer comes.
+    pub async fn try_revoke(&mut self, token: &str) -> Result<Result<(), Refusal>> {
+        let token = Secret::new(token);
+        match self.ask(|id| RevokeAgentToken { id, token }).await? {
+            relay::Frame::RevokeAgentTokenReply(reply) => Ok(reply.outcome),
+            other => bail!("a revoke was answered by {other:?}"),
+        }
+    }
+
+    /// Revokes a token.
+    ///
+    /// # Errors
+    /// If the relay refuses.
+    pub async fn revoke(&mut self, token: &str) -> Result<()> {
+        granted(self.try_revoke(token).await?)
+    }
+
+    /// The live tokens.
+    ///
+    /// # Errors
+    /// If the relay refuses.
+    pub async fn tokens(&mut self) -> Result<Vec<TokenView>> {
+        match self.ask(|id| ListAgentTokens { id }).await? {
+            relay::Frame::ListAgentTokensReply(reply) => granted(reply.outcome),
+            other => bail!("a list was answered by {other:?}"),
+        }
     }
 
     /// The next frame, a call.
@@ -390,7 +484,13 @@ impl App {
 
     /// Answers a call with 200 and a JSON body.
     pub fn answer(&self, call: &Value, body: Value) {
-        self.reply(call, json!({"status": 200, "body": body}));
+        self.say(ToolReply {
+            id: call["id"].as_str().unwrap_or_default().to_owned(),
+            status: 200,
+            headers: BTreeMap::new(),
+            task_id: None,
+            body: ReplyBody::Json(Json::from(body)),
+        });
     }
 
     /// Answers a call with these members of `tool_reply`.
@@ -559,6 +659,7 @@ impl Line {
 
     async fn on_text(&mut self, text: &str) -> Result<(), Inbound> {
         self.log.log("app  ", &format!("← {text}"));
+        check_typed(text).map_err(|error| Inbound::Gone(format!("{error:#}")))?;
         if let Some(reply) = self.handled(text) {
             return self
                 .send(Message::text(reply))
@@ -587,6 +688,41 @@ impl Line {
     }
 }
 
+/// A `mint_agent_token` with this label and no limits.
+pub fn labelled(label: &str) -> MintAgentToken {
+    MintAgentToken {
+        label: Some(label.to_owned()),
+        ..MintAgentToken::default()
+    }
+}
+
+/// A `mint_agent_token` with this label, for these tools only.
+pub fn scoped(label: &str, tools: &[&str]) -> MintAgentToken {
+    MintAgentToken {
+        tools: Some(tools.iter().map(|&tool| tool.to_owned()).collect()),
+        ..labelled(label)
+    }
+}
+
+/// What the relay granted.
+///
+/// # Errors
+/// If it refused.
+pub fn granted<T>(outcome: Result<T, Refusal>) -> Result<T> {
+    outcome.map_err(|refusal| anyhow!("the relay refused: {} {}", refusal.code, refusal.message))
+}
+
+/// The relay's frame reads as a typed one, which is written as the same JSON;
+/// lone surrogates, which are echoed as they came, are marks by then.
+fn check_typed(text: &str) -> Result<()> {
+    let frame = relay::Frame::parse(text).with_context(|| format!("reading {}", shorten(text)))?;
+    let written = parse(&frame.to_json())?;
+    match parse(text) {
+        Ok(came) => equal("a typed frame, written again", written, came),
+        Err(_) => Ok(()),
+    }
+}
+
 fn shorten_message(message: &Message) -> String {
     match message {
         Message::Close(Some(frame)) => format!("close {}", u16::from(frame.code)),
@@ -595,9 +731,9 @@ fn shorten_message(message: &Message) -> String {
     }
 }
 
-type Refusal = tokio_tungstenite::tungstenite::http::Response<Option<Vec<u8>>>;
+type HttpRefusal = tokio_tungstenite::tungstenite::http::Response<Option<Vec<u8>>>;
 
-fn refusal_of(target: &str, refusal: Refusal) -> Response {
+fn refusal_of(target: &str, refusal: HttpRefusal) -> Response {
     let headers = refusal
         .headers()
         .iter()

@@ -1,5 +1,6 @@
 //! 30–39: who may do what, signs of life, and calls that outlive their request.
 
+use agent_socket_wire::frame::app::MintAgentToken;
 use std::time::{Duration, SystemTime};
 
 use agent_socket_wire::answer::{JSON, PLAIN};
@@ -12,10 +13,10 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::start_task;
-use crate::check::{accepted, equal, refused};
+use crate::check::{equal, refused};
 use crate::client::PATIENCE;
 use crate::client::agent::{Agent, Pending};
-use crate::client::app::App;
+use crate::client::app::{self, App, labelled};
 use crate::context::{Context, registration, resume_frame};
 use crate::pool::BRISK;
 use crate::run;
@@ -132,8 +133,7 @@ async fn revoking(cx: Context) -> Result<()> {
     for _ in 0..3 {
         calls.push(app.call().await?);
     }
-    let revoke = json!({"type": "revoke_agent_token", "token": agent.token});
-    accepted(&app.request(revoke.clone()).await?)?;
+    app.revoke(&agent.token).await?;
     for pending in [first, second] {
         pending.answer().await?.fails(HttpCode::TokenInvalid)?;
     }
@@ -167,14 +167,13 @@ async fn revoking(cx: Context) -> Result<()> {
         .fails(HttpCode::TokenInvalid)?
         .says("new link")?;
     other.get("/tools.json").await?.is(200)?;
-    equal("a second revoke", &app.request(revoke).await?["ok"], false)?;
+    let again = app.try_revoke(&agent.token).await?;
+    equal("a second revoke", again.is_ok(), false)?;
     // Another session's token is none of ours to revoke.
     let mut stranger = cx.app().await?;
     let foreign = stranger.agent().await?;
-    let reply = app
-        .request(json!({"type": "revoke_agent_token", "token": foreign.token}))
-        .await?;
-    equal("revoking another session's token", &reply["ok"], false)?;
+    let outcome = app.try_revoke(&foreign.token).await?;
+    equal("revoking another session's token", outcome.is_ok(), false)?;
     foreign.get("/tools.json").await?.is(200)?;
     Ok(())
 }
@@ -189,7 +188,12 @@ fn now_ms() -> Result<u64> {
 
 async fn limited_tokens(cx: Context) -> Result<()> {
     let (mut app, unlimited) = cx.pair().await?;
-    let (twice, _) = app.mint("twice", &json!({"maxCalls": 2})).await?;
+    let (twice, _) = app
+        .mint(MintAgentToken {
+            max_calls: Some(2),
+            ..labelled("twice")
+        })
+        .await?;
     for _ in 0..2 {
         twice.get("/tools.json").await?.is(200)?;
         twice.post("/echo", &json!({})).await?.is(200)?;
@@ -201,10 +205,13 @@ async fn limited_tokens(cx: Context) -> Result<()> {
         .has_agent_headers()?;
     scoped(&mut app).await.context("a scoped token")?;
     let before = now_ms()?;
-    let (brief, minted) = app.mint("brief", &json!({"expiresInMs": 6000})).await?;
-    let expires_at = minted["expiresAt"]
-        .as_u64()
-        .context("`expiresAt` is no time")?;
+    let (brief, minted) = app
+        .mint(MintAgentToken {
+            expires_in_ms: Some(6000),
+            ..labelled("brief")
+        })
+        .await?;
+    let expires_at = minted.expires_at.context("`expiresAt` is not a time")?;
     ensure!(
         (before + 1000..=before + 20_000).contains(&expires_at),
         "`expiresAt` {expires_at} is not soon after {before}"
@@ -221,21 +228,21 @@ async fn limited_tokens(cx: Context) -> Result<()> {
         .await?
         .fails(HttpCode::TokenExpired)?;
     unlimited.post("/echo", &json!({})).await?.is(200)?;
-    let listed = app
-        .request(json!({"type": "list_agent_tokens"}))
-        .await?
-        .to_string();
+    let listed = app.tokens().await?;
+    let is_listed = |agent: &Agent| listed.iter().any(|one| one.token.reveal() == agent.token);
+    ensure!(is_listed(&unlimited), "the live token is not listed");
     ensure!(
-        listed.contains(&unlimited.token),
-        "the live token is not listed: {listed}"
-    );
-    ensure!(
-        !listed.contains(&twice.token) && !listed.contains(&brief.token),
-        "a used-up token is listed: {listed}"
+        !is_listed(&twice) && !is_listed(&brief),
+        "a used-up token is listed"
     );
     // A call that began in time may end after it.
     let mut slow = cx.app().await?;
-    let (last, _) = slow.mint("last", &json!({"maxCalls": 1})).await?;
+    let (last, _) = slow
+        .mint(MintAgentToken {
+            max_calls: Some(1),
+            ..labelled("last")
+        })
+        .await?;
     let pending = last.call("POST", "/echo", &json!({}));
     let call = slow.call().await?;
     last.post("/echo", &json!({}))
@@ -248,10 +255,10 @@ async fn limited_tokens(cx: Context) -> Result<()> {
 
 async fn scoped(app: &mut App) -> Result<()> {
     let (agent, _) = app
-        .mint(
+        .mint(app::scoped(
             "scoped",
-            &json!({"tools": ["/other", "get /echo", "/not/there"]}),
-        )
+            &["/other", "get /echo", "/not/there"],
+        ))
         .await?;
     let tools = agent.get("/tools.json").await?.is(200)?.json()?;
     let shown: Vec<String> = tools["tools"]
@@ -593,10 +600,10 @@ async fn hibernation(cx: Context) -> Result<()> {
         .await?
         .is(200)?
         .says("awake")?;
-    let minted = app.request(json!({"type": "list_agent_tokens"})).await?;
+    let listed = app.tokens().await?;
     ensure!(
-        minted.to_string().contains(&agent.token),
-        "the token is lost: {minted}"
+        listed.iter().any(|one| one.token.reveal() == agent.token),
+        "the token is lost"
     );
     Ok(())
 }
@@ -818,10 +825,7 @@ async fn task_rights(cx: Context) -> Result<()> {
     start_task(&mut app, &other, "mine").await?;
     agent.task("mine").await?.fails(HttpCode::NotFound)?;
     // Tasks go with the token that started them.
-    accepted(
-        &app.request(json!({"type": "revoke_agent_token", "token": other.token}))
-            .await?,
-    )?;
+    app.revoke(&other.token).await?;
     other.task("mine").await?.fails(HttpCode::TokenInvalid)?;
     app.send(&complete("mine", json!({"status": 200})));
     app.expect("task_error").await?;

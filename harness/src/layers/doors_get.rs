@@ -1,6 +1,7 @@
 //! 80–87: the GET door, for chats that can only fetch links, and the OpenAPI
 //! document.
 
+use agent_socket_wire::frame::app::MintAgentToken;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,7 +18,7 @@ use tokio::time::sleep;
 
 use crate::check::{accepted, contains, equal};
 use crate::client::agent::{Agent, Pending};
-use crate::client::app::App;
+use crate::client::app::{App, labelled, scoped};
 use crate::client::response::Response;
 use crate::context::Context;
 use crate::run;
@@ -171,7 +172,11 @@ async fn bad_links(cx: Context) -> Result<()> {
             "`y` is to be a whole number",
         ),
         ("paint/1/2/%zz", HttpCode::BadRequest, "`color` has a %"),
-        ("paint/1/2/%ff", HttpCode::BadRequest, "`color` is no UTF-8"),
+        (
+            "paint/1/2/%ff",
+            HttpCode::BadRequest,
+            "`color` is not UTF-8",
+        ),
         (
             "paint/1/2/c/x",
             HttpCode::BadRequest,
@@ -217,8 +222,9 @@ async fn bad_links(cx: Context) -> Result<()> {
     let head = agent.request("HEAD", "/_as_get/grid").send().await?;
     ensure!(head.is(200)?.body.is_empty(), "HEAD has no body");
 
-    let scope = json!({"tools": ["GET /find", "/closed"]});
-    let (scoped, _) = app.mint("scoped", &scope).await?;
+    let (scoped, _) = app
+        .mint(scoped("scoped", &["GET /find", "/closed"]))
+        .await?;
     // Not even its arguments are told of a tool that the link does not cover.
     for rest in ["paint/1/2", "paint", "paint/j/x", "grid"] {
         let answer = scoped.get(&format!("/_as_get/{rest}")).await?;
@@ -274,7 +280,7 @@ async fn replays(cx: Context) -> Result<()> {
         called(&agent, "find/a").await?.0,
         json!(2),
     )?;
-    let (other, _) = app.mint("other", &Value::Null).await?;
+    let (other, _) = app.mint(labelled("other")).await?;
     equal("another token", called(&other, "find/a").await?.0, json!(3))?;
     agent.get("/_as_get/grid").await?.is(200)?;
     for _ in 0..2 {
@@ -388,9 +394,7 @@ async fn ready_links(cx: Context) -> Result<()> {
         briefing.says(door)?;
     }
     briefing.says("The picture.")?;
-    let (scoped, _) = app
-        .mint("scoped", &json!({"tools": ["/grid", "/paint"]}))
-        .await?;
+    let (scoped, _) = app.mint(scoped("scoped", &["/grid", "/paint"])).await?;
     equal(
         "the links of a scoped token",
         listed(&scoped).await?,
@@ -555,7 +559,7 @@ async fn openapi(cx: Context) -> Result<()> {
         .fails(HttpCode::MethodNotAllowed)?
         .has("allow", "GET, HEAD")?;
 
-    let (scoped, _) = app.mint("scoped", &json!({"tools": ["/grid"]})).await?;
+    let (scoped, _) = app.mint(scoped("scoped", &["/grid"])).await?;
     let part = document(&scoped, "/openapi.json").await?;
     let paths: Vec<_> = operations_of(&part)
         .into_iter()
@@ -669,13 +673,15 @@ async fn limits(cx: Context) -> Result<()> {
     // Revoked while it waits: nothing of the app is told any more.
     let (mut app, agent) = pair(&cx).await?;
     app.handle(|_| None);
-    let (one, _) = app.mint("one", &json!({"maxCalls": 1})).await?;
+    let (one, _) = app
+        .mint(MintAgentToken {
+            max_calls: Some(1),
+            ..labelled("one")
+        })
+        .await?;
     let waiting = Pending::send(agent.request("GET", "/_as_get/grid"));
     app.call().await?;
-    accepted(
-        &app.request(json!({"type": "revoke_agent_token", "token": agent.token}))
-            .await?,
-    )?;
+    app.revoke(&agent.token).await?;
     let answer = waiting.answer().await?;
     answer.fails(HttpCode::TokenInvalid)?;
     ensure!(

@@ -3,13 +3,14 @@
 
 use agent_socket_doors::mcp::{LEGACY, MODERN};
 use agent_socket_wire::error::HttpCode;
+use agent_socket_wire::frame::app::MintAgentToken;
 use agent_socket_wire::limits::MAX_BODY_BYTES;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
 use crate::check::equal;
 use crate::client::agent::{Agent, Call, Pending};
-use crate::client::app::App;
+use crate::client::app::{App, labelled, scoped};
 use crate::client::raw::Raw;
 use crate::client::response::Response;
 use crate::context::Context;
@@ -472,11 +473,14 @@ async fn bad_calls(cx: Context) -> Result<()> {
 
 async fn limited_tokens(cx: Context) -> Result<()> {
     let mut app = cx.app().await?;
-    let (scoped, _) = app
-        .mint("scoped", &json!({"tools": ["GET /echo", "/other"]}))
+    let (scoped, _) = app.mint(scoped("scoped", &["GET /echo", "/other"])).await?;
+    let (once, _) = app
+        .mint(MintAgentToken {
+            max_calls: Some(1),
+            ..labelled("once")
+        })
         .await?;
-    let (once, _) = app.mint("once", &json!({"maxCalls": 1})).await?;
-    let (revoked, _) = app.mint("revoked", &Value::Null).await?;
+    let (revoked, _) = app.mint(labelled("revoked")).await?;
     app.reflect();
     for list in [
         ask_modern(&scoped, "tools/list", json!({})).await?,
@@ -503,10 +507,7 @@ async fn limited_tokens(cx: Context) -> Result<()> {
         .await?
         .fails(HttpCode::TokenExpired)?;
 
-    let reply = app
-        .request(json!({"type": "revoke_agent_token", "token": revoked.token}))
-        .await?;
-    crate::check::accepted(&reply)?;
+    app.revoke(&revoked.token).await?;
     ask_modern(&revoked, "tools/list", json!({}))
         .await?
         .fails(HttpCode::TokenInvalid)?;
@@ -577,7 +578,7 @@ async fn rebinding(cx: &Context, agent: &Agent, body: &Value) -> Result<()> {
     ];
     raw.head(&line, &headers).await?;
     raw.write(body.as_bytes()).await?;
-    raw.response().await?.is(403)?;
+    raw.response().await?.fails(HttpCode::WrongHost)?;
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! 54 and up: what survives evictions, crashes and blips.
 
+use agent_socket_wire::frame::app::MintAgentToken;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,9 +16,9 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::start_task;
-use crate::check::{accepted, equal};
+use crate::check::equal;
 use crate::client::agent::{Agent, Pending};
-use crate::client::app::{App, Credentials};
+use crate::client::app::{App, Credentials, labelled};
 use crate::context::{Context, registration};
 use crate::relay::{Boot, Relay, StateDir};
 use crate::run;
@@ -106,12 +107,9 @@ struct Kept {
 
 async fn kept(cx: &Context) -> Result<(App, Kept)> {
     let mut app = cx.app().await?;
-    let (link, _) = app.mint("kept", &Value::Null).await?;
+    let (link, _) = app.mint(labelled("kept")).await?;
     let revoked = app.agent().await?;
-    accepted(
-        &app.request(json!({"type": "revoke_agent_token", "token": revoked.token}))
-            .await?,
-    )?;
+    app.revoke(&revoked.token).await?;
     start_task(&mut app, &link, "open").await?;
     start_task(&mut app, &link, "done").await?;
     app.send(&json!({"type": "task_complete", "taskId": "done", "status": 201, "body": {"r": 1}}));
@@ -168,16 +166,12 @@ impl Kept {
             self.link.task("open").await?.is(200)?.text(),
             "\"finished\"",
         )?;
-        let listed = app.request(json!({"type": "list_agent_tokens"})).await?;
+        let listed = app.tokens().await?;
+        let listed: Vec<_> = listed.iter().map(|one| one.token.reveal()).collect();
         equal(
-            "the live tokens",
-            listed["tokens"].as_array().map(Vec::len),
-            Some(1),
-        )?;
-        equal(
-            "the token in clear",
-            &listed["tokens"][0]["token"],
-            self.link.token.as_str(),
+            "the live tokens, in clear",
+            listed,
+            [self.link.token.as_str()],
         )?;
         app.reflect();
         self.link.post("/echo", &json!({})).await?.is(200)?;
@@ -500,8 +494,12 @@ async fn no_secret_stored(cx: Context) -> Result<()> {
     let state = StateDir::new()?;
     let own = cx.on(boot_in(&cx, &state).await?);
     let (mut app, kept) = kept(&own).await?;
-    app.mint("limited", &json!({"maxCalls": 3, "expiresInMs": 60_000}))
-        .await?;
+    app.mint(MintAgentToken {
+        max_calls: Some(3),
+        expires_in_ms: Some(60_000),
+        ..labelled("limited")
+    })
+    .await?;
     app.reflect();
     kept.link
         .post("/echo", &json!({"in": "a body that is never stored"}))

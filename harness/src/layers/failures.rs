@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::Message;
 use super::start_task;
 use crate::check::{accepted, equal, refused, text};
 use crate::client::agent::{Agent, Pending};
-use crate::client::app::{App, Credentials};
+use crate::client::app::{App, Credentials, labelled};
 use crate::client::raw::Raw;
 use crate::context::{Context, registration, resume_frame};
 use crate::pool::{BRISK, NO_GRACE, QUICK_CALLS};
@@ -294,12 +294,9 @@ async fn close_handshake(cx: Context) -> Result<()> {
 
 async fn resume(cx: Context) -> Result<()> {
     let mut app = cx.app().await?;
-    let (first, _) = app.mint("First", &Value::Null).await?;
-    let (second, _) = app.mint("Second", &Value::Null).await?;
-    accepted(
-        &app.request(json!({"type": "revoke_agent_token", "token": second.token}))
-            .await?,
-    )?;
+    let (first, _) = app.mint(labelled("First")).await?;
+    let (second, _) = app.mint(labelled("Second")).await?;
+    app.revoke(&second.token).await?;
     start_task(&mut app, &first, "open").await?;
     start_task(&mut app, &first, "done").await?;
     app.send(&json!({"type": "task_complete", "taskId": "done", "status": 200, "body": "result"}));
@@ -335,24 +332,16 @@ async fn resume(cx: Context) -> Result<()> {
         first.task("open").await?.is(200)?.text(),
         "\"late\"",
     )?;
-    let listed = app.request(json!({"type": "list_agent_tokens"})).await?;
-    equal(
-        "tokens from before",
-        listed["tokens"].as_array().map(Vec::len),
-        Some(1),
-    )?;
-    equal(
-        "the token in clear",
-        &listed["tokens"][0]["token"],
-        first.token.as_str(),
-    )?;
-    equal("its label", &listed["tokens"][0]["label"], "First")?;
+    let listed = app.tokens().await?;
+    let listed: Vec<_> = listed
+        .iter()
+        .map(|one| (one.token.reveal(), one.label.as_str()))
+        .collect();
+    let expected = [(first.token.as_str(), "First")];
+    equal("tokens from before, in clear", listed, expected)?;
     app.reflect();
     first.post("/new", &json!({})).await?.is(200)?;
-    accepted(
-        &app.request(json!({"type": "revoke_agent_token", "token": first.token}))
-            .await?,
-    )?;
+    app.revoke(&first.token).await?;
     first
         .get("/tools.json")
         .await?

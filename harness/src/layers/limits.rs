@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::start_task;
 use crate::check::{accepted, equal, refused, text};
 use crate::client::agent::{Agent, Pending};
-use crate::client::app::App;
+use crate::client::app::{App, labelled};
 use crate::context::{Context, registration};
 use crate::pool::MAIN;
 use crate::relay::Boot;
@@ -302,16 +302,11 @@ async fn token_cap(cx: Context) -> Result<()> {
         agents.push(app.agent().await?);
     }
     let mint = json!({"type": "mint_agent_token"});
-    refused(
-        &app.request(mint.clone()).await?,
-        AppCode::TooManyTokens.name(),
-    )?;
-    accepted(
-        &app.request(json!({"type": "revoke_agent_token", "token": agents[7].token}))
-            .await?,
-    )?;
-    accepted(&app.request(mint.clone()).await?)?;
-    refused(&app.request(mint).await?, AppCode::TooManyTokens.name())?;
+    let too_many = AppCode::TooManyTokens.name();
+    refused(&app.request(mint.clone()).await?, too_many)?;
+    app.revoke(&agents[7].token).await?;
+    app.agent().await?;
+    refused(&app.request(mint).await?, too_many)?;
     agents[7]
         .get("/tools.json")
         .await?
@@ -373,18 +368,14 @@ async fn text_limits(cx: Context) -> Result<()> {
         let mut app = cx
             .app_with(&json!({"appDescription": label(MAX_DESCRIPTION_CHARS + 2)}))
             .await?;
-        let (agent, at_limit) = app.mint(&label(MAX_LABEL_CHARS), &Value::Null).await?;
+        let (agent, at_limit) = app.mint(labelled(&label(MAX_LABEL_CHARS))).await?;
         equal(
             "a label at the limit",
-            text(&at_limit, "label")?,
+            at_limit.label,
             label(MAX_LABEL_CHARS),
         )?;
-        let (_, cut) = app.mint(&label(MAX_LABEL_CHARS + 2), &Value::Null).await?;
-        equal(
-            "a longer label is cut",
-            text(&cut, "label")?,
-            label(MAX_LABEL_CHARS),
-        )?;
+        let (_, cut) = app.mint(labelled(&label(MAX_LABEL_CHARS + 2))).await?;
+        equal("a longer label is cut", cut.label, label(MAX_LABEL_CHARS))?;
         let tools = agent.get("/tools.json").await?.is(200)?.json()?;
         equal(
             "a longer description is cut",

@@ -5,6 +5,7 @@ use std::time::Duration;
 use agent_socket_wire::close::CloseCode;
 use agent_socket_wire::error::{AppCode, HttpCode};
 use agent_socket_wire::feature::Feature;
+use agent_socket_wire::frame::app::MintAgentToken;
 use agent_socket_wire::id::SessionId;
 use agent_socket_wire::limits::{
     FIRST_FRAME_TIMEOUT_MS, HEARTBEAT_PING, HEARTBEAT_PONG, MAX_AGENTS_MD_CHARS, MAX_APP_ID_BYTES,
@@ -18,7 +19,7 @@ use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::check::{accepted, contains, equal, is_base64url, is_made_of, refused, text};
-use crate::client::app::{App, Credentials, merge};
+use crate::client::app::{App, Credentials, labelled, merge, scoped};
 use crate::context::{Context, registration, resume_frame};
 use crate::run;
 use crate::scenario::Scenario;
@@ -102,7 +103,7 @@ async fn forms(cx: Context) -> Result<()> {
         reply["features"].clone(),
         json!(Feature::names()),
     )?;
-    let (agent, minted) = app.mint("One", &Value::Null).await?;
+    let (agent, minted) = app.mint(labelled("One")).await?;
     let prefix = agent.token.split('_').next().unwrap_or_default();
     let parsed = AgentToken::parse(prefix, &agent.token)
         .with_context(|| format!("{:?} is no token", agent.token))?;
@@ -116,19 +117,13 @@ async fn forms(cx: Context) -> Result<()> {
         is_made_of(verifier, 22, is_base64url),
         "the verifier is not 22 characters: {verifier:?}"
     );
-    equal(
-        "`url`",
-        &minted["url"],
-        &json!(format!("__BASE__/v1/t/{}/agents.md", agent.token)),
-    )?;
-    equal("`expiresAt`", minted.get("expiresAt"), Some(&Value::Null))?;
-    let (second, _) = app.mint("Two", &Value::Null).await?;
+    let url = format!("__BASE__/v1/t/{}/agents.md", agent.token);
+    equal("`url`", minted.url.reveal(), url.as_str())?;
+    equal("`expiresAt`", minted.expires_at, None)?;
+    let (second, _) = app.mint(labelled("Two")).await?;
     ensure!(second.token != agent.token, "two tokens are the same");
     listing(&mut app, &[(&agent.token, "One"), (&second.token, "Two")]).await?;
-    accepted(
-        &app.request(json!({"type": "revoke_agent_token", "token": agent.token}))
-            .await?,
-    )?;
+    app.revoke(&agent.token).await?;
     listing(&mut app, &[(&second.token, "Two")]).await?;
     let tools = second.get("/tools.json").await?.is(200)?.json()?;
     equal("no tools", &tools["tools"], &json!([]))?;
@@ -136,24 +131,17 @@ async fn forms(cx: Context) -> Result<()> {
 }
 
 async fn listing(app: &mut App, expected: &[(&String, &str)]) -> Result<()> {
-    let reply = app.request(json!({"type": "list_agent_tokens"})).await?;
-    let tokens = reply["tokens"].as_array().context("`tokens` is no array")?;
     let mut shown = Vec::new();
-    for token in tokens {
-        let own = text(token, "token")?;
-        equal(
-            "`url`",
-            &token["url"],
-            &json!(format!("__BASE__/v1/t/{own}/agents.md")),
-        )?;
-        let minted_at = token["mintedAt"]
-            .as_u64()
-            .context("`mintedAt` is no time")?;
+    for one in app.tokens().await? {
+        let token = one.token.reveal();
+        let url = format!("__BASE__/v1/t/{token}/agents.md");
+        equal("`url`", one.url.reveal(), url.as_str())?;
         ensure!(
-            minted_at > 1_700_000_000_000,
-            "`mintedAt` is no time in ms: {minted_at}"
+            one.minted_at > 1_700_000_000_000,
+            "`mintedAt` is not a time in ms: {}",
+            one.minted_at
         );
-        shown.push((own.to_owned(), text(token, "label")?.to_owned()));
+        shown.push((token.to_owned(), one.label));
     }
     let mut expected: Vec<_> = expected
         .iter()
@@ -511,14 +499,17 @@ async fn request_shapes(cx: Context) -> Result<()> {
         let reply = app.request(frame.clone()).await?;
         refused(&reply, AppCode::ProtocolError.name()).with_context(|| frame.to_string())?;
     }
-    let listed = app.request(json!({"type": "list_agent_tokens"})).await?;
-    equal("no token came of it", &listed["tokens"], &json!([]))?;
+    equal("no token came of it", app.tokens().await?, [])?;
     for (max_calls, lifetime, entries) in [
         (1, 1, 1),
         (MAX_TOKEN_CALLS, MAX_TOKEN_LIFETIME_MS, MAX_SCOPE_ENTRIES),
     ] {
-        let more = json!({"maxCalls": max_calls, "expiresInMs": lifetime, "tools": vec!["/echo"; entries]});
-        app.mint("at the limit", &more).await?;
+        let wish = MintAgentToken {
+            max_calls: Some(max_calls),
+            expires_in_ms: Some(lifetime),
+            ..scoped("at the limit", &vec!["/echo"; entries])
+        };
+        app.mint(wish).await?;
     }
     let agent = app.agent().await?;
     for token in [

@@ -1,5 +1,6 @@
 //! 01–09: the relay answers, and its main job works.
 
+use crate::client::app::labelled;
 use agent_socket_doors::briefing::CONTRACT_MARKER;
 use agent_socket_wire::answer::{JSON, MARKDOWN, PLAIN};
 use agent_socket_wire::error::HttpCode;
@@ -128,8 +129,8 @@ async fn unknown_routes(cx: Context) -> Result<()> {
 
 async fn main_job(cx: Context) -> Result<()> {
     let mut app = cx.app().await?;
-    let (link, minted) = app.mint("Claude", &Value::Null).await?;
-    equal("`label`", &minted["label"], "Claude")?;
+    let (link, minted) = app.mint(labelled("Claude")).await?;
+    equal("`label`", minted.label, "Claude")?;
     // The agent has the link and nothing else.
     let http = cx.http()?;
     let briefing = http.get(&format!("{}/agents.md", link.base)).await?;
@@ -260,7 +261,7 @@ async fn forwarding(cx: Context) -> Result<()> {
     let mut app = cx
         .app_with(&json!({"tools": [{"path": "/a.b/C_d-e/"}]}))
         .await?;
-    let (agent, _) = app.mint("Bo \"the\" builder", &Value::Null).await?;
+    let (agent, _) = app.mint(labelled("Bo \"the\" builder")).await?;
     let pending = crate::client::agent::Pending::send(
         agent
             .request("POST", "/a.b/C_d-e/?q=%20a&b=c%2Fd&&ä")
@@ -333,7 +334,7 @@ async fn no_query_and_no_decoding(
     equal("the same agent", &call["agent"]["id"], id)?;
     app.answer(&call, Value::Null);
     pending.answer().await?.is(200)?;
-    let (other, _) = app.mint("", &Value::Null).await?;
+    let (other, _) = app.mint(labelled("")).await?;
     let pending = other.call("POST", "/a.b/C_d-e/", &json!({}));
     let call = app.call().await?;
     ensure!(call["agent"]["id"] != id, "two agents have one id");

@@ -289,8 +289,8 @@ object!(Tool {
     description: "description",
     input_schema: "input_schema",
     timeout_ms: "timeout_ms",
-    read_only: "read_only",
-    allow_get: "allow_get",
+    read_only: "read_only" or default,
+    allow_get: "allow_get" or default,
 });
 
 /// The body of a reply: `body` and `bodyEncoding` on the wire. `Debug` shows its

@@ -47,6 +47,12 @@ impl From<&str> for FrameId {
     }
 }
 
+impl From<String> for FrameId {
+    fn from(id: String) -> Self {
+        Self::from(id.as_str())
+    }
+}
+
 impl From<u64> for FrameId {
     fn from(id: u64) -> Self {
         Self(id.to_string().into())

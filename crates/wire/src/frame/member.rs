@@ -349,8 +349,9 @@ macro_rules! fields {
 /// Says which members a group has, in the order in which they are written.
 ///
 /// `name` is read and written as its type says. `name or default` may be absent:
-/// it is the default then, and a default is not written. `name or null`, an
-/// `Option`, is always written. What follows `+` is a group itself.
+/// it is the default then, and a default is not written. `name or empty` may be
+/// absent too, but is always written. `name or null`, an `Option`, is always
+/// written. What follows `+` is a group itself.
 macro_rules! members {
     ($group:ident { $($field:ident $(or $absent:ident)?),* $(,)? } $(+ $inner:ident)*) => {
         impl $crate::frame::member::Group<Fields<'_>> for $group {
@@ -371,8 +372,10 @@ macro_rules! members {
     };
     (@read $raw:expr) => { Member::read($raw) };
     (@read $raw:expr, null) => { Member::read($raw) };
+    (@read $raw:expr, empty) => { Member::read($raw).map(Option::unwrap_or_default) };
     (@read $raw:expr, default) => { Member::read($raw).map(Option::unwrap_or_default) };
     (@write $value:expr, $name:expr, $to:expr) => { Member::write(&$value, $name, $to) };
+    (@write $value:expr, $name:expr, $to:expr, empty) => { Member::write(&$value, $name, $to) };
     (@write $value:expr, $name:expr, $to:expr, null) => {
         match &$value {
             Some(value) => Member::write(value, $name, $to),

@@ -99,7 +99,7 @@ members!(ToolCall {
     method,
     path,
     query,
-    headers or default,
+    headers or empty,
     agent,
 } + body);
 

@@ -5,13 +5,15 @@ use std::collections::BTreeSet;
 
 use agent_socket_wire::answer::JSON;
 use agent_socket_wire::error::HttpCode;
+use agent_socket_wire::frame::app::MintAgentToken;
+use agent_socket_wire::frame::relay::TokenView;
 use agent_socket_wire::token::AgentToken;
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use super::belief::Belief;
 use crate::check::equal;
-use crate::client::app::{App, Credentials, merge};
+use crate::client::app::{App, Credentials, labelled, merge};
 use crate::client::response::Response;
 use crate::context::registration;
 
@@ -79,19 +81,14 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// A `mint_agent_token` frame.
-    pub fn frame(&self) -> Value {
-        let mut frame = json!({"type": "mint_agent_token", "label": self.label});
-        if self.narrow {
-            merge(&mut frame, &json!({"tools": [NARROW_PATH]}));
+    /// What the app asks for.
+    pub fn wish(&self) -> MintAgentToken {
+        MintAgentToken {
+            max_calls: self.max_calls,
+            expires_in_ms: self.expires_in,
+            tools: self.narrow.then(|| vec![NARROW_PATH.to_owned()]),
+            ..labelled(&self.label)
         }
-        if let Some(max) = self.max_calls {
-            merge(&mut frame, &json!({"maxCalls": max}));
-        }
-        if let Some(span) = self.expires_in {
-            merge(&mut frame, &json!({"expiresInMs": span}));
-        }
-        frame
     }
 
     /// Whether the token lives as long as its session, unless revoked.
@@ -352,13 +349,10 @@ impl Session {
 
     /// Judges a list of the live tokens, and learns those that it never heard
     /// of: their mint was done, and only the reply got lost.
-    pub fn judge_list(&mut self, reply: &Value, at: Span) -> Result<()> {
-        let listed = reply["tokens"]
-            .as_array()
-            .with_context(|| format!("no list of tokens: {reply}"))?;
+    pub fn judge_list(&mut self, listed: &[TokenView], at: Span) -> Result<()> {
         let mut texts = BTreeSet::new();
         for one in listed {
-            let text = one["token"].as_str().context("a token without a text")?;
+            let text = one.token.reveal();
             ensure!(texts.insert(text), "{text} is listed twice");
             if !self.tokens.iter().any(|token| token.text == text) {
                 self.learn(one, text)?;
@@ -378,15 +372,14 @@ impl Session {
         Ok(())
     }
 
-    fn learn(&mut self, listed: &Value, text: &str) -> Result<()> {
+    fn learn(&mut self, listed: &TokenView, text: &str) -> Result<()> {
         let at = self
             .unheard
             .iter()
-            .position(|spec| listed["label"] == spec.label.as_str())
-            .with_context(|| format!("a token that nobody minted: {listed}"))?;
+            .position(|spec| listed.label == spec.label)
+            .with_context(|| format!("a token that nobody minted: {listed:?}"))?;
         let spec = self.unheard.remove(at);
-        self.tokens
-            .push(Token::new(text, spec, listed["expiresAt"].as_u64())?);
+        self.tokens.push(Token::new(text, spec, listed.expires_at)?);
         Ok(())
     }
 

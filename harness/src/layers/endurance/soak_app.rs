@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_socket_wire::error::AppCode;
+use agent_socket_wire::frame::app::{Ping, ReplyBody, TaskComplete};
 use agent_socket_wire::limits::HEARTBEAT_PING;
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
@@ -170,15 +171,22 @@ impl SoakApp {
     /// Replies, and asks to hear when that was dealt with.
     fn reply(app: &App, call: &Value, number: u64, reply: Value) {
         app.reply(call, reply);
-        app.send(&json!({"type": "ping", "id": format!("reply {number}")}));
+        app.say(Ping {
+            id: format!("reply {number}").into(),
+        });
     }
 
     fn complete(&mut self, app: &App, number: u64) {
         let body = answer(&self.ledger, number);
-        app.send(
-            &json!({"type": "task_complete", "taskId": task_id(number), "status": 200, "body": body}),
-        );
-        app.send(&json!({"type": "ping", "id": format!("task {number}")}));
+        app.say(TaskComplete {
+            task_id: task_id(number),
+            status: 200,
+            headers: BTreeMap::new(),
+            body: ReplyBody::Json(body.into()),
+        });
+        app.say(Ping {
+            id: format!("task {number}").into(),
+        });
         self.tasks.insert(number, true);
     }
 
@@ -290,12 +298,11 @@ impl SoakApp {
     }
 
     async fn end(mut self, mut app: App) -> Result<()> {
-        let Credentials { session, secret } = self.credentials.clone();
+        let session = self.credentials.session.clone();
         match self.rng.below(3) {
             0 => app.send_close(1000),
             1 => {
-                let frame = json!({"type": "end", "sessionId": session, "secret": secret});
-                app.send(&frame);
+                app.say(self.credentials.end()?);
                 accepted(&end_reply(&mut app).await?)?;
             }
             _ => self.kill_ws("?end=1").await?,

@@ -19,7 +19,7 @@ use super::now_ms;
 use super::rng::Rng;
 use crate::check::{accepted, equal, text};
 use crate::client::agent::{Agent, Http};
-use crate::client::app::{App, Dial, merge};
+use crate::client::app::{App, Dial, granted, merge};
 use crate::client::response::Response;
 use crate::context::{Context, resume_frame};
 use crate::relay::Relay;
@@ -321,10 +321,9 @@ async fn mint(slot: &mut Slot, rng: &mut Rng) -> Step {
         expires_in: (may_be_spent && rng.chance(20)).then(|| rng.between(200, 5000)),
     };
     session.unheard.push(spec.clone());
-    let reply = app.request(spec.frame()).await.or_lost()?;
-    accepted(&reply)?;
+    let minted = granted(app.try_mint(spec.wish()).await.or_lost()?)?;
     session.unheard.pop();
-    let token = Token::new(text(&reply, "token")?, spec, reply["expiresAt"].as_u64())?;
+    let token = Token::new(minted.token.reveal(), spec, minted.expires_at)?;
     session.tokens.push(token);
     Ok(())
 }
@@ -337,8 +336,7 @@ async fn revoke(life: &Life, slot: &mut Slot, rng: &mut Rng) -> Step {
     };
     let token = &mut session.tokens[at];
     token.revoked.maybe(true);
-    let frame = json!({"type": "revoke_agent_token", "token": token.text});
-    accepted(&app.request(frame).await.or_lost()?)?;
+    granted(app.try_revoke(&token.text).await.or_lost()?)?;
     token.revoked.known(true);
     if rng.chance(30) {
         look_at_token(life, token).await?;
@@ -510,13 +508,12 @@ async fn free(life: &Life, slot: &mut Slot, rng: &mut Rng) -> Step {
 pub async fn list(slot: &mut Slot) -> Step {
     let (session, app) = slot.both()?;
     let from = now_ms()?;
-    let request = json!({"type": "list_agent_tokens"});
-    let reply = app.request(request).await.or_lost()?;
+    let listed = app.tokens().await.or_lost()?;
     let at = Span {
         from,
         to: now_ms()?,
     };
-    Ok(session.judge_list(&reply, at)?)
+    Ok(session.judge_list(&listed, at)?)
 }
 
 async fn drop_app(life: &Life, slot: &mut Slot, rng: &mut Rng) -> Step {
@@ -547,7 +544,7 @@ async fn end(life: &Life, slot: &mut Slot, rng: &mut Rng) -> Step {
         0 => app.leave(1000),
         1 => {
             let mut other = life.socket(&format!("?session={id}")).await.or_lost()?;
-            other.send(&json!({"type": "end", "sessionId": id, "secret": credentials.secret}));
+            other.say(credentials.end()?);
             accepted(&other.expect("end_reply").await.or_lost()?)?;
             slot.session()?.ended.known(true);
         }

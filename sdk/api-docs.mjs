@@ -47,7 +47,9 @@ function section(title, entry) {
   return `## ${title}\n\n${text.join("\n\n")}`
 }
 
-const text = `# API\n\nMade from the types by \`node sdk/api-docs.mjs\`.\n\n${section("@agent-socket/sdk", "index")}\n\n${section("@agent-socket/sdk/page", "page")}\n`
+const ENTRIES = { index: "@agent-socket/sdk", page: "@agent-socket/sdk/page", react: "@agent-socket/sdk/react", node: "@agent-socket/sdk/node" }
+const sections = Object.entries(ENTRIES).map(([entry, title]) => section(title, entry))
+const text = `# API\n\nMade from the types by \`node sdk/api-docs.mjs\`.\n\n${sections.join("\n\n")}\n`
 const file = join(SDK, "API.md")
 if (!process.argv.includes("--check")) writeFileSync(file, text)
 else if (readFileSync(file, "utf8") !== text) {

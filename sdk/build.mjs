@@ -27,7 +27,8 @@ const DIST = join(SDK, "dist")
 /** What the SDK may weigh, minified and gzipped, in bytes; what checks JSON Schemas is loaded when a tool has one. */
 const MAX_GZIPPED = { "sdk.js": 12_000, "sdk-checker.js": 4_000 }
 
-const ENTRIES = { index: "sdk", checker: "sdk-checker", page: "sdk-page" }
+/** What the package has, and what the relay serves of it. */
+const ENTRIES = { index: "sdk", checker: "sdk-checker", page: "sdk-page", react: null, node: null }
 const base = { bundle: true, format: "esm", target: "es2022", logLevel: "warning", absWorkingDir: ROOT }
 
 /** Where this run builds. */
@@ -61,20 +62,22 @@ function sync(from, to) {
   for (const name of filesIn(to)) if (!built.includes(name)) rmSync(join(to, name), { force: true })
 }
 
-/** What is loaded only when it is needed stays a file of its own, at this path beside the others. */
-const apart = (path) => ({
+/** Entries that others import stay files of their own: one is loaded only when it is needed, and none is there twice. */
+const apart = (address) => ({
   name: "apart",
-  setup: ({ onResolve }) => onResolve({ filter: /\/checker\.js$/ }, () => ({ path, external: true })),
+  setup: ({ onResolve }) => onResolve({ filter: /^\.\/(checker|index|page)\.js$/ }, ({ path }) => ({ path: address(/\w+/.exec(path)[0]), external: true })),
 })
+const SERVED = apart((entry) => `./${ENTRIES[entry]}.js`)
 
 async function bundle(entry, served) {
   const entryPoints = [join(SDK, `src/${entry}.ts`)]
-  await build({ ...base, entryPoints, outfile: join(STAGING, "dist", `${entry}.js`), plugins: [apart("./checker.js")], define: { RELAY_URL: "undefined" } })
+  await build({ ...base, entryPoints, outfile: join(STAGING, "dist", `${entry}.js`), plugins: [apart((name) => `./${name}.js`)], external: ["react"], platform: entry === "node" ? "node" : "browser", define: { RELAY_URL: "undefined" } })
+  if (!served) return { name: entry, size: 0 }
   // A file that the relay serves knows where the relay is, also on a page from elsewhere.
   const define = { RELAY_URL: "relayUrl" }
   const banner = { js: `/* agent-socket, Apache-2.0 */${entry === "index" ? "const relayUrl=new URL(import.meta.url).origin;" : ""}` }
   const outfile = join(STAGING, `${served}.js`)
-  await build({ ...base, entryPoints, minify: true, define, banner, plugins: [apart("./sdk-checker.js")], outfile })
+  await build({ ...base, entryPoints, minify: true, define, banner, plugins: [SERVED], outfile })
   const size = gzipSync(readFileSync(outfile), { level: 9 }).length
   console.log(`${served}.js: ${size} bytes gzipped`)
   return { name: `${served}.js`, size }
@@ -90,7 +93,7 @@ function types() {
 function pack() {
   const folder = join(STAGING, "package")
   mkdirSync(folder)
-  for (const name of ["package.json", "README.md", "API.md", "LICENSE"]) cpSync(join(SDK, name), join(folder, name))
+  for (const name of ["package.json", "README.md", "API.md", "FRAMEWORKS.md", "LICENSE"]) cpSync(join(SDK, name), join(folder, name))
   cpSync(join(STAGING, "dist"), join(folder, "dist"), { recursive: true })
   // npm tells its own scripts its options by these, and one of them may be --dry-run.
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^npm_/i.test(name)))
@@ -111,8 +114,12 @@ async function examples() {
   for (const name of readdirSync(from)) {
     const app = join(from, name, "app.jsx")
     if (!existsSync(app)) continue
-    const define = { "process.env.NODE_ENV": '"production"' }
-    await build({ ...base, entryPoints: [app], minify: true, jsx: "automatic", define, external: ["/sdk.js", "/sdk-page.js", "/examples/examples.js"], outfile: join(to, name, "app.js") })
+    // What the example takes of the package is what the relay serves, but for the part for React.
+    await build({
+      ...base, entryPoints: [app], minify: true, jsx: "automatic", define: { "process.env.NODE_ENV": '"production"' },
+      alias: { "@agent-socket/sdk/react": join(SDK, "src/react.ts") }, plugins: [apart((entry) => `/${ENTRIES[entry]}.js`)],
+      external: ["/sdk.js", "/sdk-page.js", "/examples/examples.js"], outfile: join(to, name, "app.js"),
+    })
   }
 }
 
@@ -126,6 +133,6 @@ for (const { name, size } of sizes) {
   process.exit(1)
 }
 sync(join(STAGING, "dist"), DIST)
-for (const served of Object.values(ENTRIES)) place(join(STAGING, `${served}.js`), join(PUBLIC, `${served}.js`))
+for (const served of Object.values(ENTRIES).filter(Boolean)) place(join(STAGING, `${served}.js`), join(PUBLIC, `${served}.js`))
 sync(join(STAGING, "examples"), join(PUBLIC, "examples"))
 pack()

@@ -1,14 +1,16 @@
 /** The page: a form in React that a person and an AI fill together. */
 
-import { useEffect, useReducer, useRef, useState } from "react"
+import { StrictMode, useEffect, useReducer, useRef, useState } from "react"
 import { createRoot } from "react-dom/client"
-import { connect, defaultAgentsMd } from "/sdk.js"
+import { useAgentSocket } from "@agent-socket/sdk/react"
+import { defaultAgentsMd } from "/sdk.js"
 import { connectButton, exposeWebMCP, tabStore } from "/sdk-page.js"
 import { sayChanges, showCalls } from "/examples/examples.js"
 import { EMPTY, FIELDS, FILL_SCHEMA, check } from "./form.js"
 
 const $ = (id) => document.getElementById(id)
 const HIGHLIGHT_MS = 1500
+const STORE = tabStore("form-filler")
 
 /* ---- the form's state, which both sides change ---- */
 
@@ -40,25 +42,28 @@ function toolsFor(form) {
   ]
 }
 
-async function open(form) {
-  const tools = toolsFor(form)
-  const description = "A form for planning a trip, open in front of a person who sees each change and sends it."
-  const session = await connect({
-    appId: "as_app_anon",
-    appDescription: description,
-    agentsMd: defaultAgentsMd({
-      name: "Trip form", description,
-      capabilities: ["read what is filled in and what is still wrong", "fill fields, some or all at once"],
-      limits: ["only the person can send the form"],
-      conventions: ["dates are YYYY-MM-DD", ...Object.entries(FIELDS).map(([name, field]) => `\`${name}\`: ${field.label}${field.optional ? " (optional)" : ""}`)],
-    }),
-    tools,
-    resume: tabStore("form-filler"),
-    ...sayChanges($("notice")),
+const description = "A form for planning a trip, open in front of a person who sees each change and sends it."
+const agentsMd = defaultAgentsMd({
+  name: "Trip form", description,
+  capabilities: ["read what is filled in and what is still wrong", "fill fields, some or all at once"],
+  limits: ["only the person can send the form"],
+  conventions: ["dates are YYYY-MM-DD", ...Object.entries(FIELDS).map(([name, field]) => `\`${name}\`: ${field.label}${field.optional ? " (optional)" : ""}`)],
+})
+
+/** Lets AIs use the form for as long as it is there. */
+function useAgents(form) {
+  const [tools] = useState(() => toolsFor(form))
+  const { session, error } = useAgentSocket({
+    appId: "as_app_anon", appDescription: description, agentsMd, tools, resume: STORE, ...sayChanges($("notice")),
   })
-  $("connect").append(connectButton(session))
-  showCalls(session, $("calls"))
-  exposeWebMCP(session)
+  useEffect(() => { if (error) $("notice").textContent = error.message }, [error])
+  useEffect(() => {
+    if (!session) return
+    const button = connectButton(session)
+    $("connect").append(button)
+    const stops = [showCalls(session, $("calls")), exposeWebMCP(session), () => button.remove()]
+    return () => { for (const stop of stops) stop() }
+  }, [session])
 }
 
 /* ---- what a person sees ---- */
@@ -109,8 +114,8 @@ function TripForm({ form }) {
 
 function App() {
   const form = useRef(null)
-  useEffect(() => { open(form).catch((error) => { $("notice").textContent = error.message }) }, [])
+  useAgents(form)
   return <TripForm form={form} />
 }
 
-createRoot($("form")).render(<App />)
+createRoot($("form")).render(<StrictMode><App /></StrictMode>)

@@ -176,7 +176,7 @@ export class AgentSocketButton extends Base {
     const links = state === "closed" ? [] : (this.#session?.links ?? [])
     this.#shown = links.find(({ token }) => token === this.#shown?.token) ?? links.at(-1)
     this.#$("open").dataset.state = this.#$("state").dataset.state = state ?? "none"
-    if (state) this.#$("state").textContent = STATES[state]
+    if (state) this.#$("state").textContent = state === "reconnecting" && navigator.onLine === false ? "You are offline" : STATES[state]
     this.#$("with-link").hidden = !this.#shown
     this.#$("links-title").hidden = this.#$("links").hidden = !links.length
     this.#$("none").hidden = links.length > 0

@@ -17,7 +17,7 @@ import { type CallFrame, type WireReply, runCall, wireReply, wireTools } from ".
 import type {
   DisconnectEvent, Link, MintOptions, SavedSession, SessionChangedEvent, SessionEvents, SessionState, Tool, ToolReply,
 } from "./types.js"
-import { onWake } from "./wake.js"
+import { watchPage } from "./wake.js"
 
 const ENDED = 1000
 const RESUME_FAILED = 4401
@@ -69,11 +69,12 @@ export class Session {
     this.#tools = settings.tools
     this.#agentsMd = settings.agentsMd
     if (saved) this.#take(saved)
-    const unwake = onWake(() => this.#wake())
+    // The relay can't see that the network is gone: told by the close, it answers calls with 503 at once.
+    const unwatch = watchPage({ wake: () => this.#wake(), lost: () => { if (this.connected) this.#line?.drop() } })
     const leave = () => this.#leave()
     settings.signal?.addEventListener("abort", leave)
     this.#unwatch = () => {
-      unwake()
+      unwatch()
       settings.signal?.removeEventListener("abort", leave)
     }
   }
@@ -465,7 +466,7 @@ export class Session {
     this.#unwatch()
     this.#outbox.clear()
     this.#calls.cancelAll("the session is closed")
-    if (!keep) this.#settings.store?.save(null)
+    if (!keep) this.#keep(null)
     if (!keep && this.#links.length) {
       this.#links = []
       this.#emit("links", [])
@@ -495,7 +496,11 @@ export class Session {
   }
 
   #save(): void {
-    if (this.#id && this.#state !== "closed") this.#settings.store?.save(this.saved)
+    if (this.#id && this.#state !== "closed") this.#keep(this.saved)
+  }
+
+  #keep(saved: SavedSession | null): void {
+    guarded(() => this.#settings.store?.save(saved))
   }
 
   #emit<K extends keyof SessionEvents>(event: K, detail: SessionEvents[K]): void {
@@ -509,11 +514,11 @@ export class Session {
 
 const isDisconnect = (error: unknown): boolean => (error as Partial<AgentSocketError>).code === disconnected().code
 
-/** The app's own mistake must not stop the session. */
+/** The app's own mistakes must not stop the session. */
 function guarded(run: () => void): void {
   try {
     run()
   } catch (error) {
-    console.error("agent-socket: a listener threw", error)
+    console.error("agent-socket: a callback threw", error)
   }
 }

@@ -1,7 +1,11 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import decodeQr from "qr/decode.js"
+import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { connect } from "../dist/index.js"
+import { fileStore } from "../dist/node.js"
 import { exposeWebMCP, fromWebMCP, qrCode, tabStore, toWebMCP } from "../dist/page.js"
 import { WebSocket, startRelay } from "./relay.mjs"
 
@@ -115,4 +119,72 @@ test("a tab store keeps a session, and works without storage", async (t) => {
   globalThis.sessionStorage = undefined
   store.save(saved)
   assert.equal(await store.load(), null)
+})
+
+test("a file store keeps a session for its owner alone, and a restart goes on with it", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "agent-socket-store-"))
+  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  const file = join(folder, "deep/er/session.json")
+  const relay = await startRelay()
+  t.after(() => relay.stop())
+  const open = () => connect({ appId: "test", agentsMd: "", tools: [], baseUrl: relay.baseUrl, WebSocket, resume: fileStore(file) })
+  const first = await open()
+  const link = await first.mintAgentToken()
+  assert.equal(statSync(file).mode & 0o777, 0o600)
+  assert.deepEqual(readdirSync(join(folder, "deep/er")), ["session.json"])
+  await first.close({ keep: true })
+  const second = await open()
+  assert.deepEqual(second.links, [link])
+  await second.close()
+  assert.deepEqual(readdirSync(join(folder, "deep/er")), [], "gone with the session")
+  writeFileSync(file, "{")
+  await assert.rejects(open(), /session\.json is no saved session.*Remove it/)
+  assert.equal(readFileSync(file, "utf8"), "{")
+  writeFileSync(file, '{"sessionId":7}')
+  await assert.rejects(open(), { code: "invalid_option", message: /resume\.sessionId/ })
+})
+
+test("stores of one name in a document share their claim; another document's is respected", async (t) => {
+  const held = new Map()
+  // As browsers do it: one holder of a name, those who wait can give up.
+  const locks = {
+    async request(name, { signal }, run) {
+      while (held.has(name)) {
+        await Promise.race([held.get(name), new Promise((_, reject) => { signal.aborted ? reject(signal.reason) : signal.addEventListener("abort", () => reject(signal.reason)) })])
+      }
+      const done = Promise.resolve(run()).finally(() => held.delete(name))
+      held.set(name, done)
+      return done
+    },
+  }
+  const kept = new Map()
+  const storage = { getItem: (key) => kept.get(key) ?? null, setItem: (key, value) => kept.set(key, value), removeItem: (key) => kept.delete(key) }
+  const define = (name, value) => {
+    const before = Object.getOwnPropertyDescriptor(globalThis, name)
+    Object.defineProperty(globalThis, name, { configurable: true, writable: true, value })
+    t.after(() => (before ? Object.defineProperty(globalThis, name, before) : delete globalThis[name]))
+  }
+  define("sessionStorage", storage)
+  define("navigator", { locks })
+  const saved = { sessionId: "SESS0001", resumeSecret: "s" }
+  const first = tabStore("shared")
+  first.save(saved)
+  assert.deepEqual(await first.load(), saved)
+  assert.deepEqual(await tabStore("shared").load(), saved, "a second store of the same document")
+  const { tabStore: copy } = await import("../dist/page.js?copy")
+  assert.deepEqual(await copy("shared").load(), saved, "a second copy of the module")
+  assert.deepEqual([...held.keys()], ["agent-socket.shared.SESS0001"])
+
+  first.save({ ...saved, sessionId: "SESS0002" })
+  await first.load()
+  assert.deepEqual([...held.keys()], ["agent-socket.shared.SESS0002"], "the old session was let go")
+
+  // Another document has SESS0003, whose copy is in this one's storage.
+  held.set("agent-socket.twin.SESS0003", new Promise(() => {}))
+  kept.set("agent-socket.twin", JSON.stringify({ ...saved, sessionId: "SESS0003" }))
+  t.mock.timers.enable({ apis: ["setTimeout"] })
+  const load = tabStore("twin").load()
+  t.mock.timers.tick(1_500)
+  assert.equal(await load, null)
+  t.mock.timers.reset()
 })

@@ -218,6 +218,30 @@ test("a store gets every change, and null at the end", async (t) => {
   assert.equal(kept.at(-1), null)
 })
 
+test("a store that fails is logged, and harms nobody", async (t) => {
+  const lines = await logged(async () => {
+    const { session } = await setUp(t, { resume: { load: () => null, save() { throw new Error("the disk is full") } } })
+    assert.ok((await session.mintAgentToken()).url)
+  })
+  assert.ok(lines.length > 0 && lines.every((line) => line.includes("the disk is full")))
+})
+
+test("offline: the line is closed at once and the session held; online: it goes on", async (t) => {
+  const listeners = new Map()
+  const before = globalThis.addEventListener
+  globalThis.addEventListener = (name, listener) => listeners.set(name, listener)
+  t.after(() => { globalThis.addEventListener = before })
+  const { relay, session, happens } = await setUp(t, { autoReconnect: () => 60_000 })
+  const gone = happens("disconnect")
+  listeners.get("offline")()
+  assert.equal((await gone).reason, "dropped")
+  assert.equal(session.state, "reconnecting")
+  assert.notEqual((await relay.next("closed")).code, 1000)
+  const back = happens("reconnect")
+  listeners.get("online")()
+  assert.deepEqual(await back, { resumed: true })
+})
+
 for (const [code, reason] of [[1000, "ended"], [4410, "replaced"], [4001, "refused"]]) {
   test(`close code ${code} is final: ${reason}`, async (t) => {
     const { relay, session, happens } = await setUp(t)
@@ -347,7 +371,7 @@ test("a listener that throws is logged and harms nobody", async (t) => {
     await back
     assert.equal(session.connected, true)
   })
-  assert.deepEqual(lines.map((line) => /listener threw.*mine/.test(line)), [true])
+  assert.deepEqual(lines.map((line) => /callback threw.*mine/.test(line)), [true])
 })
 
 test("a relay that lists its features is no relay of Part I", async (t) => {

@@ -73,7 +73,7 @@ test("`onError` gets what was thrown, and the console nothing", async (t) => {
     assert.equal(reply.status, 500)
   })
   assert.deepEqual(seen, [["no ink", { method: "POST", path: "/x" }]])
-  assert.deepEqual(lines.map((line) => /a listener threw.*mine/.test(line)), [true], "a listener that throws harms nobody")
+  assert.deepEqual(lines.map((line) => /a callback threw.*mine/.test(line)), [true], "a listener that throws harms nobody")
 })
 
 test("a ToolError is what the agent gets", async (t) => {

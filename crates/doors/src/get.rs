@@ -1,17 +1,18 @@
-//! The GET door: tool calls as plain links, for chats that can only fetch URLs.
+//! Plain links: tool calls by GET, for chats that can only fetch URLs.
 //!
 //! - `$BASE/_as_get/<tool path>/<argument>/<argument>…` has the arguments in the
-//!   order of the schema's properties, percent-coded (RFC 3986, 2.1).
+//!   order of the schema's properties, percent-encoded (RFC 3986, section 2.1).
 //! - `$BASE/_as_get/<tool path>/j/<base64url>` has them as the base64url (RFC
 //!   4648, section 5) of a JSON text. A first segment that is exactly `j` always
-//!   means this form, so an argument `j`, an empty one, `.` and `..` go this way.
+//!   means this form. So an argument `j`, an empty one, `.` and `..` go this way.
 //! - A link has nothing in its query, as many fetchers drop or reorder that.
 //! - The answer ([`get_answer`]) is short JSON with the links that help next.
 //!
 //! [`MAX_LINK_CHARS`] bounds the links that the relay hands out. A longer one
-//! that comes in is served, as whoever can send it has no such limit.
+//! that comes in is served: whoever can send it has no such limit.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use base64::Engine as _;
@@ -19,7 +20,8 @@ use base64::alphabet::URL_SAFE;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde_json::value::RawValue;
 
-use crate::input::{Input, Kind, Property, query_of};
+use crate::input::{Input, Property, query_of};
+use crate::markdown::{breaks_line, one_line};
 use crate::percent::{self, DecodeError};
 use agent_socket_wire::answer::{Answer, JSON};
 use agent_socket_wire::error::{HttpCode, HttpError};
@@ -28,22 +30,23 @@ use agent_socket_wire::json::Object;
 use agent_socket_wire::limits::{MAX_LINK_CHARS, MAX_NEXT_LINKS};
 use agent_socket_wire::text::{cut, json_str, push_json_str, utf16_len};
 use agent_socket_wire::tool::{Scope, Tool};
+use agent_socket_wire::work::counted;
 
-/// Where the door is, below `$BASE`.
+/// Where plain links are, below `$BASE`.
 pub const GET_DOOR: &str = "/_as_get";
 
-/// What stands before the JSON form of a call.
+/// The segment that announces the arguments as JSON.
 const JSON_FORM: &str = "j";
 
 /// Names of arguments in a message are cut to this many characters, and there
-/// are at most [`MAX_SHOWN_NAMES`] of them: a message is short.
+/// are at most [`MAX_SHOWN_NAMES`] of them, so that a message stays short.
 const MAX_SHOWN_NAME_CHARS: usize = 32;
 const MAX_SHOWN_NAMES: usize = 8;
 
 /// A call that came as a link.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GetCall<'t> {
-    /// The tool it is for.
+    /// The tool to call.
     pub tool: &'t Tool,
     /// The body that the app gets: JSON, or empty.
     pub body: Vec<u8>,
@@ -95,34 +98,51 @@ pub fn read_get<'t>(
 
 /// The longest path of a tool that `rest` begins with, and the segments after it.
 fn split_at_tool<'r, 't>(rest: &'r str, tools: &'t [Tool]) -> Option<(&'t str, Vec<&'r str>)> {
-    let segments_after = |path: &str| {
+    // The arguments after a path; empty, or without the slash that ends the path.
+    let arguments_after = |path: &str| {
         let after = rest.strip_prefix(path.strip_prefix('/')?)?;
-        if after.is_empty() {
-            return Some(Vec::new());
+        match after {
+            "" => Some(None),
+            after if path.ends_with('/') => Some(Some(after)),
+            after => after.strip_prefix('/').map(Some),
         }
-        let arguments = if path.ends_with('/') {
-            after
-        } else {
-            after.strip_prefix('/')?
-        };
-        Some(arguments.split('/').collect())
     };
-    tools
-        .iter()
-        .filter_map(|tool| Some((tool.path.as_str(), segments_after(&tool.path)?)))
-        .max_by_key(|(path, _)| path.len())
+    let (path, arguments) = counted(tools)
+        .filter_map(|tool| Some((tool.path.as_str(), arguments_after(&tool.path)?)))
+        .max_by_key(|(path, _)| path.len())?;
+    let segments = arguments.map(|arguments| counted(arguments.split('/')).collect());
+    Some((path, segments.unwrap_or_default()))
+}
+
+/// Which of several tools at one path a link calls: the one with the least rank.
+fn rank(tool: &Tool) -> u8 {
+    match tool.method.as_str() {
+        "POST" => 0,
+        "GET" => 1,
+        _ => 2,
+    }
 }
 
 /// The tool of this path that the scope and the door are open to.
 fn tool_at<'t>(path: &str, tools: &'t [Tool], scope: &Scope) -> Option<&'t Tool> {
-    tools
-        .iter()
+    counted(tools)
         .filter(|tool| tool.path == path && tool.takes_get() && scope.admits(tool))
-        .min_by_key(|tool| match tool.method.as_str() {
-            "POST" => 0,
-            "GET" => 1,
-            _ => 2,
-        })
+        .min_by_key(|tool| rank(tool))
+}
+
+/// [`tool_at`] for every path.
+fn open_tools<'t>(tools: &'t [Tool], scope: &Scope) -> BTreeMap<&'t str, &'t Tool> {
+    let mut open: BTreeMap<&str, &Tool> = BTreeMap::new();
+    for tool in counted(tools).filter(|tool| tool.takes_get() && scope.admits(tool)) {
+        open.entry(&tool.path)
+            .and_modify(|known| {
+                if rank(tool) < rank(known) {
+                    *known = tool;
+                }
+            })
+            .or_insert(tool);
+    }
+    open
 }
 
 /// The arguments by position, as a JSON text; empty if there is nothing to say.
@@ -131,11 +151,11 @@ fn from_segments(tool: &Tool, segments: &[&str]) -> Result<String, String> {
         Input::Object(properties) => object_of(&properties, segments),
         Input::Unknown if segments.is_empty() => Ok(String::new()),
         Input::Unknown => Err(
-            "the app does not say which arguments this tool takes, so they can't be given by position"
+            "there are arguments by position, but the app does not say which arguments this tool takes"
                 .to_owned(),
         ),
         Input::Other(_) => Err(
-            "what this tool takes is no object, so it can't be given by position".to_owned(),
+            "there are arguments by position, but this tool does not take an object".to_owned(),
         ),
     }
 }
@@ -143,26 +163,26 @@ fn from_segments(tool: &Tool, segments: &[&str]) -> Result<String, String> {
 fn object_of(properties: &[Property<'_>], segments: &[&str]) -> Result<String, String> {
     if segments.len() > properties.len() {
         return Err(format!(
-            "there are {} arguments, and this tool takes {}; a / inside of an argument is written %2F",
+            "there are {} arguments, but this tool takes {}; a / inside of an argument must be written %2F",
             segments.len(),
             properties.len()
         ));
     }
     let mut out = String::from("{");
-    for (index, property) in properties.iter().enumerate() {
+    for (index, property) in counted(properties).enumerate() {
         let name = shown(&property.name);
         let Some(segment) = segments.get(index) else {
             if property.required {
                 return Err(format!(
-                    "the argument `{name}` is missing: {} is expected",
-                    expected(property.kind)
+                    "the argument `{name}` is missing; it must be {}",
+                    property.kind.expected()
                 ));
             }
             continue;
         };
         if segment.is_empty() {
             return Err(format!(
-                "the argument `{name}` is empty; an empty text, or leaving it out before others, takes the JSON form"
+                "the argument `{name}` is empty; an empty text, or leaving out an argument before others, needs the JSON form"
             ));
         }
         let text =
@@ -170,7 +190,7 @@ fn object_of(properties: &[Property<'_>], segments: &[&str]) -> Result<String, S
         let value = property
             .kind
             .json(&text)
-            .map_err(|expected| format!("the argument `{name}` is to be {expected}"))?;
+            .map_err(|expected| format!("the argument `{name}` must be {expected}"))?;
         if index > 0 {
             out.push(',');
         }
@@ -182,43 +202,33 @@ fn object_of(properties: &[Property<'_>], segments: &[&str]) -> Result<String, S
     Ok(out)
 }
 
-const fn expected(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Text => "a text",
-        Kind::Integer => "a whole number",
-        Kind::Number => "a number",
-        Kind::Boolean => "true or false",
-        Kind::Json => "JSON",
-    }
-}
-
 /// The arguments of the JSON form, as they came.
 fn from_json_form(tool: &Tool, segments: &[&str]) -> Result<String, String> {
-    let [coded] = segments else {
+    let [encoded] = segments else {
         return Err(format!(
-            "`/{JSON_FORM}/` is to be followed by one segment, the base64url of the arguments as JSON"
+            "`/{JSON_FORM}/` must be followed by one segment: the base64url of the arguments as JSON"
         ));
     };
     // Both alphabets and any padding are understood: what is meant is plain.
-    let coded = decoded(coded)
+    let encoded = decoded(encoded)
         .map_err(|problem| format!("what follows `/{JSON_FORM}/` {problem}"))?
         .replace('+', "-")
         .replace('/', "_");
     let bytes = LENIENT
-        .decode(coded)
-        .map_err(|_| format!("what follows `/{JSON_FORM}/` is no base64url. {CUT_LINKS}"))?;
+        .decode(encoded)
+        .map_err(|_| format!("what follows `/{JSON_FORM}/` is not base64url. {CUT_LINKS}"))?;
     let text = String::from_utf8(bytes).map_err(|_| {
-        format!("the base64url after `/{JSON_FORM}/` is no UTF-8 text. {CUT_LINKS}")
+        format!("the base64url after `/{JSON_FORM}/` is not UTF-8 text. {CUT_LINKS}")
     })?;
     if serde_json::from_str::<&RawValue>(&text).is_err() {
         return Err(format!(
-            "the base64url after `/{JSON_FORM}/` is no JSON. {CUT_LINKS}"
+            "the base64url after `/{JSON_FORM}/` is not JSON. {CUT_LINKS}"
         ));
     }
     let needs_object = tool.takes_query() || matches!(Input::of(tool), Input::Object(_));
     if needs_object && Object::read(&text).is_none() {
         return Err(format!(
-            "the JSON after `/{JSON_FORM}/` is to be an object, with the arguments by name"
+            "the JSON after `/{JSON_FORM}/` must be an object with the arguments by name"
         ));
     }
     Ok(text)
@@ -240,7 +250,7 @@ const CUT_LINKS: &str = "Some chats cut links that are longer than 250 character
 fn decoded(segment: &str) -> Result<Cow<'_, str>, String> {
     percent::decode_strict(segment).map_err(|error| match error {
         DecodeError::LonePercent => {
-            "has a % without two hex digits after it; a % itself is written %25".to_owned()
+            "has a % without two hex digits after it; a % itself must be written %25".to_owned()
         }
         DecodeError::NotUtf8 => format!("is not UTF-8 after decoding %XX. {CUT_LINKS}"),
     })
@@ -253,14 +263,13 @@ fn shown(name: &str) -> &str {
 fn unknown_tool() -> HttpError {
     HttpError::new(
         HttpCode::NotFound,
-        "No tool's path begins this link. After $BASE/_as_get come a tool's path and its arguments; $BASE/tools.json lists the tools.",
+        "No tool has the path in this link. After $BASE/_as_get come the path of a tool and its arguments. $BASE/tools.json lists the tools.",
     )
 }
 
-/// Why no tool of this path can be called at the door.
+/// Why no tool of this path can be called by a link.
 fn closed(path: &str, tools: &[Tool], scope: &Scope) -> HttpError {
-    let methods: Vec<&str> = tools
-        .iter()
+    let methods: Vec<&str> = counted(tools)
         .filter(|tool| tool.path == path && scope.admits(tool))
         .map(|tool| tool.method.as_str())
         .collect();
@@ -268,14 +277,14 @@ fn closed(path: &str, tools: &[Tool], scope: &Scope) -> HttpError {
         return HttpError::new(
             HttpCode::ToolNotAllowed,
             format!(
-                "This link does not cover {path}. $BASE/tools.json lists what it covers; the user can make a link that covers more."
+                "This link does not cover {path}. $BASE/tools.json lists what it covers. The user can make a link that covers more."
             ),
         );
     }
     let methods = methods.join(", ");
     HttpError {
         message: format!(
-            "{path} can't be called by a plain link: the app marks it neither `read_only` nor `allow_get`. It is called with {methods} at $BASE{path}, by a chat that can send that; else tell the user."
+            "{path} can't be called by a plain link: the app marks it neither `read_only` nor `allow_get`. A chat that can send {methods} calls it at $BASE{path}; otherwise, tell the user."
         ),
         allow: Some(methods),
         ..HttpError::new(HttpCode::MethodNotAllowed, "")
@@ -283,25 +292,25 @@ fn closed(path: &str, tools: &[Tool], scope: &Scope) -> HttpError {
 }
 
 fn bad_link(tool: &Tool, problem: &str) -> HttpError {
+    let link = link_to("$BASE", tool);
     HttpError::new(
         HttpCode::BadRequest,
         format!(
-            "In this link {problem}{} The link is {}, or with the arguments as JSON $BASE{GET_DOOR}{}/{JSON_FORM}/<base64url of the JSON>.",
+            "In this link, {problem}{} Its form is {}, or {link}/{JSON_FORM}/<base64url of the arguments as JSON>.",
             if problem.ends_with('.') { "" } else { "." },
-            link_shape(tool),
-            joined(&tool.path),
+            link_shape("$BASE", tool),
         ),
     )
 }
 
-/// How a tool's link is made, such as `$BASE/_as_get/paint/<x>/<y>`; what may be
-/// left out stands in brackets.
+/// How a link to a tool is made, such as `$BASE/_as_get/paint/<x>/<y>`. What may
+/// be left out stands in brackets.
 #[must_use]
-pub fn link_shape(tool: &Tool) -> String {
-    let mut shape = format!("$BASE{GET_DOOR}{}", joined(&tool.path));
+pub fn link_shape(base: &str, tool: &Tool) -> String {
+    let mut shape = link_to(base, tool);
     if let Input::Object(properties) = Input::of(tool) {
         for property in properties.iter().take(MAX_SHOWN_NAMES) {
-            let name = shown(&property.name);
+            let name = one_line(shown(&property.name));
             // A String takes everything.
             let _ = if property.required {
                 write!(shape, "/<{name}>")
@@ -316,9 +325,16 @@ pub fn link_shape(tool: &Tool) -> String {
     shape
 }
 
-/// A tool's path with room for another `/` after it.
-fn joined(path: &str) -> &str {
-    path.strip_suffix('/').unwrap_or(path)
+/// The link to a tool, with room for another `/` after it.
+fn link_to(base: &str, tool: &Tool) -> String {
+    let path = tool.path.strip_suffix('/').unwrap_or(&tool.path);
+    format!("{base}{GET_DOOR}{path}")
+}
+
+/// Whether a client can fetch the tool's path: it resolves `.` and `..` before it
+/// sends anything (URL Standard, section 4.4).
+fn is_in_reach(tool: &Tool) -> bool {
+    !tool.path.split('/').any(|one| matches!(one, "." | ".."))
 }
 
 /// The link that calls a tool without arguments; `base` is the link without
@@ -326,13 +342,33 @@ fn joined(path: &str) -> &str {
 /// the link would be over [`MAX_LINK_CHARS`].
 #[must_use]
 pub fn get_link(base: &str, tool: &Tool) -> Option<String> {
-    // A client resolves these segments before it sends anything (URL Standard,
-    // 4.4), so a path that has one is out of reach.
-    let has_dots = tool.path.split('/').any(|one| matches!(one, "." | ".."));
-    if !tool.takes_get() || has_dots || !Input::of(tool).needs_none() {
+    let link = || format!("{base}{GET_DOOR}{}", tool.path);
+    let is_open = tool.takes_get() && is_in_reach(tool) && Input::of(tool).needs_none();
+    is_open.then(link).filter(|link| is_short(link))
+}
+
+/// The link that calls a tool with these arguments: its first ones, in the order
+/// of the schema, as texts. `None` if no link says that, or it would be over
+/// [`MAX_LINK_CHARS`].
+pub(crate) fn link_with<'v>(
+    base: &str,
+    tool: &Tool,
+    arguments: impl IntoIterator<Item = Cow<'v, str>>,
+) -> Option<String> {
+    if !tool.takes_get() || !is_in_reach(tool) {
         return None;
     }
-    Some(format!("{base}{GET_DOOR}{}", tool.path)).filter(|link| is_short(link))
+    let mut link = link_to(base, tool);
+    for (index, argument) in arguments.into_iter().enumerate() {
+        let needs_json =
+            matches!(argument.as_ref(), "" | "." | "..") || (index == 0 && argument == JSON_FORM);
+        if needs_json {
+            return None;
+        }
+        link.push('/');
+        link.push_str(&percent::encode_segment(&argument));
+    }
+    Some(link).filter(|link| is_short(link))
 }
 
 fn is_short(link: &str) -> bool {
@@ -340,23 +376,29 @@ fn is_short(link: &str) -> bool {
 }
 
 /// The [links](get_link) of all tools that the scope admits, in the app's order.
-#[must_use]
-pub fn ready_links<'t>(base: &str, tools: &'t [Tool], scope: &Scope) -> Vec<(&'t Tool, String)> {
-    tools
-        .iter()
-        .filter(|tool| scope.admits(tool) && tool.takes_get())
-        // Of several methods at one path, the link calls one.
-        .filter(|tool| {
-            tool_at(&tool.path, tools, scope).is_some_and(|chosen| chosen.method == tool.method)
+/// Of several methods at one path, the link calls one.
+pub fn ready_links<'t>(
+    base: &str,
+    tools: &'t [Tool],
+    scope: &Scope,
+) -> impl Iterator<Item = (&'t Tool, String)> {
+    let open = open_tools(tools, scope);
+    counted(tools)
+        .filter(move |tool| {
+            let chosen = open.get(tool.path.as_str());
+            chosen.is_some_and(|chosen| chosen.method == tool.method)
         })
-        .filter_map(|tool| Some((tool, get_link(base, tool)?)))
-        .collect()
+        .filter_map(move |tool| Some((tool, get_link(base, tool)?)))
 }
 
 /// The links that help after `answer`: the briefing, the task that the call
 /// goes on as, then those of `ready`; as pairs of what is there and the URL.
 #[must_use]
-pub fn next_links(base: &str, answer: &Answer, ready: &[(&Tool, String)]) -> Vec<(String, String)> {
+pub fn next_links<'t>(
+    base: &str,
+    answer: &Answer,
+    ready: impl IntoIterator<Item = (&'t Tool, String)>,
+) -> Vec<(String, String)> {
     let briefing = (
         "what the app is and what its tools do".to_owned(),
         format!("{base}/agents.md"),
@@ -368,8 +410,8 @@ pub fn next_links(base: &str, answer: &Answer, ready: &[(&Tool, String)]) -> Vec
         )
     });
     let tools = ready
-        .iter()
-        .map(|(tool, link)| (summary(tool).to_owned(), link.clone()));
+        .into_iter()
+        .map(|(tool, link)| (summary(tool).to_owned(), link));
     std::iter::once(briefing)
         .chain(task)
         .chain(tools)
@@ -378,13 +420,14 @@ pub fn next_links(base: &str, answer: &Answer, ready: &[(&Tool, String)]) -> Vec
         .collect()
 }
 
-/// What a tool does, in one short line: its description's first, else its path.
+/// What a tool does, in one short line: the first of its description, else its
+/// path.
 #[must_use]
 pub fn summary(tool: &Tool) -> &str {
     const MAX_SUMMARY_CHARS: usize = 120;
     let line = tool
         .description
-        .lines()
+        .split(breaks_line)
         .map(str::trim)
         .find(|line| !line.is_empty());
     cut(line.unwrap_or(&tool.path), MAX_SUMMARY_CHARS)
@@ -403,36 +446,36 @@ fn task_of(answer: &Answer) -> Option<String> {
         .map(Cow::into_owned)
 }
 
-/// An answer as it goes out at this door.
+/// An answer as it goes out after a call by link.
 ///
 /// `{"status","result","next":[{"what","url"}]}`: `result` is the body, JSON as
-/// it is, a `text/*` as a string, `null` if there is none. A body that is an
-/// error and nothing else (`{"error":…}` with a status from 400 up) has `error`
-/// in place of `result`, so that errors look as they do everywhere. Anything
-/// else, such as an image, goes out as it is.
+/// it is, `text/*` as a string, `null` if there is none. A body that is an error
+/// and nothing else (`{"error":…}` with a status from 400 up) has `error` in place
+/// of `result`, so that errors look the same everywhere. Anything else, such as an
+/// image, goes out as it is.
 ///
 /// The HTTP status stays, so that caches and logs see what happened. The ones
-/// that can't have a body (204, 205 and 304; RFC 9110, 15) become 200, as the
-/// links would be lost; `status` has what the app said.
+/// that can't have a body (204, 205 and 304; RFC 9110, section 15) become 200, as
+/// the links would be lost; `status` has what the app said.
 ///
-/// Of `next` the links over [`MAX_LINK_CHARS`] and those after the first
+/// Of `next`, the links over [`MAX_LINK_CHARS`] and those after the first
 /// [`MAX_NEXT_LINKS`] are left out.
 #[must_use]
 pub fn get_answer(answer: Answer, next: &[(String, String)]) -> Answer {
-    let Some(told) = told(&answer) else {
+    let Some(content) = Content::of(&answer) else {
         return answer;
     };
     let mut out = format!(r#"{{"status":{},"#, answer.status);
-    match told {
-        Told::Error(raw) => {
+    match content {
+        Content::Error(raw) => {
             out.push_str(r#""error":"#);
             out.push_str(raw.get());
         }
-        Told::Json(json) => {
+        Content::Json(json) => {
             out.push_str(r#""result":"#);
             out.push_str(json);
         }
-        Told::Text(text) => {
+        Content::Text(text) => {
             out.push_str(r#""result":"#);
             push_json_str(&mut out, text);
         }
@@ -459,38 +502,40 @@ pub fn get_answer(answer: Answer, next: &[(String, String)]) -> Answer {
     }
 }
 
-/// What an answer's body says.
-enum Told<'a> {
+/// What an answer's body holds.
+enum Content<'a> {
     /// The `error` of an error.
     Error(&'a RawValue),
     /// JSON.
     Json(&'a str),
-    /// A text.
+    /// Text.
     Text(&'a str),
 }
 
-/// `None` if the body is something that JSON can't hold.
-fn told(answer: &Answer) -> Option<Told<'_>> {
-    let Some(content_type) = &answer.content_type else {
-        return Some(Told::Json("null"));
-    };
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    let essence = essence.to_ascii_lowercase();
-    let is_json = essence == "application/json" || essence.ends_with("+json");
-    if !is_json && !essence.starts_with("text/") {
-        return None;
+impl<'a> Content<'a> {
+    /// `None` if the body is something that JSON can't hold.
+    fn of(answer: &'a Answer) -> Option<Self> {
+        let Some(content_type) = &answer.content_type else {
+            return Some(Self::Json("null"));
+        };
+        let essence = content_type.split(';').next().unwrap_or_default().trim();
+        let essence = essence.to_ascii_lowercase();
+        let is_json = essence == "application/json" || essence.ends_with("+json");
+        if !is_json && !essence.starts_with("text/") {
+            return None;
+        }
+        let text = std::str::from_utf8(&answer.body).ok()?;
+        // An app may say JSON and mean something else.
+        if !is_json || serde_json::from_str::<&RawValue>(text).is_err() {
+            return Some(Self::Text(text));
+        }
+        let error = (answer.status >= 400)
+            .then(|| Object::read(text))
+            .flatten()
+            .filter(|body| body.len() == 1)
+            .and_then(|body| body.get("error"));
+        Some(error.map_or(Self::Json(text), Self::Error))
     }
-    let text = std::str::from_utf8(&answer.body).ok()?;
-    // An app may say JSON and mean something else.
-    if !is_json || serde_json::from_str::<&RawValue>(text).is_err() {
-        return Some(Told::Text(text));
-    }
-    let error = (answer.status >= 400)
-        .then(|| Object::read(text))
-        .flatten()
-        .filter(|body| body.len() == 1)
-        .and_then(|body| body.get("error"));
-    Some(error.map_or(Told::Json(text), Told::Error))
 }
 
 #[cfg(test)]
@@ -550,15 +595,15 @@ mod tests {
             ("t/", ["`y` is empty", "JSON form"]),
             ("t/1", ["`x` is missing", "a number"]),
             ("t/1//c", ["`x` is empty", "JSON form"]),
-            ("t/a/2", ["`y` is to be a whole number", "/t/j/<base64url"]),
+            ("t/a/2", ["`y` must be a whole number", "/t/j/<base64url"]),
             (
                 "t/1/2/c/yes",
                 [
-                    "`on` is to be true or false",
+                    "`on` must be true or false",
                     "$BASE/_as_get/t/<y>/<x>[/<color>]",
                 ],
             ),
-            ("t/1/2/c/true/%5B", ["`more` is to be JSON", ""]),
+            ("t/1/2/c/true/%5B", ["`more` must be JSON", ""]),
             ("t/1/2/%zz", ["`color` has a %", "%25"]),
             ("t/1/2/%f", ["`color` has a %", "%25"]),
             ("t/1/2/%C3", ["`color` is not UTF-8", "250"]),
@@ -589,23 +634,23 @@ mod tests {
         // `{}` with bits after its end, as some encoders write it.
         assert_eq!(body(&tools, "t/j/e31"), "{}");
         for (rest, part) in [
-            ("t/j".to_owned(), "is to be followed by one segment"),
-            ("t/j/a/b".to_owned(), "is to be followed by one segment"),
-            ("t/j/".to_owned(), "no JSON"),
-            ("t/j/a".to_owned(), "no base64url"),
-            ("t/j/$$$$".to_owned(), "no base64url"),
+            ("t/j".to_owned(), "must be followed by one segment"),
+            ("t/j/a/b".to_owned(), "must be followed by one segment"),
+            ("t/j/".to_owned(), "not JSON"),
+            ("t/j/a".to_owned(), "not base64url"),
+            ("t/j/$$$$".to_owned(), "not base64url"),
             ("t/j/%zz".to_owned(), "has a %"),
             (
                 format!("t/j/{}", URL_SAFE_NO_PAD.encode([0xff])),
-                "no UTF-8",
+                "not UTF-8",
             ),
             (
                 format!("t/j/{}", URL_SAFE_NO_PAD.encode("{\"y\":1")),
-                "no JSON",
+                "not JSON",
             ),
             (
                 format!("t/j/{}", URL_SAFE_NO_PAD.encode("[1]")),
-                "to be an object",
+                "must be an object",
             ),
         ] {
             let error = refused(&tools, &rest);
@@ -625,7 +670,7 @@ mod tests {
         assert!(refused(&open, "t/1").message.contains("takes 0"));
         let list = tool_taking(r#"{"type":"array"}"#, "");
         assert_eq!(body(&list, "t/j/WzFd"), "[1]");
-        assert!(refused(&list, "t").message.contains("no object"));
+        assert!(refused(&list, "t").message.contains("not take an object"));
     }
 
     #[test]
@@ -648,7 +693,7 @@ mod tests {
         assert!(
             refused(&unknown, "t/j/WzFd")
                 .message
-                .contains("to be an object")
+                .contains("must be an object")
         );
     }
 
@@ -710,7 +755,7 @@ mod tests {
             {"path": "/up/../x", "read_only": true},
             {"path": long, "read_only": true},
         ]));
-        let links = ready_links(BASE, &list, &Scope::default());
+        let links: Vec<_> = ready_links(BASE, &list, &Scope::default()).collect();
         let shown: Vec<_> = links
             .iter()
             .map(|(tool, link)| (summary(tool), link.as_str()))
@@ -735,10 +780,13 @@ mod tests {
         }
         let raw: Box<RawValue> = serde_json::from_str(r#"["/clear"]"#).unwrap();
         let scope = Scope::parse(Some(&raw)).unwrap();
-        assert_eq!(ready_links(BASE, &list, &scope).len(), 1);
+        assert_eq!(ready_links(BASE, &list, &scope).count(), 1);
         let raw: Box<RawValue> = serde_json::from_str(r#"["GET /clear"]"#).unwrap();
         let scope = Scope::parse(Some(&raw)).unwrap();
-        assert_eq!(ready_links(BASE, &list, &scope)[0].0.method, "GET");
+        assert_eq!(
+            ready_links(BASE, &list, &scope).next().unwrap().0.method,
+            "GET"
+        );
     }
 
     fn told(answer: Answer) -> (u16, Value) {
@@ -781,9 +829,9 @@ mod tests {
                 json!({"status": 400, "result": {"title": "x"}}),
             ),
             (
-                Answer::new(200, JSON, "no JSON"),
+                Answer::new(200, JSON, "not JSON"),
                 200,
-                json!({"status": 200, "result": "no JSON"}),
+                json!({"status": 200, "result": "not JSON"}),
             ),
             (
                 Answer::empty(200),
@@ -838,14 +886,15 @@ mod tests {
             .map(|n| json!({"path": format!("/t{n}"), "read_only": true}))
             .collect();
         let list = tools(&json!(many));
-        let ready = ready_links(BASE, &list, &Scope::default());
-        let next = next_links(BASE, &Answer::json("{}"), &ready);
+        let scope = Scope::default();
+        let ready = ready_links(BASE, &list, &scope);
+        let next = next_links(BASE, &Answer::json("{}"), ready);
         assert_eq!(next.len(), MAX_NEXT_LINKS);
         assert_eq!(next[0].1, format!("{BASE}/agents.md"));
         assert_eq!(next[1].1, format!("{BASE}/_as_get/t0"));
         let task = Answer::new(202, JSON, r#"{"taskId":"t-1"}"#);
         assert_eq!(
-            next_links(BASE, &task, &[])[1].1,
+            next_links(BASE, &task, [])[1].1,
             format!("{BASE}/_as_tasks/t-1")
         );
         for other in [
@@ -853,7 +902,7 @@ mod tests {
             Answer::new(202, JSON, r#"{"taskId":"../x"}"#),
             Answer::new(202, JSON, [0xff]),
         ] {
-            assert_eq!(next_links(BASE, &other, &[]).len(), 1);
+            assert_eq!(next_links(BASE, &other, []).len(), 1);
         }
     }
 

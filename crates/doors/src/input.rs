@@ -10,13 +10,13 @@ use serde_json::value::RawValue;
 use crate::schema::refs::LocalRefs;
 use agent_socket_wire::json::Object;
 use agent_socket_wire::limits::MAX_READ_SCHEMA_BYTES;
-use agent_socket_wire::text::json_str;
+use agent_socket_wire::text::{json_str, push_json_str};
 use agent_socket_wire::tool::Tool;
 
 /// What kind of value a schema asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A text, or anything that may be one.
+pub enum ValueKind {
+    /// A text, or something that may be one.
     Text,
     /// A whole number.
     Integer,
@@ -24,11 +24,11 @@ pub enum Kind {
     Number,
     /// `true` or `false`.
     Boolean,
-    /// An array, an object or something that no single word says.
+    /// An array, an object, or something that no single type covers.
     Json,
 }
 
-impl Kind {
+impl ValueKind {
     fn of(schema: &Object<'_>, refs: &Refs<'_>, depth: usize) -> Self {
         if let Some(types) = schema.get("type") {
             return Self::of_type(types);
@@ -88,38 +88,48 @@ impl Kind {
         }
     }
 
-    /// The JSON of a value that came as a text: from a link or a form.
+    /// What a value of this kind must be, as the end of a sentence.
+    #[must_use]
+    pub const fn expected(self) -> &'static str {
+        match self {
+            Self::Text => "a text",
+            Self::Integer => "a whole number",
+            Self::Number => "a number",
+            Self::Boolean => "true or false",
+            Self::Json => "JSON, such as [1,2] or {\"a\":1} or \"text\"",
+        }
+    }
+
+    /// The JSON of a value that came as a text, in a link or a form.
     ///
     /// # Errors
-    /// What was expected, as the end of a sentence.
+    /// What it must be: [`expected`](Self::expected).
     pub fn json(self, text: &str) -> Result<String, &'static str> {
-        match self {
+        let is_right = match self {
             Self::Text => {
                 let mut out = String::with_capacity(text.len().saturating_add(2));
-                agent_socket_wire::text::push_json_str(&mut out, text);
-                Ok(out)
+                push_json_str(&mut out, text);
+                return Ok(out);
             }
-            Self::Integer if is_integer(text) => Ok(text.to_owned()),
-            Self::Integer => Err("a whole number"),
-            Self::Number => match serde_json::from_str::<serde_json::Number>(text) {
-                Ok(_) => Ok(text.to_owned()),
-                Err(_) => Err("a number"),
-            },
-            Self::Boolean if matches!(text, "true" | "false") => Ok(text.to_owned()),
-            Self::Boolean => Err("true or false"),
-            Self::Json => match serde_json::from_str::<&RawValue>(text) {
-                Ok(raw) => Ok(raw.get().to_owned()),
-                Err(_) => Err("JSON, such as [1,2] or {\"a\":1} or \"text\""),
-            },
+            Self::Integer => is_integer(text),
+            Self::Number => serde_json::from_str::<serde_json::Number>(text).is_ok(),
+            Self::Boolean => matches!(text, "true" | "false"),
+            Self::Json => serde_json::from_str::<&RawValue>(text).is_ok(),
+        };
+        if is_right {
+            Ok(text.trim_ascii().to_owned())
+        } else {
+            Err(self.expected())
         }
     }
 }
 
-/// References and alternatives inside of each other, until a kind is found.
+/// References and alternatives inside of each other that are followed to find a
+/// kind.
 const MAX_KIND_DEPTH: usize = 4;
 
-/// Bytes that are read for the kinds of one tool's properties, besides a first
-/// reading: enough for each schema of the largest input to be read some times.
+/// Bytes that are read to find the kinds of one tool's properties, besides the
+/// first reading: enough to read each schema of the largest input a few times.
 const MAX_KIND_BYTES: usize = 4 * MAX_READ_SCHEMA_BYTES;
 
 fn is_null(schema: &RawValue) -> bool {
@@ -133,7 +143,7 @@ struct Refs<'a> {
     root: &'a RawValue,
     targets: OnceCell<LocalRefs<'a>>,
     /// Bytes of schemas that may still be read behind references and
-    /// alternatives: loops of these could be read for very long.
+    /// alternatives, as these may lead in circles.
     left: Cell<usize>,
 }
 
@@ -179,7 +189,7 @@ fn is_all_text(values: &RawValue) -> bool {
 }
 
 /// The arguments of a call as a query, for a tool that [takes them
-/// there](Tool::takes_query): texts as they are, everything else as JSON, coded
+/// there](Tool::takes_query): texts as they are, everything else as JSON, encoded
 /// as `application/x-www-form-urlencoded` (URL Standard, section 5.2). `None` if
 /// there are none.
 #[must_use]
@@ -198,11 +208,11 @@ pub fn query_of(arguments: &str) -> Option<String> {
 pub struct Property<'a> {
     /// Its name.
     pub name: Cow<'a, str>,
-    /// What kind of value it takes.
-    pub kind: Kind,
-    /// Whether a call has to have it.
+    /// The kind of its value.
+    pub kind: ValueKind,
+    /// Whether a call must have it.
     pub required: bool,
-    /// Its whole schema, as members; empty if it is `true` or no object.
+    /// The members of its schema; none if the schema is not an object.
     pub schema: Object<'a>,
 }
 
@@ -217,11 +227,11 @@ impl Property<'_> {
 /// What a tool takes.
 #[derive(Clone, Debug)]
 pub enum Input<'a> {
-    /// Nothing is known: the tool has no schema.
+    /// Unknown: the tool has no schema, or one that admits anything.
     Unknown,
     /// An object with these properties, in the order of the schema.
     Object(Vec<Property<'a>>),
-    /// Something that is no object: the schema as it is.
+    /// Something other than an object: the schema as it is.
     Other(&'a RawValue),
 }
 
@@ -233,7 +243,7 @@ impl<'a> Input<'a> {
             return Self::Unknown;
         };
         let Some(schema_members) = Object::read(schema.get()) else {
-            // `true` is a schema that takes anything.
+            // The schema `true` admits anything.
             return if schema.get() == "true" {
                 Self::Unknown
             } else {
@@ -241,7 +251,7 @@ impl<'a> Input<'a> {
             };
         };
         let refs = Refs::new(schema);
-        // Some write the whole schema as a reference to one of its definitions.
+        // Some generators write the whole schema as a reference to a definition.
         let schema_members = refs
             .follow(&schema_members)
             .and_then(|target| Object::read(target.get()))
@@ -279,7 +289,7 @@ fn properties<'a>(schema: &Object<'a>, refs: &Refs<'a>) -> Vec<Property<'a>> {
         .map(|(name, raw)| {
             let schema = Object::read(raw.get()).unwrap_or_default();
             Property {
-                kind: Kind::of(&schema, refs, MAX_KIND_DEPTH),
+                kind: ValueKind::of(&schema, refs, MAX_KIND_DEPTH),
                 required: required.contains(&name),
                 name,
                 schema,
@@ -308,7 +318,7 @@ mod tests {
         found
     }
 
-    fn facts<'p>(found: &'p [Property<'_>]) -> Vec<(&'p str, Kind, bool)> {
+    fn facts<'p>(found: &'p [Property<'_>]) -> Vec<(&'p str, ValueKind, bool)> {
         let facts = found.iter();
         facts
             .map(|one| (one.name.as_ref(), one.kind, one.required))
@@ -324,12 +334,12 @@ mod tests {
         assert_eq!(
             facts(&found),
             [
-                ("y", Kind::Text, true),
-                ("x", Kind::Number, true),
-                ("on", Kind::Boolean, false),
-                ("c", Kind::Text, false),
-                ("any", Kind::Json, false),
-                ("l", Kind::Json, false),
+                ("y", ValueKind::Text, true),
+                ("x", ValueKind::Number, true),
+                ("on", ValueKind::Boolean, false),
+                ("c", ValueKind::Text, false),
+                ("any", ValueKind::Json, false),
+                ("l", ValueKind::Json, false),
             ]
         );
         assert!(!Input::of(&tool).needs_none());
@@ -355,15 +365,15 @@ mod tests {
         assert_eq!(
             facts(&found),
             [
-                ("color", Kind::Text, true),
-                ("name", Kind::Text, false),
-                ("n", Kind::Integer, false),
-                ("one", Kind::Boolean, false),
-                ("mixed", Kind::Json, false),
-                ("fixed", Kind::Text, false),
-                ("loop", Kind::Json, false),
-                ("nowhere", Kind::Json, false),
-                ("nulls", Kind::Json, false),
+                ("color", ValueKind::Text, true),
+                ("name", ValueKind::Text, false),
+                ("n", ValueKind::Integer, false),
+                ("one", ValueKind::Boolean, false),
+                ("mixed", ValueKind::Json, false),
+                ("fixed", ValueKind::Text, false),
+                ("loop", ValueKind::Json, false),
+                ("nowhere", ValueKind::Json, false),
+                ("nulls", ValueKind::Json, false),
             ]
         );
     }
@@ -382,8 +392,8 @@ mod tests {
         let tool = tool(&schema);
         let found = object(&tool);
         assert_eq!(found.len(), 1001);
-        assert_eq!(found[0].kind, Kind::Json);
-        assert_eq!(found[1000].kind, Kind::Text);
+        assert_eq!(found[0].kind, ValueKind::Json);
+        assert_eq!(found[1000].kind, ValueKind::Text);
     }
 
     #[test]
@@ -404,19 +414,19 @@ mod tests {
     #[test]
     fn texts_become_json_of_their_kind() {
         for (kind, text, json) in [
-            (Kind::Text, "a\"b", Some(r#""a\"b""#)),
-            (Kind::Integer, "-12", Some("-12")),
-            (Kind::Integer, "0", Some("0")),
-            (Kind::Integer, "01", None),
-            (Kind::Integer, "1.5", None),
-            (Kind::Integer, "-", None),
-            (Kind::Number, "1.5e3", Some("1.5e3")),
-            (Kind::Number, "one", None),
-            (Kind::Number, "NaN", None),
-            (Kind::Boolean, "true", Some("true")),
-            (Kind::Boolean, "yes", None),
-            (Kind::Json, "[1, 2]", Some("[1, 2]")),
-            (Kind::Json, "[1", None),
+            (ValueKind::Text, "a\"b", Some(r#""a\"b""#)),
+            (ValueKind::Integer, "-12", Some("-12")),
+            (ValueKind::Integer, "0", Some("0")),
+            (ValueKind::Integer, "01", None),
+            (ValueKind::Integer, "1.5", None),
+            (ValueKind::Integer, "-", None),
+            (ValueKind::Number, "1.5e3", Some("1.5e3")),
+            (ValueKind::Number, "one", None),
+            (ValueKind::Number, "NaN", None),
+            (ValueKind::Boolean, "true", Some("true")),
+            (ValueKind::Boolean, "yes", None),
+            (ValueKind::Json, "[1, 2]", Some("[1, 2]")),
+            (ValueKind::Json, "[1", None),
         ] {
             assert_eq!(kind.json(text).ok().as_deref(), json, "{kind:?} {text}");
         }
@@ -432,20 +442,75 @@ mod tests {
         assert_eq!(query_of("7"), None);
     }
 
+    /// A schema as apps write them, or something else.
+    fn any_schema() -> impl Strategy<Value = String> {
+        let member = |name: &'static str, values: &'static [&'static str]| {
+            prop::option::of(prop::sample::select(values))
+                .prop_map(move |value| value.map(|value| format!("\"{name}\":{value}")))
+        };
+        let members = (
+            member("type", &["\"object\"", "\"string\"", "[\"object\"]", "7"]),
+            member(
+                "properties",
+                &["{}", "7", r#"{"a":{"type":"string"},"b":7,"c":true}"#],
+            ),
+            member("required", &["[]", r#"["a","z",7]"#, "true"]),
+            member("$ref", &["\"#\"", "\"#/gone\"", "7"]),
+        );
+        let object = members.prop_map(|(one, two, three, four)| {
+            let members: Vec<_> = [one, two, three, four].into_iter().flatten().collect();
+            format!("{{{}}}", members.join(","))
+        });
+        let other = prop::sample::select(vec!["true", "false", "null", "7", "\"a\"", "[]"]);
+        prop_oneof![4 => object, 1 => other.prop_map(str::to_owned)]
+    }
+
     proptest! {
         #[test]
-        fn any_text_becomes_json_or_is_refused(text: String) {
-            for kind in [Kind::Text, Kind::Integer, Kind::Number, Kind::Boolean, Kind::Json] {
-                if let Ok(json) = kind.json(&text) {
-                    prop_assert!(serde_json::from_str::<&RawValue>(&json).is_ok());
+        fn any_text_becomes_json_or_is_refused(text in prop_oneof![any::<String>(), "-?[0-9]{1,4}([.e][0-9]{1,2})?", "(true|false|null|\\[1\\]|\"a\"| 1 )"]) {
+            for kind in [ValueKind::Text, ValueKind::Integer, ValueKind::Number, ValueKind::Boolean, ValueKind::Json] {
+                match kind.json(&text) {
+                    Ok(json) => {
+                        let value: serde_json::Value = serde_json::from_str(&json).unwrap_or_default();
+                        prop_assert!(match kind {
+                            ValueKind::Text => value == text.as_str(),
+                            ValueKind::Integer | ValueKind::Number => value.is_number() || json.len() > 300,
+                            ValueKind::Boolean => value.is_boolean(),
+                            ValueKind::Json => json == text.trim_ascii(),
+                        }, "{kind:?} {json}");
+                    }
+                    Err(expected) => prop_assert_eq!(expected, kind.expected()),
                 }
             }
         }
 
         #[test]
-        fn any_json_is_a_schema(text in r#"[\{\}\[\]":,a-z0-9 ]{0,60}"#) {
-            if serde_json::from_str::<&RawValue>(&text).is_ok() {
-                let _ = Input::of(&tool(&text)).needs_none();
+        fn properties_are_those_of_the_schema(
+            schema in any_schema(),
+        ) {
+            // As another reader understands it.
+            let value: serde_json::Value = serde_json::from_str(&schema).unwrap();
+            let tool = tool(&schema);
+            match Input::of(&tool) {
+                Input::Unknown => prop_assert!(value.is_null() || value == true),
+                Input::Other(raw) => {
+                    prop_assert_eq!(raw.get(), schema.as_str());
+                    prop_assert!(!value.is_object() || value["type"] != "object");
+                }
+                Input::Object(found) => {
+                    prop_assert!(value.is_object());
+                    let names: Vec<_> = found.iter().map(|one| one.name.as_ref()).collect();
+                    let known = value["properties"].as_object().cloned().unwrap_or_default();
+                    prop_assert_eq!(names, known.keys().collect::<Vec<_>>());
+                    for one in &found {
+                        let is_required = value["required"].as_array().is_some_and(|names| names.iter().any(|name| *name == one.name.as_ref()));
+                        prop_assert_eq!(one.required, is_required);
+                        let is_text = known[one.name.as_ref()]["type"] == "string";
+                        prop_assert_eq!(one.kind == ValueKind::Text, is_text);
+                    }
+                    let needs_none = found.iter().all(|one| !one.required);
+                    prop_assert_eq!(Input::of(&tool).needs_none(), needs_none);
+                }
             }
         }
     }

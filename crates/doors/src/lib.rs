@@ -9,9 +9,10 @@
 //! request's text to a call: no I/O, no clock, no randomness.**
 //!
 //! The modules stand in layers. Each needs only layers above its own:
-//! 1. `percent`: percent-encoding, read strictly.
-//! 2. `schema`: JSON Schema: where references lead, how a schema is embedded.
-//! 3. [`input`]: what a tool takes, read from its schema.
+//! 1. `percent`, `markdown`: percent-encoding, words of an app in the relay's
+//!    Markdown.
+//! 2. `schema`: where references lead, and how a schema is embedded.
+//! 3. [`input`]: what a tool takes, read from its schema; `example`: values for it.
 //! 4. [`path`], [`names`], [`tools`]: what a path below a link is, names for tools
 //!    where clients know no paths, `tools.json`.
 //! 5. [`get`]: plain links.
@@ -30,8 +31,10 @@
 )]
 
 pub mod briefing;
+mod example;
 pub mod get;
 pub mod input;
+mod markdown;
 pub mod mcp;
 pub mod names;
 pub mod openapi;

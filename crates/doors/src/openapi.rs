@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-use crate::input::{Input, Kind, Property};
+use crate::input::{Input, Property, ValueKind};
 use crate::schema::embed::{ANY_OBJECT, Embedded};
 use crate::tools::AppView;
 use agent_socket_wire::limits::{
@@ -225,7 +225,7 @@ fn push_parameter<'a>(out: &mut String, property: &Property<'a>, schema: &Embedd
         push_json_str(out, cut(&text, MAX_PARAMETER_DESCRIPTION_CHARS));
     }
     // What no single word says goes as JSON, which a parameter says by its content.
-    let is_json = property.kind == Kind::Json;
+    let is_json = property.kind == ValueKind::Json;
     if is_json {
         out.push_str(r#","content":{"application/json":{"#);
     } else {

@@ -6,7 +6,15 @@
 
 use std::borrow::Cow;
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+/// What stands for itself in a segment of a path: the unreserved characters (RFC
+/// 3986, section 2.3).
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// Why a text is not percent-encoded UTF-8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,10 +42,14 @@ pub(crate) fn decode_strict(encoded: &str) -> Result<Cow<'_, str>, DecodeError> 
         .map_err(|_| DecodeError::NotUtf8)
 }
 
+/// A text as a segment of a path.
+pub(crate) fn encode_segment(text: &str) -> String {
+    utf8_percent_encode(text, SEGMENT).to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
     use proptest::prelude::*;
 
     #[test]
@@ -67,7 +79,8 @@ mod tests {
     proptest! {
         #[test]
         fn what_was_encoded_is_decoded(text: String) {
-            let encoded = utf8_percent_encode(&text, NON_ALPHANUMERIC).to_string();
+            let encoded = encode_segment(&text);
+            prop_assert!(!encoded.contains(['/', '?', '#', ' ']));
             prop_assert_eq!(decode_strict(&encoded).unwrap(), text);
         }
 

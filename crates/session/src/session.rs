@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use agent_socket_doors::briefing::agents_md;
-use agent_socket_doors::get::ready_links;
 use agent_socket_doors::names::tool_names;
 use agent_socket_doors::tools::{AppView, tools_json};
 use agent_socket_wire::answer::Answer;
@@ -274,8 +273,11 @@ impl Session {
 
     /// The briefing as this token's agent reads it.
     pub(crate) fn briefing(&self, base: &str, token: &VerifierHash) -> String {
-        let links = ready_links(base, &self.registration.tools, &self.scope_of(token));
-        let agents_text = &self.registration.agents_md;
-        agents_md(base, self.app_name(), agents_text, &links)
+        let Registration {
+            agents_md: own,
+            tools,
+            ..
+        } = &self.registration;
+        agents_md(base, self.app_name(), own, tools, &self.scope_of(token))
     }
 }

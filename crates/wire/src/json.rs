@@ -11,6 +11,7 @@ use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::text::json_str;
+use crate::work;
 
 /// Picks members out of a JSON object by their names; `None` if the text is not
 /// an object. Of duplicate names the last value counts, as in JavaScript.
@@ -130,6 +131,7 @@ impl<'a> Object<'a> {
     /// Reads an object; `None` if the text is not one.
     #[must_use]
     pub fn read(json: &'a str) -> Option<Self> {
+        work::add(json.len());
         let mut reader = serde_json::Deserializer::from_str(json);
         let found = reader.deserialize_map(ObjectVisitor).ok()?;
         reader.end().ok()?;
@@ -145,9 +147,7 @@ impl<'a> Object<'a> {
 
     /// Names and values.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
-        self.members
-            .iter()
-            .map(|(name, value)| (name.as_ref(), *value))
+        work::counted(&self.members).map(|(name, value)| (name.as_ref(), *value))
     }
 
     /// How many members there are.
@@ -163,6 +163,7 @@ impl<'a> Object<'a> {
     }
 
     fn place(&self, name: &str) -> Option<usize> {
+        work::add(1);
         if self.members.len() > FEW {
             return self.places.get(name).copied();
         }

@@ -43,3 +43,4 @@ pub mod text;
 pub mod token;
 pub mod tool;
 pub mod url;
+pub mod work;

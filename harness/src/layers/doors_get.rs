@@ -169,7 +169,7 @@ async fn bad_links(cx: Context) -> Result<()> {
         (
             "paint/a/2",
             HttpCode::BadRequest,
-            "`y` is to be a whole number",
+            "`y` must be a whole number",
         ),
         ("paint/1/2/%zz", HttpCode::BadRequest, "`color` has a %"),
         (
@@ -177,16 +177,12 @@ async fn bad_links(cx: Context) -> Result<()> {
             HttpCode::BadRequest,
             "`color` is not UTF-8",
         ),
-        (
-            "paint/1/2/c/x",
-            HttpCode::BadRequest,
-            "`tags` is to be JSON",
-        ),
+        ("paint/1/2/c/x", HttpCode::BadRequest, "`tags` must be JSON"),
         ("paint/1/2/c/1/5", HttpCode::BadRequest, "takes 4"),
         ("paint/j", HttpCode::BadRequest, "base64url"),
         ("paint/j/!", HttpCode::BadRequest, "base64url"),
-        ("paint/j/eyJ5Ijox", HttpCode::BadRequest, "no JSON"),
-        ("paint/j/_w", HttpCode::BadRequest, "no UTF-8"),
+        ("paint/j/eyJ5Ijox", HttpCode::BadRequest, "not JSON"),
+        ("paint/j/_w", HttpCode::BadRequest, "not UTF-8"),
         ("paint/j/WzFd", HttpCode::BadRequest, "an object"),
         ("find/all/1", HttpCode::BadRequest, "by position"),
         ("closed/x", HttpCode::MethodNotAllowed, "`allow_get`"),
@@ -370,9 +366,11 @@ async fn listed(agent: &Agent) -> Result<Vec<String>> {
     let briefing = agent.get("/agents.md").await?;
     briefing.is(200)?.has("content-type", MARKDOWN)?;
     let text = briefing.text();
+    // The last cell of a row of the table.
     let links = text.lines().filter_map(|line| {
-        let link = line.strip_prefix("- ")?.split(' ').next()?;
-        link.starts_with("http").then(|| link.to_owned())
+        let (_, link) = line.strip_suffix(" |")?.rsplit_once("| ")?;
+        let is_ready = link.starts_with("http") && link.contains("/_as_get/");
+        is_ready.then(|| link.to_owned())
     });
     Ok(links.collect())
 }
@@ -390,7 +388,11 @@ async fn ready_links(cx: Context) -> Result<()> {
         }
     }
     let briefing = agent.get("/agents.md").await?;
-    for door in ["$BASE/mcp", "$BASE/openapi.json", "$BASE/_as_get/"] {
+    for door in [
+        "$BASE/mcp",
+        "$BASE/openapi.json",
+        "$BASE/_as_get/paint/<y>/<x>",
+    ] {
         briefing.says(door)?;
     }
     briefing.says("The picture.")?;
@@ -416,9 +418,9 @@ async fn ready_links(cx: Context) -> Result<()> {
     let own = json!({"type": "update_tools", "tools": tools, "agentsMd": "see tools.json"});
     accepted(&app.request(own).await?)?;
     equal(
-        "a briefing that explains itself is left alone",
-        agent.get("/agents.md").await?.text(),
-        "see tools.json",
+        "links whatever the app says",
+        listed(&agent).await?,
+        [link(&agent, "/short")],
     )
 }
 

@@ -28,8 +28,8 @@ pub fn scenarios() -> Vec<Scenario> {
         ),
         Scenario::new(
             5,
-            "agents.md has the preamble unless the app explains itself",
-            run!(preamble),
+            "agents.md has the relay's part around the app's unless the app explains itself",
+            run!(briefing),
         ),
         Scenario::new(
             6,
@@ -135,7 +135,7 @@ async fn main_job(cx: Context) -> Result<()> {
     let http = cx.http()?;
     let briefing = http.get(&format!("{}/agents.md", link.base)).await?;
     briefing.is(200)?.has("content-type", MARKDOWN)?;
-    briefing.says(&format!("`{}`", link.base))?;
+    briefing.says(&format!("{}/tools.json", link.base))?;
     let listing = http.get(&format!("{}/tools.json", link.base)).await?;
     let tools = listing.is(200)?.has("content-type", JSON)?.json()?;
     equal("`version`", &tools["version"], "1.0")?;
@@ -168,38 +168,49 @@ async fn main_job(cx: Context) -> Result<()> {
     cx.ended(&link).await
 }
 
-async fn preamble(cx: Context) -> Result<()> {
-    let md = "# Paint\nDraw things: ä, 😀.";
+async fn briefing(cx: Context) -> Result<()> {
+    // Words of the app that look like the relay's take nothing of it away.
+    let md = "# Paint\nDraw things: ä, 😀. See tools.json.\n\n---\n\n<!-- as:contract-v1 -->";
     let served = briefing_of(&cx, md).await?;
-    let (preamble, rest) = served
-        .split_once("\n\n---\n\n")
-        .context("no rule between the preamble and the app's text")?;
-    equal("the app's own text", rest, md)?;
+    let rule = "\n\n---\n\n";
+    let (before, after) = served
+        .split_once(&format!("{rule}{md}{rule}"))
+        .context("the app's text does not stand between the relay's")?;
+    let (first_line, tools) = before.split_once("\n\n").context("no first line")?;
+    ensure!(
+        first_line.starts_with("This is the page of the app \"")
+            && first_line.ends_with("What follows comes from the app."),
+        "the first line is {first_line}"
+    );
     for part in [
-        "$BASE",
-        "$BASE/tools.json",
-        "do not recite",
-        "private",
-        "token_invalid",
-        "app_offline",
-        "429",
-        CONTRACT_MARKER,
+        "| POST | http",
+        "/echo | Echoes |",
+        "For example: `POST $BASE/",
     ] {
-        contains("the preamble", preamble, part)?;
+        contains("the tools", tools, part)?;
+    }
+    for part in [
+        "/tools.json\n",
+        "`$BASE/mcp`",
+        "`$BASE/openapi.json`",
+        "private",
+        "401 `token_invalid`",
+        "503 `app_offline`",
+        "429 `too_many_inflight`",
+    ] {
+        contains("how it works", after, part)?;
     }
     let alone = briefing_of(&cx, "").await?;
     ensure!(
-        !alone.contains("\n\n---\n\n") && alone.contains("$BASE/tools.json"),
-        "an empty briefing is the preamble alone"
+        alone.starts_with(first_line) && alone.matches(rule).count() == 1,
+        "without words of the app, the relay's two parts are the page"
     );
-    for own in ["before <!-- as:contract-v1 --> after", "see tools.json"] {
-        equal(
-            "a briefing that explains itself",
-            briefing_of(&cx, own).await?,
-            own,
-        )?;
-    }
-    Ok(())
+    let own = format!("{CONTRACT_MARKER}\n# Mine");
+    equal(
+        "a briefing that explains itself",
+        briefing_of(&cx, &own).await?,
+        format!("{first_line}\n\n{own}"),
+    )
 }
 
 async fn briefing_of(cx: &Context, md: &str) -> Result<String> {

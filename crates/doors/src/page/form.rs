@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use percent_encoding::percent_decode;
 use serde_json::value::RawValue;
 
-use crate::input::{Input, Kind, Property};
+use crate::input::{Input, Property, ValueKind};
 use agent_socket_wire::error::{HttpCode, HttpError};
 use agent_socket_wire::limits::MAX_READ_SCHEMA_BYTES;
 use agent_socket_wire::text::{json_str, json_uint, push_json_str};
@@ -100,11 +100,11 @@ impl Form {
             Input::Unknown if tool.takes_query() => Ok(Vec::new()),
             Input::Unknown => match self.field(BODY_FIELD).map(str::trim) {
                 None | Some("") => Ok(Vec::new()),
-                Some(text) => json_of(Kind::Json, BODY_FIELD, text).map(String::into_bytes),
+                Some(text) => json_of(ValueKind::Json, BODY_FIELD, text).map(String::into_bytes),
             },
             Input::Other(_) => {
                 let text = self.field(BODY_FIELD).unwrap_or_default().trim();
-                json_of(Kind::Json, BODY_FIELD, text).map(String::into_bytes)
+                json_of(ValueKind::Json, BODY_FIELD, text).map(String::into_bytes)
             }
         }
     }
@@ -154,12 +154,12 @@ fn value_of(property: &Property<'_>, text: &str) -> Result<String, FieldError> {
     }
     match property.kind {
         // Browsers send the lines of a field with CRLF (HTML Standard, 4.10.21.4).
-        Kind::Text => json_of(Kind::Text, &property.name, &text.replace("\r\n", "\n")),
+        ValueKind::Text => json_of(ValueKind::Text, &property.name, &text.replace("\r\n", "\n")),
         kind => json_of(kind, &property.name, text.trim()),
     }
 }
 
-fn json_of(kind: Kind, field: &str, text: &str) -> Result<String, FieldError> {
+fn json_of(kind: ValueKind, field: &str, text: &str) -> Result<String, FieldError> {
     kind.json(text).map_err(|expected| FieldError {
         field: field.to_owned(),
         expected,
@@ -193,8 +193,8 @@ fn default_of<'a>(property: &Property<'a>) -> Option<Cow<'a, str>> {
     let raw = property.schema.get("default")?;
     // Choices and JSON have their JSON as value.
     match property.kind {
-        Kind::Text if choices(property).is_none() => json_str(raw),
-        Kind::Integer | Kind::Number if !is_number(raw) => None,
+        ValueKind::Text if choices(property).is_none() => json_str(raw),
+        ValueKind::Integer | ValueKind::Number if !is_number(raw) => None,
         _ => Some(Cow::Borrowed(raw.get())),
     }
 }
@@ -235,7 +235,7 @@ fn hint(property: &Property<'_>) -> Markup {
     let description = property
         .text("description")
         .or_else(|| property.text("title"));
-    let is_json = property.kind == Kind::Json && choices(property).is_none();
+    let is_json = property.kind == ValueKind::Json && choices(property).is_none();
     let bounds = bounds(property);
     html! {
         @match (description, bounds) {
@@ -252,7 +252,9 @@ fn hint(property: &Property<'_>) -> Markup {
 
 /// The least and the largest number, in words.
 fn bounds(property: &Property<'_>) -> Option<String> {
-    if !matches!(property.kind, Kind::Integer | Kind::Number) || choices(property).is_some() {
+    if !matches!(property.kind, ValueKind::Integer | ValueKind::Number)
+        || choices(property).is_some()
+    {
         return None;
     }
     let [least, most] = ["minimum", "maximum"]
@@ -286,14 +288,14 @@ impl Control<'_, '_> {
         }
         match property.kind {
             // A checkbox could not say that the value is left out.
-            Kind::Boolean => {
+            ValueKind::Boolean => {
                 self.select([("true", "yes".into()), ("false", "no".into())].into_iter())
             }
-            Kind::Integer => self.number("1"),
-            Kind::Number => self.number("any"),
-            Kind::Text if !is_long(property) => self.line(),
-            Kind::Text => self.area(None),
-            Kind::Json => self.area(Some(CODE)),
+            ValueKind::Integer => self.number("1"),
+            ValueKind::Number => self.number("any"),
+            ValueKind::Text if !is_long(property) => self.line(),
+            ValueKind::Text => self.area(None),
+            ValueKind::Json => self.area(Some(CODE)),
         }
     }
 

@@ -88,11 +88,9 @@ impl Session {
     /// use after it.
     fn with_links(&self, base: &str, token: &VerifierHash, answer: Answer) -> Answer {
         // The token of a call that goes on may be revoked by now.
-        let ready = self
-            .tokens
-            .scope(token)
-            .map(|scope| ready_links(base, &self.registration.tools, scope));
-        let next = next_links(base, &answer, &ready.unwrap_or_default());
+        let scope = self.tokens.scope(token).into_iter();
+        let ready = scope.flat_map(|scope| ready_links(base, &self.registration.tools, scope));
+        let next = next_links(base, &answer, ready);
         get_answer(answer, &next)
     }
 

@@ -2,6 +2,7 @@
 //! somebody goes away.
 
 use agent_socket_session::{BodyError, DropMode};
+use agent_socket_wire::answer::Answer;
 use agent_socket_wire::limits::{MAX_FRAME_BYTES, MAX_INFLIGHT_CALLS};
 use serde_json::{Value, json};
 
@@ -444,7 +445,16 @@ fn update_tools_changes_all_or_nothing() {
         )["ok"],
         true
     );
-    assert_eq!(world.get(&token, "/agents.md"), before.0);
+    // The briefing shows the new tools, around the app's own text as it was.
+    let text = |answer: &Answer| String::from_utf8(answer.body.clone()).unwrap();
+    let briefing = text(&world.get(&token, "/agents.md"));
+    let own = text(&before.0)
+        .split("\n\n---\n\n")
+        .nth(1)
+        .unwrap()
+        .to_owned();
+    assert_eq!(briefing.split("\n\n---\n\n").nth(1), Some(own.as_str()));
+    assert!(briefing.contains("/x |") && !briefing.contains("/a |"));
     let list = world.get(&token, "/tools.json");
     world.evict();
     assert_eq!(world.get(&token, "/tools.json"), list);

@@ -42,8 +42,8 @@ impl Ledger {
 
     fn lacks_token(&self, world: &mut World) -> Option<String> {
         for token in &self.live {
-            let body = world.get(token, "/agents.md").body;
-            if !body.ends_with(self.briefing.as_bytes()) {
+            let body = String::from_utf8(world.get(token, "/agents.md").body).unwrap();
+            if !body.contains(&format!("\n\n{}\n\n", self.briefing)) {
                 return Some(format!("{token} does not show {}", self.briefing));
             }
         }

@@ -358,8 +358,8 @@ fn resume_keeps_tokens_and_tasks_and_replaces_the_registration() {
         let members = json!({"agentsMd": "New.", "tools": [{"path": "/new"}], "revokeTokens": [revoked, "junk"]});
         let app = world.resume_with(&app, members);
         assert_eq!(held_until(&mut world), None);
-        let briefing = world.get(&kept, "/agents.md").body;
-        assert!(briefing.ends_with(b"\n\nNew."));
+        let briefing = String::from_utf8(world.get(&kept, "/agents.md").body).unwrap();
+        assert!(briefing.contains("\n\nNew.\n\n") && briefing.contains("/new |"));
         assert_eq!(world.get(&kept, "/_as_tasks/t").status, 202);
         assert_eq!(code(&world.get(&revoked, "/tools.json")), "token_invalid");
         assert_eq!(world.list(&app), std::slice::from_ref(&kept));

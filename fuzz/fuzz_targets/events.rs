@@ -9,29 +9,48 @@
 //! `-s none`: the crates forbid unsafe code, so an address sanitizer has nothing
 //! to find in them and only slows this down.
 //!
-//! A finding lands in `fuzz/artifacts/events/`; run it again by giving its path
-//! in place of the options, and keep it as a test in `crates/session/tests`.
+//! A finding lands in `fuzz/artifacts/events/`. `cargo +nightly fuzz fmt events`
+//! with its path prints the operations by name; keep them in `found()` of
+//! `crates/session/tests/it/properties.rs`, since the bytes of an artifact may
+//! mean something else when an operation is added.
 
 #![no_main]
 
-use arbitrary::Arbitrary;
+use std::fmt;
+
+use agent_socket_testkit::{Op, Play};
+use arbitrary::{Arbitrary, Unstructured};
 use libfuzzer_sys::fuzz_target;
 
-#[allow(dead_code, reason = "the tests use more of it")]
-#[path = "../../crates/session/tests/common/mod.rs"]
-mod common;
+/// An operation, made of four bytes.
+struct Any(Op);
 
-use common::ops::{Op, Play};
+impl<'a> Arbitrary<'a> for Any {
+    fn arbitrary(bytes: &mut Unstructured<'a>) -> arbitrary::Result<Self> {
+        Ok(Self(Op::from_bytes(bytes.arbitrary()?)))
+    }
+
+    fn size_hint(_: usize) -> (usize, Option<usize>) {
+        (4, Some(4))
+    }
+}
+
+impl fmt::Debug for Any {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 #[derive(Arbitrary, Debug)]
 struct Input {
     grace: bool,
     /// Bytes that come as frames.
     raw: Vec<Vec<u8>>,
-    ops: Vec<Op>,
+    ops: Vec<Any>,
 }
 
 fuzz_target!(|input: Input| {
     let grace = if input.grace { "86400000" } else { "0" };
-    Play::new(&[("RESUME_GRACE_MS", grace)], &input.raw).run(&input.ops);
+    let ops: Vec<Op> = input.ops.iter().map(|any| any.0).collect();
+    Play::new(&[("RESUME_GRACE_MS", grace)], &input.raw).run(&ops);
 });

@@ -6,7 +6,7 @@ use agent_socket_wire::answer::Answer;
 use agent_socket_wire::limits::{MAX_FRAME_BYTES, MAX_INFLIGHT_CALLS};
 use serde_json::{Value, json};
 
-use crate::common::world::{App, World, code};
+use agent_socket_testkit::{App, World, code};
 
 const CARRY: &str = "carry_calls";
 
@@ -398,7 +398,7 @@ fn update_tools_changes_all_or_nothing() {
     let app = world.register();
     let token = world.mint(&app);
     let update = |world: &mut World, members: Value| {
-        let frame = crate::common::world::with(json!({"type": "update_tools", "id": "u"}), members);
+        let frame = agent_socket_testkit::with(json!({"type": "update_tools", "id": "u"}), members);
         world.ask(app.socket, &frame)
     };
     let before = (

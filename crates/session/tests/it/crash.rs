@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::common::world::{App, Kept, World, code};
+use agent_socket_testkit::{App, Kept, World, code};
 
 /// What was acknowledged so far.
 #[derive(Clone, Default)]

@@ -5,7 +5,7 @@ use agent_socket_wire::answer::Answer;
 use agent_socket_wire::limits::{MAX_INFLIGHT_CALLS, PAGE_NONCE_MS, REPLAY_MS};
 use serde_json::{Value, json};
 
-use crate::common::world::{App, World, code};
+use agent_socket_testkit::{App, World, code};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 

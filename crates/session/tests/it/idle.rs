@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::common::world::World;
+use agent_socket_testkit::World;
 
 const DAY: u64 = 24 * 60 * 60 * 1000;
 

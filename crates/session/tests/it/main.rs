@@ -8,9 +8,6 @@
     clippy::arithmetic_side_effects
 )]
 
-#[path = "../common/mod.rs"]
-mod common;
-
 mod calls;
 mod crash;
 mod doors;

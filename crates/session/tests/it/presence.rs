@@ -4,7 +4,7 @@ use agent_socket_session::{DropMode, Opening};
 use agent_socket_wire::limits::{FIRST_FRAME_TIMEOUT_MS, MAX_FRAME_BYTES};
 use serde_json::{Value, json};
 
-use crate::common::world::{App, START, World, code, registration, with};
+use agent_socket_testkit::{App, START, World, code, registration, with};
 
 const HOUR: u64 = 60 * 60 * 1000;
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::common::world::{App, World, code};
+use agent_socket_testkit::{App, World, code};
 
 const HOUR: u64 = 60 * 60 * 1000;
 

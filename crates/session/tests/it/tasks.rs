@@ -5,7 +5,7 @@ use agent_socket_wire::limits::{
 };
 use serde_json::{Value, json};
 
-use crate::common::world::{App, World, code};
+use agent_socket_testkit::{App, World, code};
 
 const MINUTE: u64 = 60 * 1000;
 const HOUR: u64 = 60 * MINUTE;

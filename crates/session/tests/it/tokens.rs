@@ -3,7 +3,7 @@
 use agent_socket_wire::limits::MAX_LIVE_TOKENS;
 use serde_json::{Value, json};
 
-use crate::common::world::{START, World, code};
+use agent_socket_testkit::{START, World, code};
 
 #[test]
 fn a_minted_token_is_a_link() {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use agent_socket_session::Millis;
+use agent_socket_driver::Millis;
 use agent_socket_wire::limits::{MAX_LIVE_TOKENS, MAX_PENDING_TASKS};
 use serde_json::Value;
 

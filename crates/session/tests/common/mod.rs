@@ -1,6 +1,0 @@
-//! What the tests and the fuzz targets share.
-
-mod audit;
-pub(crate) mod ops;
-mod secrets;
-pub(crate) mod world;

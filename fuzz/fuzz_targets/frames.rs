@@ -12,11 +12,11 @@
 
 use agent_socket_wire::answer::{AppReply, ToolReply};
 use agent_socket_wire::apps::Apps;
+use agent_socket_wire::frame::relay::Pong;
 use agent_socket_wire::frame::{AppFrame, Fields, string_list};
 use agent_socket_wire::id::is_task_id;
 use agent_socket_wire::limits::{MAX_AGENTS_MD_CHARS, MAX_DESCRIPTION_CHARS, MAX_FRAME_ID_BYTES, MAX_LABEL_CHARS};
 use agent_socket_wire::register::{MintRequest, Registration, parse_revoke_tokens};
-use agent_socket_wire::reply;
 use agent_socket_doors::path::agent_path;
 use agent_socket_wire::url::{origin, path_and_query};
 use agent_socket_front::route::route;
@@ -59,9 +59,9 @@ fn texts(text: &str) {
 
 fn ids(fields: &Fields<'_>) {
     let id = fields.echo_id();
-    assert!(id.len() <= MAX_FRAME_ID_BYTES);
-    let pong = reply::pong(id);
-    if !id.contains("\\u") {
+    assert!(id.as_json().len() <= MAX_FRAME_ID_BYTES);
+    let pong = Pong { id: id.clone() }.to_json();
+    if !id.as_json().contains("\\u") {
         assert!(serde_json::from_str::<Value>(&pong).is_ok(), "{pong}");
     }
 }

@@ -5,8 +5,8 @@ use agent_socket_doors::path::{AgentPath, agent_path, door_unless_tool};
 use agent_socket_wire::answer::{Answer, MARKDOWN, PLAIN, ToolReply};
 use agent_socket_wire::error::HttpError;
 use agent_socket_wire::frame::Fields;
+use agent_socket_wire::frame::relay::{CallParts, CancelReason, ToolCancel};
 use agent_socket_wire::limits::MAX_INFLIGHT_CALLS;
-use agent_socket_wire::reply::{self, CancelReason, ToolCall};
 use agent_socket_wire::text::json_str;
 use agent_socket_wire::token::{AgentToken, VerifierHash};
 use agent_socket_wire::tool::Tool;
@@ -353,7 +353,7 @@ impl Session {
         if let (Some(socket), true) = (self.app_socket(), call.unsent.is_none()) {
             cx.send(
                 socket,
-                reply::tool_cancel(&self.calls.sent_id(request), CancelReason::Disconnected),
+                ToolCancel::new(self.calls.sent_id(request), CancelReason::Disconnected),
             );
         }
     }
@@ -390,7 +390,7 @@ impl Session {
             let error = error(&call);
             self.finish(cx, request, call.door, error.into());
             if let (Some(socket), Some(wire_id)) = (self.app_socket(), wire_id) {
-                cx.send(socket, reply::tool_cancel(&wire_id, reason));
+                cx.send(socket, ToolCancel::new(wire_id, reason));
             }
         }
     }
@@ -440,7 +440,7 @@ impl Session {
             return;
         };
         let id = self.calls.wire_id(request, || cx.random());
-        let frame = ToolCall {
+        let frame = CallParts {
             id: &id,
             method: &outgoing.method,
             path: &outgoing.path,
@@ -449,7 +449,7 @@ impl Session {
             agent_id: &token.agent_id(),
             agent_label: self.tokens.label(&token),
         };
-        cx.send(app.socket, reply::tool_call(frame, body));
+        cx.send_text(app.socket, frame.to_json(body));
     }
 
     fn find_tool(&self, method: &str, path: &str) -> Result<&Tool, HttpError> {

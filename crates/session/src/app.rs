@@ -4,11 +4,16 @@ use std::collections::BTreeSet;
 
 use agent_socket_wire::close::CloseCode;
 use agent_socket_wire::error::{AppCode, AppError};
+use agent_socket_wire::feature::Feature;
+use agent_socket_wire::frame::relay::{
+    CancelReason, ListAgentTokensReply, MintAgentTokenReply, Minted, Refusal, RegisterReply,
+    Registered, RevokeAgentTokenReply, TokenView, ToolCancel, UpdateToolsReply,
+};
 use agent_socket_wire::frame::{AppFrame, Fields, FrameType, string_list};
+use agent_socket_wire::id::SessionId;
 use agent_socket_wire::register::{
     MintRequest, Registration, parse_agents_md, parse_revoke_tokens,
 };
-use agent_socket_wire::reply::{self, CancelReason, TokenView};
 use agent_socket_wire::text::json_str;
 use agent_socket_wire::token::{AgentToken, ResumeSecret, Verifier};
 use agent_socket_wire::tool::parse_tools;
@@ -43,7 +48,8 @@ impl Session {
                 let error = AppError::shape(
                     "this socket has its session already; use `update_tools` to change the tools",
                 );
-                cx.send(socket, reply::refused("register_reply", &error));
+                let outcome = Err(error.into());
+                cx.send(socket, RegisterReply { outcome });
             }
             // Those are the slot's, with a session or without.
             FrameType::End | FrameType::Ping => {}
@@ -93,7 +99,7 @@ impl Session {
         if changed {
             self.save_registration(cx);
         }
-        cx.send(socket, reply::registered(self.id, secret, true));
+        cx.send(socket, registered(self.id, secret.clone(), true));
         if carries {
             self.cancel_lost(cx, socket, &pending);
         }
@@ -107,19 +113,20 @@ impl Session {
             .iter()
             .filter(|id| self.calls.by_wire_id(id).is_none())
         {
-            cx.send(socket, reply::tool_cancel(id, CancelReason::Disconnected));
+            cx.send(
+                socket,
+                ToolCancel::new(id.as_str(), CancelReason::Disconnected),
+            );
         }
     }
 
     fn on_mint(&mut self, cx: &mut Context<'_>, socket: SocketId, fields: &Fields<'_>) {
-        let text = match self.mint(cx, fields) {
-            Ok(text) => text,
-            Err(error) => reply::request_failed("mint_agent_token_reply", fields.echo_id(), &error),
-        };
-        cx.send(socket, text);
+        let outcome = self.mint(cx, fields).map_err(Refusal::from);
+        let id = fields.echo_id();
+        cx.send(socket, MintAgentTokenReply { id, outcome });
     }
 
-    fn mint(&mut self, cx: &mut Context<'_>, fields: &Fields<'_>) -> Result<String, AppError> {
+    fn mint(&mut self, cx: &mut Context<'_>, fields: &Fields<'_>) -> Result<Minted, AppError> {
         let request = MintRequest::parse(fields)?;
         let verifier = Verifier::new(cx.random());
         let nonce = cx.random();
@@ -151,13 +158,13 @@ impl Session {
             verifier,
         }
         .reveal(&self.config.token_prefix);
-        let reply = reply::minted(fields.echo_id(), &text, &token.label, token.expires_at);
+        let minted = Minted::new(text, token.label.clone(), token.expires_at);
         self.tokens.insert(hash, token, now, &mut cx.out.writes);
-        Ok(reply)
+        Ok(minted)
     }
 
     fn on_revoke(&mut self, cx: &mut Context<'_>, socket: SocketId, fields: &Fields<'_>) {
-        let text = match fields.token.and_then(json_str) {
+        let outcome = match fields.token.and_then(json_str) {
             None => Err(AppError::shape(
                 "`token` is to be the token to revoke, a string",
             )),
@@ -166,12 +173,9 @@ impl Session {
                 AppCode::TokenInvalid,
                 "`token` is none of this session's tokens; nothing changed",
             )),
-        }
-        .map_or_else(
-            |error| reply::request_failed("revoke_agent_token_reply", fields.echo_id(), &error),
-            |()| reply::request_done("revoke_agent_token_reply", fields.echo_id()),
-        );
-        cx.send(socket, text);
+        };
+        let (id, outcome) = (fields.echo_id(), outcome.map_err(Refusal::from));
+        cx.send(socket, RevokeAgentTokenReply { id, outcome });
     }
 
     /// Takes a token away; its calls in flight fail and its tasks are gone.
@@ -216,15 +220,14 @@ impl Session {
                 ))
             })
             .collect();
-        cx.send(socket, reply::token_list(fields.echo_id(), views));
+        let (id, outcome) = (fields.echo_id(), Ok(views));
+        cx.send(socket, ListAgentTokensReply { id, outcome });
     }
 
     fn on_update_tools(&mut self, cx: &mut Context<'_>, socket: SocketId, fields: &Fields<'_>) {
-        let text = match self.update_tools(cx, fields) {
-            Ok(()) => reply::request_done("update_tools_reply", fields.echo_id()),
-            Err(error) => reply::request_failed("update_tools_reply", fields.echo_id(), &error),
-        };
-        cx.send(socket, text);
+        let outcome = self.update_tools(cx, fields).map_err(Refusal::from);
+        let id = fields.echo_id();
+        cx.send(socket, UpdateToolsReply { id, outcome });
     }
 
     fn update_tools(&mut self, cx: &mut Context<'_>, fields: &Fields<'_>) -> Result<(), AppError> {
@@ -249,6 +252,21 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// The reply to a registration that opened or resumed a session.
+pub(crate) fn registered(
+    session_id: SessionId,
+    resume_secret: ResumeSecret,
+    resumed: bool,
+) -> RegisterReply {
+    let outcome = Ok(Registered {
+        session_id,
+        resume_secret,
+        resumed,
+        features: Feature::names(),
+    });
+    RegisterReply { outcome }
 }
 
 pub(crate) fn resume_failed() -> AppError {

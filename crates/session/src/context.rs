@@ -2,6 +2,7 @@
 
 use agent_socket_wire::answer::Answer;
 use agent_socket_wire::close::CloseCode;
+use agent_socket_wire::frame::relay::Frame;
 
 use crate::effect::{Effect, Host, Millis, Outcome, Output, RequestId, SocketId, Write};
 
@@ -39,7 +40,11 @@ impl<'a> Context<'a> {
         self.out.effects.push(effect);
     }
 
-    pub(crate) fn send(&mut self, socket: SocketId, text: String) {
+    pub(crate) fn send(&mut self, socket: SocketId, frame: impl Into<Frame>) {
+        self.send_text(socket, frame.into().to_json());
+    }
+
+    pub(crate) fn send_text(&mut self, socket: SocketId, text: String) {
         self.effect(Effect::Send { socket, text });
     }
 
@@ -48,8 +53,8 @@ impl<'a> Context<'a> {
     }
 
     /// Closes a socket that is not the app's (any more), with a reason.
-    pub(crate) fn refuse(&mut self, socket: SocketId, text: String, code: CloseCode) {
-        self.send(socket, text);
+    pub(crate) fn refuse(&mut self, socket: SocketId, frame: impl Into<Frame>, code: CloseCode) {
+        self.send(socket, frame);
         self.close(socket, code);
     }
 

@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use agent_socket_wire::close::CloseCode;
 use agent_socket_wire::error::AppError;
+use agent_socket_wire::frame::relay::{EndReply, Pong, RegisterReply};
 use agent_socket_wire::frame::{AppFrame, Fields, FrameType};
 use agent_socket_wire::id::SessionId;
 use agent_socket_wire::limits::MAX_FRAME_BYTES;
 use agent_socket_wire::register::Registration;
-use agent_socket_wire::reply;
 use agent_socket_wire::text::json_str;
 use agent_socket_wire::token::ResumeSecret;
 use serde_json::{Value, json};
 
 use crate::agent::{AgentRequest, refuse_without_session};
-use crate::app::resume_failed;
+use crate::app::{registered, resume_failed};
 use crate::config::Config;
 use crate::context::Context;
 use crate::crypto::ResumeCheck;
@@ -300,7 +300,10 @@ impl Slot {
         match (frame.frame_type, app) {
             // A socket that was closed just now may have frames on their way.
             (_, None) if !self.waiting.has(socket) => {}
-            (FrameType::Ping, _) => cx.send(socket, reply::pong(fields.echo_id())),
+            (FrameType::Ping, _) => {
+                let id = fields.echo_id();
+                cx.send(socket, Pong { id });
+            }
             (FrameType::End, Some(_)) => self.on_end(cx, socket, fields),
             (_, Some(session)) => session.on_frame(cx, socket, frame),
             (_, None) => self.on_first_frame(cx, socket, frame),
@@ -308,26 +311,21 @@ impl Slot {
     }
 
     fn on_first_frame(&mut self, cx: &mut Context<'_>, socket: SocketId, frame: &AppFrame<'_>) {
-        let too_early = |reply_type: &str| {
-            let error = AppError::shape(
-                "this socket has no session yet: send `register` first (or `resume`, on /v1/_ws?session=)",
-            );
-            reply::request_failed(reply_type, frame.fields.echo_id(), &error)
-        };
-        match frame.frame_type {
-            FrameType::Register | FrameType::Resume | FrameType::End => {
-                if let Some(waiting) = self.waiting.take(socket) {
-                    self.on_opening_frame(cx, &waiting, frame);
-                }
+        let opens = matches!(
+            frame.frame_type,
+            FrameType::Register | FrameType::Resume | FrameType::End
+        );
+        if opens {
+            if let Some(waiting) = self.waiting.take(socket) {
+                self.on_opening_frame(cx, &waiting, frame);
             }
-            FrameType::MintAgentToken => cx.send(socket, too_early("mint_agent_token_reply")),
-            FrameType::RevokeAgentToken => cx.send(socket, too_early("revoke_agent_token_reply")),
-            FrameType::ListAgentTokens => cx.send(socket, too_early("list_agent_tokens_reply")),
-            FrameType::UpdateTools => cx.send(socket, too_early("update_tools_reply")),
-            FrameType::ToolReply
-            | FrameType::TaskComplete
-            | FrameType::TaskProgress
-            | FrameType::Ping => {}
+            return;
+        }
+        let too_early = AppError::shape(
+            "this socket has no session yet: send `register` first (or `resume`, on /v1/_ws?session=)",
+        );
+        if let Some(refusal) = frame.refusal(&too_early) {
+            cx.send(socket, refusal);
         }
     }
 
@@ -336,13 +334,10 @@ impl Slot {
             (FrameType::Register, false) => self.on_register(cx, waiting, &frame.fields),
             (FrameType::Resume, true) => self.on_resume(cx, waiting, &frame.fields),
             (FrameType::End, true) => self.on_end(cx, waiting.socket, &frame.fields),
-            (frame_type, _) => {
-                let reply_type = match frame_type {
-                    FrameType::End => "end_reply",
-                    _ => "register_reply",
-                };
-                let text = reply::refused(reply_type, &resume_failed());
-                cx.refuse(waiting.socket, text, CloseCode::ResumeFailed);
+            _ => {
+                if let Some(refusal) = frame.refusal(&resume_failed()) {
+                    cx.refuse(waiting.socket, refusal, CloseCode::ResumeFailed);
+                }
             }
         }
     }
@@ -358,12 +353,9 @@ impl Slot {
                 let session =
                     Session::open(cx, &self.config, self.id, socket, registration, &secret);
                 self.session = Some(session);
-                cx.send(socket, reply::registered(self.id, &secret, false));
+                cx.send(socket, registered(self.id, secret, false));
             }
-            Err(error) => {
-                let text = reply::refused("register_reply", &error);
-                cx.refuse(socket, text, error.code.close());
-            }
+            Err(error) => refuse_registration(cx, socket, error),
         }
     }
 
@@ -373,8 +365,7 @@ impl Slot {
             None => Err(resume_failed()),
         };
         if let Err(error) = resumed {
-            let text = reply::refused("register_reply", &error);
-            cx.refuse(waiting.socket, text, error.code.close());
+            refuse_registration(cx, waiting.socket, error);
         }
     }
 
@@ -382,15 +373,16 @@ impl Slot {
         let app = self.session.as_ref().and_then(Session::app_socket);
         if self.proven(fields).is_none() {
             // The app's own socket made a mistake, which is no reason to drop it.
-            let text = reply::refused("end_reply", &resume_failed());
+            let outcome = Err(resume_failed().into());
+            let reply = EndReply { outcome };
             return if app == Some(socket) {
-                cx.send(socket, text);
+                cx.send(socket, reply);
             } else {
-                cx.refuse(socket, text, CloseCode::ResumeFailed);
+                cx.refuse(socket, reply, CloseCode::ResumeFailed);
             };
         }
         self.meet(cx, Fate::Ends);
-        cx.refuse(socket, reply::ended(), CloseCode::Normal);
+        cx.refuse(socket, EndReply { outcome: Ok(()) }, CloseCode::Normal);
         if let Some(app) = app.filter(|app| *app != socket) {
             cx.close(app, CloseCode::Normal);
         }
@@ -427,4 +419,11 @@ impl Slot {
             session.on_gone(cx, request);
         }
     }
+}
+
+/// Refuses a first frame that is not a valid registration.
+fn refuse_registration(cx: &mut Context<'_>, socket: SocketId, error: AppError) {
+    let close = error.code.close();
+    let outcome = Err(error.into());
+    cx.refuse(socket, RegisterReply { outcome }, close);
 }

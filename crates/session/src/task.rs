@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use agent_socket_wire::answer::{Answer, AppReply, BadReply, JSON};
 use agent_socket_wire::error::{AppCode, AppError, HttpError};
 use agent_socket_wire::frame::Fields;
+use agent_socket_wire::frame::relay::TaskError;
 use agent_socket_wire::id::is_task_id;
 use agent_socket_wire::limits::{
     MAX_FINISHED_TASKS, MAX_PENDING_TASKS, MAX_POLL_WAIT_S, MAX_PROGRESS_MESSAGE_CHARS,
     MAX_TASK_BODY_BYTES, MAX_WAITING_POLLS, TASK_PENDING_MS, TASK_READ_MS, TASK_UNREAD_MS,
 };
-use agent_socket_wire::reply;
 use agent_socket_wire::text::{cut, json_str};
 use agent_socket_wire::token::VerifierHash;
 use agent_socket_wire::url::query_value;
@@ -193,7 +193,7 @@ impl Session {
                     AppCode::TooManyTasks,
                     "the session has too many tasks; the agent was told to retry",
                 );
-                cx.send(socket, reply::task_error(id, &error));
+                cx.send(socket, TaskError::new(id, error));
             }
             return Err(message::too_many_tasks());
         }
@@ -333,7 +333,7 @@ impl Session {
         if let Err(error) = self.complete_task(cx, &id, fields)
             && let Some(socket) = self.app_socket()
         {
-            cx.send(socket, reply::task_error(&id, &error));
+            cx.send(socket, TaskError::new(id, error));
         }
     }
 

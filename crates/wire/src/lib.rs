@@ -1,13 +1,12 @@
 //! What is on agent-socket's wire, for both of its surfaces.
 //!
 //! How a call travels:
-//! 1. An app opens a WebSocket and sends `register` ([`frame::AppFrame`]); the
-//!    relay answers with a session id and a resume secret ([`reply`]).
+//! 1. An app opens a WebSocket and sends `register` ([`frame::app`]); the relay
+//!    answers with a session id and a resume secret ([`frame::relay`]).
 //! 2. The app mints an agent token ([`token::AgentToken`]) and gives the link to
 //!    a person, who pastes it into an AI chat.
 //! 3. The agent calls one of the app's tools ([`tool`]) by its method and path.
-//! 4. The relay forwards the call as a `tool_call` frame ([`reply::tool_call`])
-//!    and turns the app's `tool_reply` into the HTTP response ([`answer`]).
+//! 4. The relay forwards the call as a `tool_call` frame and turns the app's `tool_reply` into the HTTP response ([`answer`]).
 //! 5. Whatever goes wrong has one code from one table ([`error`],
 //!    [`close`]), and every limit stands in [`limits`].
 //!
@@ -38,7 +37,6 @@ pub mod id;
 pub mod json;
 pub mod limits;
 pub mod register;
-pub mod reply;
 pub mod text;
 pub mod token;
 pub mod tool;

@@ -45,21 +45,22 @@ pub use app::{Fields, FrameType};
 pub use id::FrameId;
 pub use member::ReadError;
 
+use crate::error::AppError;
 use crate::limits::MAX_FRAME_ID_BYTES;
 use crate::text::json_str;
 
-impl<'a> Fields<'a> {
-    /// The frame's `id` as JSON, to be echoed; `null` unless it is a string or
-    /// a number of at most [`MAX_FRAME_ID_BYTES`].
+impl Fields<'_> {
+    /// The frame's `id` as it came, to be echoed; none unless it is a string or
+    /// a number of at most [`MAX_FRAME_ID_BYTES`] as JSON.
     #[must_use]
-    pub fn echo_id(&self) -> &'a str {
+    pub fn echo_id(&self) -> FrameId {
+        let is_scalar = |id: &&str| id.starts_with(|c: char| matches!(c, '"' | '-' | '0'..='9'));
         self.id
             .map(RawValue::get)
-            .filter(|id| {
-                id.len() <= MAX_FRAME_ID_BYTES
-                    && id.starts_with(['"', '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9'])
-            })
-            .unwrap_or("null")
+            .filter(|id| id.len() <= MAX_FRAME_ID_BYTES)
+            .filter(is_scalar)
+            .map(FrameId::of_json)
+            .unwrap_or_default()
     }
 }
 
@@ -80,6 +81,50 @@ impl<'a> AppFrame<'a> {
         Some(Self {
             frame_type: FrameType::parse(&json_str(frame_type?)?)?,
             fields,
+        })
+    }
+}
+
+impl AppFrame<'_> {
+    /// The reply that refuses what this frame asks for; `None` for a frame that
+    /// is not answered by a reply.
+    #[must_use]
+    pub fn refusal(&self, error: &AppError) -> Option<relay::Frame> {
+        let refusal = relay::Refusal::from(error);
+        let id = self.fields.echo_id();
+        Some(match self.frame_type {
+            FrameType::Register | FrameType::Resume => relay::RegisterReply {
+                outcome: Err(refusal),
+            }
+            .into(),
+            FrameType::End => relay::EndReply {
+                outcome: Err(refusal),
+            }
+            .into(),
+            FrameType::MintAgentToken => relay::MintAgentTokenReply {
+                id,
+                outcome: Err(refusal),
+            }
+            .into(),
+            FrameType::RevokeAgentToken => relay::RevokeAgentTokenReply {
+                id,
+                outcome: Err(refusal),
+            }
+            .into(),
+            FrameType::ListAgentTokens => relay::ListAgentTokensReply {
+                id,
+                outcome: Err(refusal),
+            }
+            .into(),
+            FrameType::UpdateTools => relay::UpdateToolsReply {
+                id,
+                outcome: Err(refusal),
+            }
+            .into(),
+            FrameType::ToolReply
+            | FrameType::TaskComplete
+            | FrameType::TaskProgress
+            | FrameType::Ping => return None,
         })
     }
 }
@@ -134,7 +179,7 @@ mod tests {
         let frame = AppFrame::parse(r#"{"type":"x","type":"ping","id":1,"id":"b"}"#).unwrap();
         assert_eq!(
             (frame.frame_type, frame.fields.echo_id()),
-            (FrameType::Ping, "\"b\"")
+            (FrameType::Ping, FrameId::from("b"))
         );
     }
 
@@ -153,7 +198,7 @@ mod tests {
             (&long, "null"),
         ] {
             assert_eq!(
-                AppFrame::parse(text).unwrap().fields.echo_id(),
+                AppFrame::parse(text).unwrap().fields.echo_id().as_json(),
                 id,
                 "{text:.40}"
             );

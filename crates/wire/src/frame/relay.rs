@@ -274,6 +274,15 @@ pub struct ToolCancel {
 }
 
 impl ToolCancel {
+    /// A call that needs no answer any more, for this reason.
+    #[must_use]
+    pub fn new(id: impl Into<String>, reason: CancelReason) -> Self {
+        Self {
+            id: id.into(),
+            reason: reason.name().to_owned(),
+        }
+    }
+
     /// The reason, if this version knows it.
     #[must_use]
     pub fn known_reason(&self) -> Option<CancelReason> {
@@ -364,6 +373,20 @@ members!(Minted {
     label,
     expires_at or null,
 });
+
+impl Minted {
+    /// A new token, with its label and the time in ms since 1970 at which it
+    /// expires.
+    #[must_use]
+    pub fn new(token: String, label: String, expires_at: Option<u64>) -> Self {
+        Self {
+            url: Secret::new(link(&token)),
+            token: Secret::new(token),
+            label,
+            expires_at,
+        }
+    }
+}
 
 /// What stands for the relay's origin in the links of its replies.
 pub const BASE_PLACEHOLDER: &str = "__BASE__";
@@ -499,6 +522,15 @@ impl Refusal {
     }
 }
 
+impl From<AppError> for Refusal {
+    fn from(error: AppError) -> Self {
+        Self {
+            code: error.code.name().to_owned(),
+            message: error.message,
+        }
+    }
+}
+
 impl From<&AppError> for Refusal {
     fn from(error: &AppError) -> Self {
         Self {
@@ -528,28 +560,6 @@ impl<'f, T: Group<Fields<'f>>> Group<Fields<'f>> for Result<T, Refusal> {
     }
 }
 
-/// A reply of this type that says no more than `ok` or why not.
-pub(crate) fn outcome_json(
-    reply_type: &str,
-    id: Option<FrameId>,
-    outcome: Result<(), &AppError>,
-) -> String {
-    struct Reply(Option<FrameId>, Result<(), Refusal>);
-    impl Group<Fields<'_>> for Reply {
-        fn read(fields: &Fields<'_>) -> Result<Self, ReadError> {
-            Ok(Self(Member::read(fields.id), Group::read(fields)?))
-        }
-
-        fn write(&self, to: &mut ObjectWriter<'_>) {
-            if let Some(id) = &self.0 {
-                id.write(NAME.id, to);
-            }
-            self.1.write(to);
-        }
-    }
-    write_frame(reply_type, &Reply(id, outcome.map_err(Refusal::from)))
-}
-
 /// A `tool_reply` with a task, or a `task_complete`, that changed nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskError {
@@ -559,6 +569,18 @@ pub struct TaskError {
     pub code: String,
     /// What happened, and what to do.
     pub message: String,
+}
+
+impl TaskError {
+    /// What is wrong with a task.
+    #[must_use]
+    pub fn new(task_id: impl Into<String>, error: AppError) -> Self {
+        Self {
+            task_id: task_id.into(),
+            code: error.code.name().to_owned(),
+            message: error.message,
+        }
+    }
 }
 
 members!(TaskError {

@@ -15,7 +15,6 @@ use crate::feature::Feature;
 use crate::id::SessionId;
 use crate::json::Json;
 use crate::register::{MintRequest, Registration, parse_revoke_tokens};
-use crate::reply;
 use crate::text::json_str;
 use crate::token::{ResumeSecret, Secret};
 use crate::tool::{Scope, Tool};
@@ -456,9 +455,11 @@ proptest! {
 
     #[test]
     fn an_app_learns_why_it_was_refused(code in prop::sample::select(AppCode::ALL), message in text(), id in frame_id()) {
-        let sent = reply::request_failed("update_tools_reply", id.as_json(), &AppError::new(code, message.clone()));
-        let Ok(relay::Frame::UpdateToolsReply(read)) = relay::Frame::parse(&sent) else {
-            return Err(TestCaseError::fail(sent));
+        let request = app::UpdateTools { id: id.clone(), ..app::UpdateTools::default() }.to_json();
+        let error = AppError::new(code, message.clone());
+        let refusal = AppFrame::parse(&request).unwrap().refusal(&error).unwrap();
+        let Ok(relay::Frame::UpdateToolsReply(read)) = relay::Frame::parse(&refusal.to_json()) else {
+            return Err(TestCaseError::fail(format!("{refusal:?}")));
         };
         let refusal = read.outcome.unwrap_err();
         prop_assert_eq!((read.id, refusal.known_code(), refusal.message), (id, Some(code), message));
@@ -531,6 +532,89 @@ fn what_is_not_a_frame_says_why() {
             "{text}"
         );
     }
+}
+
+/// Every request is refused by the reply that is named after it.
+#[test]
+fn refusals_are_named_after_their_requests() {
+    let error = AppError::shape("m");
+    let refused = |name: &str| {
+        let text = format!(r#"{{"type":"{name}","id":"r"}}"#);
+        AppFrame::parse(&text).unwrap().refusal(&error)
+    };
+    for frame_type in app::FrameType::ALL {
+        let name = frame_type.name();
+        let reply = refused(name).map(|frame| frame.frame_type().name());
+        let expected = match name {
+            "tool_reply" | "task_complete" | "task_progress" | "ping" => None,
+            "resume" => Some("register_reply".to_owned()),
+            _ => Some(format!("{name}_reply")),
+        };
+        assert_eq!(reply.map(str::to_owned), expected, "{name}");
+    }
+}
+
+/// To the letter, but for the order of members.
+#[test]
+fn replies_are_as_clients_know_them() {
+    let value = |frame: relay::Frame| -> serde_json::Value { frame.to_json().parse().unwrap() };
+    let pong = relay::Pong { id: "as_hb".into() };
+    assert_eq!(pong.to_json(), crate::limits::HEARTBEAT_PONG);
+    assert_eq!(
+        app::Ping { id: "as_hb".into() }.to_json(),
+        crate::limits::HEARTBEAT_PING
+    );
+    let secret = ResumeSecret::new([0; 32]);
+    let registered = |resumed| relay::RegisterReply {
+        outcome: Ok(relay::Registered {
+            session_id: SessionId::from_random([0; 5]),
+            resume_secret: secret.clone(),
+            resumed,
+            features: Feature::names(),
+        }),
+    };
+    let mut expected = json!({"type": "register_reply", "ok": true, "sessionId": "00000000", "resumeSecret": "A".repeat(43), "features": ["carry_calls"]});
+    assert_eq!(value(registered(false).into()), expected);
+    expected["resumed"] = json!(true);
+    assert_eq!(value(registered(true).into()), expected);
+    let (id, outcome) = (
+        FrameId::from(7),
+        Ok(relay::Minted::new("T".into(), "L".into(), None)),
+    );
+    assert_eq!(
+        value(relay::MintAgentTokenReply { id, outcome }.into()),
+        json!({"type": "mint_agent_token_reply", "id": 7, "ok": true, "token": "T", "url": "__BASE__/v1/t/T/agents.md", "label": "L", "expiresAt": null})
+    );
+    let (id, outcome) = (
+        FrameId::default(),
+        Ok(vec![relay::TokenView::new(
+            "T".into(),
+            "L".into(),
+            5,
+            Some(9),
+        )]),
+    );
+    assert_eq!(
+        value(relay::ListAgentTokensReply { id, outcome }.into()),
+        json!({"type": "list_agent_tokens_reply", "id": null, "tokens": [{"token": "T", "url": "__BASE__/v1/t/T/agents.md", "label": "L", "mintedAt": 5, "expiresAt": 9}]})
+    );
+    let (id, outcome) = (FrameId::from("u"), Err(AppError::shape("m").into()));
+    assert_eq!(
+        value(relay::UpdateToolsReply { id, outcome }.into()),
+        json!({"type": "update_tools_reply", "id": "u", "ok": false, "error": {"code": "protocol_error", "message": "m"}})
+    );
+    assert_eq!(
+        value(relay::EndReply { outcome: Ok(()) }.into()),
+        json!({"type": "end_reply", "ok": true})
+    );
+    assert_eq!(
+        value(relay::TaskError::new("t", AppError::shape("m")).into()),
+        json!({"type": "task_error", "taskId": "t", "code": "protocol_error", "message": "m"})
+    );
+    assert_eq!(
+        value(relay::ToolCancel::new("c", CancelReason::Revoked).into()),
+        json!({"type": "tool_cancel", "id": "c", "reason": "revoked"})
+    );
 }
 
 /// What relays of the first version send, and what they leave out.

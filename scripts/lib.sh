@@ -99,6 +99,14 @@ with_timeout() {
   if have timeout; then timeout -k 5 "$seconds" "$@"; else "$@"; fi
 }
 
+# The last line of a log, as far as it is of use in a line of progress: without
+# colours, and no longer than 100 characters.
+last_line() {
+  local line
+  line=$(tail -n 1 "$1" 2>/dev/null | tr -d '\r' | sed -E $'s/\e\\[[0-9;]*m//g; s/^ +//')
+  printf '%s' "${line:0:100}"
+}
+
 # run_logged NAME COMMAND…: runs a long command with its output in a log file,
 # shows every 20 s that it is alive and what it is at, and the log's end when it
 # fails. Returns the command's exit code.
@@ -118,7 +126,7 @@ run_logged() {
       sleep 1
       ticks=$((ticks + 1))
       if [ $((ticks % 20)) -eq 0 ]; then
-        info "${C_DIM}… $(since "$started"): $(tail -n 1 "$log" 2>/dev/null | tr -d '\r' | cut -c1-100)$C_OFF"
+        info "${C_DIM}… $(since "$started"): $(last_line "$log")$C_OFF"
       fi
     done
   ) &

@@ -136,11 +136,10 @@ show_result() {
 
 # What runs, for how long, and the last that each said.
 show_progress() {
-  local name last
+  local name
   [ "$jobs" -gt 1 ] || return 0
   for name in "${!PART_GROUP[@]}"; do
-    last=$(tail -n 1 "$PART_LOGS/$name.log" 2>/dev/null | tr -d '\r' | sed -E $'s/\e\\[[0-9;]*m//g; s/^ +//' | cut -c1-100)
-    info "$C_DIM… $name, for $(since "${PART_STARTED[$name]}"): $last$C_OFF"
+    info "$C_DIM… $name, for $(since "${PART_STARTED[$name]}"): $(last_line "$PART_LOGS/$name.log")$C_OFF"
   done
 }
 

@@ -301,7 +301,7 @@ install_cargo_tool() {
        If the log above names a package that was not found, the registry can't be reached or lacks that version:
        try again later, or with another registry (https://doc.rust-lang.org/cargo/reference/source-replacement.html)."
   cargo_tool_present "$binary" "$version" || die "$binary was installed, but .tools/bin/$binary is not version $version.
-       $binary has to be what Cargo.lock asks for; for wasm-bindgen, scripts/wasm-bindgen/Cargo.toml must name the same version."
+       It must be the version that Cargo.lock names; for wasm-bindgen, scripts/wasm-bindgen/Cargo.toml must name the same."
   did "$binary $version" "$started" "installed"
 }
 

@@ -34,13 +34,13 @@ const envFile = async (text) => {
 
 test("every script has a usage text, and refuses what it doesn't know with exit code 2", async () => {
   const scripts = (await readdir(join(ROOT, "scripts"))).filter((name) => name.endsWith(".sh") && name !== "esbuild.sh")
-  for (const name of scripts) {
-    const source = await readFile(join(ROOT, "scripts", name), "utf8")
+  for (const name of [...scripts.map((name) => `scripts/${name}`), "sdk/test.sh"]) {
+    const source = await readFile(join(ROOT, name), "utf8")
     if (/^# .*\bSourced\b/m.test(source)) continue
-    const help = await run(`scripts/${name}`, ["--help"])
+    const help = await run(name, ["--help"])
     assert.equal(help.code, 0, name)
-    assert.match(help.out, new RegExp(`Usage: scripts/${name}`), name)
-    const unknown = await run(`scripts/${name}`, ["--no-such-option"])
+    assert.match(help.out, new RegExp(`Usage: ${name}`), name)
+    const unknown = await run(name, ["--no-such-option"])
     assert.equal(unknown.code, 2, `${name}: ${unknown.out}`)
     assert.match(unknown.out, /'--no-such-option'/, name)
   }

@@ -625,7 +625,7 @@ impl Line {
     /// A write failed; the relay may have said why before.
     async fn after_failure(&mut self, error: WsError) -> Inbound {
         loop {
-            let next = timeout(Duration::from_secs(2), self.socket.next()).await;
+            let next = timeout(PATIENCE, self.socket.next()).await;
             match next {
                 Ok(Some(Ok(message))) => {
                     if let Err(end) = self.receive(Some(Ok(message))).await {

@@ -19,7 +19,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use crate::relay::StateDir;
 
 /// How long a runtime may take to listen.
-const START_PATIENCE: Duration = Duration::from_secs(30);
+const START_PATIENCE: Duration = Duration::from_secs(120);
 
 /// Kills the process of the last line of its stdin, if that has one.
 const WATCHDOG: &str =

@@ -41,7 +41,7 @@ const MAX_PAUSE_MS: u64 = 4000;
 /// Calls that one agent makes at once, at most.
 const MAX_AT_ONCE: u64 = 4;
 /// How long a result may take: the app's work, an absence or two, the polls.
-const TASK_PATIENCE: Duration = Duration::from_secs(60);
+const TASK_PATIENCE: Duration = Duration::from_secs(180);
 /// Steps before memory is looked at: until then the runtime's heap and caches
 /// grow to their working size.
 const WARM_UP_STEPS: u64 = 7500;

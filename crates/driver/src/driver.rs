@@ -11,6 +11,7 @@ use agent_socket_session::{
 };
 use agent_socket_wire::answer::Answer;
 use agent_socket_wire::close::CloseCode;
+use agent_socket_wire::error::AppError;
 use agent_socket_wire::id::SessionId;
 use serde_json::Value;
 
@@ -137,6 +138,10 @@ impl<R: Runtime> Host for Asked<'_, R> {
                 None
             }
         }
+    }
+
+    fn registers(&mut self, app_id: &str, is_new: bool) -> Result<(), AppError> {
+        self.runtime.registers(app_id, is_new)
     }
 }
 
@@ -307,6 +312,15 @@ impl Driver {
     /// What is stored cannot be read, or does not make a session.
     pub fn wake<R: Runtime>(&self, runtime: &mut R) -> Result<bool, Failure<R::Error>> {
         self.load_as(runtime, None)
+    }
+
+    /// Goes by other settings from now on. What an app registered stays; a new
+    /// registration is checked by them.
+    pub fn set_config(&mut self, config: Arc<Config>) {
+        if let Some(slot) = self.slot.get_mut() {
+            slot.set_config(Arc::clone(&config));
+        }
+        self.config = config;
     }
 
     /// Drops the session's memory, and whatever it asked for that has not been

@@ -3,6 +3,7 @@
 use agent_socket_session::{Alarm, Millis, RequestId, SocketId, Write};
 use agent_socket_wire::answer::Answer;
 use agent_socket_wire::close::CloseCode;
+use agent_socket_wire::error::AppError;
 
 /// The sockets, requests, records and timers of one session, as its shell has
 /// them.
@@ -11,7 +12,8 @@ use agent_socket_wire::close::CloseCode;
 ///
 /// For each event, [`Driver`](crate::Driver) calls
 ///
-/// 1. [`now`](Self::now), and [`random`](Self::random), [`read`](Self::read) and
+/// 1. [`now`](Self::now), and [`random`](Self::random), [`read`](Self::read),
+///    [`registers`](Self::registers) and
 ///    [`last_auto_response`](Self::last_auto_response) as the session asks;
 /// 2. [`commit`](Self::commit), if the event changes what is stored: at most
 ///    once, with all of its changes;
@@ -77,6 +79,17 @@ pub trait Runtime {
     /// # Errors
     /// If it cannot be read. The event is dropped as if its commit had failed.
     fn read(&mut self, key: &str) -> Result<Option<String>, Self::Error>;
+
+    /// An app that may register does so under this id: for a new session, or for
+    /// one that it resumes. A shell that keeps count of the sessions and bytes of
+    /// an app id may refuse a new one; others need not implement this.
+    ///
+    /// # Errors
+    /// What the app is told, before its socket is closed.
+    fn registers(&mut self, app_id: &str, is_new: bool) -> Result<(), AppError> {
+        let (_, _) = (app_id, is_new);
+        Ok(())
+    }
 
     /// Makes the writes, in order, and then sets the alarm, if it changes: all
     /// of it or nothing.

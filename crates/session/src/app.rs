@@ -72,6 +72,7 @@ impl Session {
             Registration::parse(fields, &self.config.apps, waiting.origin.as_deref())?;
         let revoked = parse_revoke_tokens(fields.revoke_tokens)?;
         let pending = parse_pending(fields)?;
+        cx.host.registers(&registration.app_id, false)?;
         for token in revoked {
             self.revoke(cx, &token);
         }

@@ -2,6 +2,7 @@
 
 use agent_socket_wire::answer::Answer;
 use agent_socket_wire::close::CloseCode;
+use agent_socket_wire::error::AppError;
 
 /// A time in ms since 1970, or a span in ms.
 pub type Millis = u64;
@@ -179,6 +180,17 @@ pub trait Host {
     /// It sees the writes of all events before this one, durable yet or not,
     /// and none of this one: those are in [`Output`] still.
     fn read(&mut self, key: &str) -> Option<String>;
+
+    /// An app that may register does so under this id: for a new session, or for
+    /// one that it resumes. A shell that counts the sessions of an app id may
+    /// refuse a new one.
+    ///
+    /// # Errors
+    /// What the app is told.
+    fn registers(&mut self, app_id: &str, is_new: bool) -> Result<(), AppError> {
+        let (_, _) = (app_id, is_new);
+        Ok(())
+    }
 }
 
 /// The headers of a request, asked for only as far as an answer needs them.

@@ -205,9 +205,19 @@ impl Session {
     /// Replaces the registration, or parts of it.
     pub(crate) fn register(&mut self, registration: Registration) {
         self.registration = registration;
+        self.names = OnceCell::new();
+        self.forget_texts();
+    }
+
+    pub(crate) fn set_config(&mut self, config: Arc<Config>) {
+        self.config = config;
+        // They hold the app's label.
+        self.forget_texts();
+    }
+
+    fn forget_texts(&mut self) {
         self.tools_json = None;
         self.briefing = None;
-        self.names = OnceCell::new();
     }
 
     // ---- what agents and doors are shown ----

@@ -138,6 +138,15 @@ impl Slot {
         })
     }
 
+    /// Goes by other settings from now on: what an app registered stays, and a
+    /// new registration is checked by them.
+    pub fn set_config(&mut self, config: Arc<Config>) {
+        if let Some(session) = &mut self.session {
+            session.set_config(Arc::clone(&config));
+        }
+        self.config = config;
+    }
+
     /// Whether a session exists here.
     #[must_use]
     pub const fn exists(&self) -> bool {
@@ -347,7 +356,12 @@ impl Slot {
         if self.session.is_some() {
             return cx.close(socket, CloseCode::Conflict);
         }
-        match Registration::parse(fields, &self.config.apps, waiting.origin.as_deref()) {
+        let parsed = Registration::parse(fields, &self.config.apps, waiting.origin.as_deref());
+        let admitted = parsed.and_then(|registration| {
+            cx.host.registers(&registration.app_id, true)?;
+            Ok(registration)
+        });
+        match admitted {
             Ok(registration) => {
                 let secret = ResumeSecret::new(cx.random());
                 let session =

@@ -8,6 +8,7 @@ use agent_socket_driver::{
 };
 use agent_socket_wire::answer::Answer;
 use agent_socket_wire::close::CloseCode;
+use agent_socket_wire::error::{AppCode, AppError};
 use agent_socket_wire::limits::MAX_ATTACHMENT_BYTES;
 
 use crate::audit::Audit;
@@ -40,6 +41,10 @@ pub struct Machine {
     pub writes: usize,
     /// Whether storage fails when it is next used.
     pub storage_fails: bool,
+    /// App ids that registered, and whether for a new session.
+    pub registered: Vec<(String, bool)>,
+    /// Whether another session of any app is refused.
+    pub is_full: bool,
     /// Requests without an answer.
     pub(crate) open_requests: usize,
     pub(crate) audit: Audit,
@@ -133,6 +138,8 @@ impl Default for Machine {
             logs: Vec::new(),
             writes: 0,
             storage_fails: false,
+            registered: Vec::new(),
+            is_full: false,
             open_requests: 0,
             audit: Audit::default(),
             done: Vec::new(),
@@ -176,6 +183,14 @@ impl Runtime for Machine {
     fn read(&mut self, key: &str) -> Result<Option<String>, StorageFailed> {
         self.use_storage()?;
         Ok(self.records.get(key).cloned())
+    }
+
+    fn registers(&mut self, app_id: &str, is_new: bool) -> Result<(), AppError> {
+        if is_new && self.is_full {
+            return Err(AppError::new(AppCode::QuotaExceeded, "no more sessions"));
+        }
+        self.registered.push((app_id.to_owned(), is_new));
+        Ok(())
     }
 
     fn commit(&mut self, writes: Vec<Write>, alarm: Option<Alarm>) -> Result<(), StorageFailed> {

@@ -135,6 +135,19 @@ impl World {
         Ok(())
     }
 
+    /// Goes by another apps.json from now on.
+    ///
+    /// # Panics
+    /// If it is not valid.
+    pub fn set_apps(&mut self, apps: &str) {
+        let mut config = Config::clone(&self.config);
+        config.apps = Apps::parse(apps).unwrap();
+        self.config = Arc::new(config);
+        if let Some(driver) = &mut self.driver {
+            driver.set_config(Arc::clone(&self.config));
+        }
+    }
+
     /// Loses the memory; sockets stay open, as in hibernation.
     pub fn evict(&mut self) {
         self.driver = None;

@@ -150,6 +150,8 @@ pub enum AppCode {
     ProtocolError,
     /// Wrong secret, or no such session.
     ResumeFailed,
+    /// The relay keeps no more sessions, or bytes, for this app id.
+    QuotaExceeded,
     /// [`crate::limits::MAX_LIVE_TOKENS`] tokens are live.
     TooManyTokens,
     /// The token is not one of the session's.
@@ -175,6 +177,7 @@ impl AppCode {
             Self::ReservedPath => "reserved_path",
             Self::ProtocolError => "protocol_error",
             Self::ResumeFailed => "resume_failed",
+            Self::QuotaExceeded => "quota_exceeded",
             Self::TooManyTokens => "too_many_tokens",
             Self::TokenInvalid => "token_invalid",
             Self::UnknownTask => "unknown_task",
@@ -210,7 +213,7 @@ impl AppCode {
     #[must_use]
     pub const fn close(self) -> CloseCode {
         match self {
-            Self::InvalidAppId | Self::UnknownAppId => CloseCode::AppRefused,
+            Self::InvalidAppId | Self::UnknownAppId | Self::QuotaExceeded => CloseCode::AppRefused,
             Self::OriginDenied | Self::AppKeyInvalid => CloseCode::OriginDenied,
             Self::AgentsMdTooLarge => CloseCode::BriefingRefused,
             Self::ResumeFailed => CloseCode::ResumeFailed,

@@ -34,6 +34,47 @@ fn a_registration_opens_a_session() {
 }
 
 #[test]
+fn the_shell_may_refuse_another_session_of_an_app_but_not_the_ones_it_has() {
+    let mut world = World::new();
+    let app = world.register_with(json!({"appId": "paint"}));
+    world.machine.is_full = true;
+    world.resume_with(&app, json!({"appId": "paint"}));
+    let paint = |is_new| ("paint".to_owned(), is_new);
+    assert_eq!(world.machine.registered, [paint(true), paint(false)]);
+
+    let mut world = World::new();
+    world.machine.is_full = true;
+    let socket = world.open(false);
+    // What is wrong with the registration itself comes first.
+    let reply = world.ask(socket, &registration("register"));
+    assert_eq!(reply["error"]["code"], "quota_exceeded");
+    assert_eq!(world.close_code(socket), 4001);
+    assert_ended(&mut world);
+    let socket = world.open(false);
+    let bad = with(registration("register"), json!({"appId": "a b"}));
+    let reply = world.ask(socket, &bad);
+    assert_eq!(reply["error"]["code"], "invalid_app_id");
+}
+
+#[test]
+fn new_settings_count_for_the_next_registration_and_label_the_last() {
+    let mut world = World::new();
+    let app = world.register_with(json!({"appId": "paint"}));
+    let link = world.mint(&app);
+    let name = |world: &mut World| {
+        let answer = world.get(&link, "/tools.json");
+        let tools: Value = serde_json::from_slice(&answer.body).unwrap();
+        tools["app"]["name"].clone()
+    };
+    assert_eq!(name(&mut world), "Paint");
+    world.set_apps(r#"{"paint": {"label": "Brush", "allowedOrigins": ["https://other.example"]}}"#);
+    assert_eq!(name(&mut world), "Brush");
+    let (_, reply) = world.try_resume(&app.secret, json!({"appId": "paint"}));
+    assert_eq!(reply["error"]["code"], "origin_denied");
+    assert_eq!(world.state()["appConnected"], true);
+}
+
+#[test]
 fn a_bad_registration_is_told_why_and_closed() {
     let long = "x".repeat(65_537);
     for (members, error, close) in [

@@ -118,6 +118,15 @@ pub fn rate_limited() -> HttpError {
     }
 }
 
+/// An app that is new, when there is no room to keep another session.
+#[must_use]
+pub fn storage_full() -> HttpError {
+    HttpError::new(
+        HttpCode::StorageFull,
+        "This relay has no room for another session; those that it has go on. Its operator can make room.",
+    )
+}
+
 /// A session that failed, moved or was updated in the middle of an agent's
 /// request, and restarts from what is stored.
 #[must_use]

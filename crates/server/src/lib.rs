@@ -1,4 +1,16 @@
 //! The relay as one native process.
+//!
+//! 1. [`Server::builder`] puts it together; [`Builder::serve`] starts it on a
+//!    listener.
+//! 2. A connection is HTTP/1.1. What each request is, and what is answered
+//!    without a session, `crates/front` says.
+//! 3. A session in memory is a task that owns its state and its app's socket.
+//!    `crates/driver` runs its events; one that nobody uses leaves memory.
+//! 4. [`storage`] keeps all sessions in one file. What an event sends goes out
+//!    when what it writes is on the disk.
+//!
+//! **This crate decides nothing about sessions.** It adds what one machine needs
+//! that many share: limits for connections, addresses and bytes, and deadlines.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -12,6 +24,18 @@
     )
 )]
 
+mod clock;
+mod http;
+mod io;
 pub mod limiter;
 pub mod process;
+mod server;
+mod session;
+mod shared;
 pub mod storage;
+mod tls;
+
+pub use agent_socket_wire::apps;
+pub use http::proxy::TrustedProxies;
+pub use server::{Builder, Server, StartError};
+pub use tls::TlsError;

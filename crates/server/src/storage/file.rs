@@ -116,6 +116,12 @@ impl File {
         Commit(State::Waits(outcome))
     }
 
+    pub(super) fn recover(&self, session: SessionId) -> Commit {
+        let (done, outcome) = oneshot::channel();
+        let _ = self.jobs.send(Job::Recover { session, done });
+        Commit(State::Waits(outcome))
+    }
+
     pub(super) fn load(&self, session: SessionId, lazy: &str) -> Result<Loaded, StoreError> {
         self.reading(|connection| {
             let mut statement = connection.prepare_cached(
@@ -124,7 +130,10 @@ impl File {
                  FROM record WHERE session = ?1",
             )?;
             let mut rows = statement.query(params![session.as_str(), lazy])?;
-            let mut loaded = Loaded::default();
+            let mut loaded = Loaded {
+                row: read_row(connection, session)?,
+                ..Loaded::default()
+            };
             while let Some(row) = rows.next()? {
                 let key: String = row.get(0)?;
                 let size: i64 = row.get(1)?;
@@ -159,6 +168,10 @@ impl File {
 
     pub(super) fn usage(&self) -> Usage {
         self.space.usage()
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.space.has_room()
     }
 
     pub(super) fn backup(&self, to: &Path) -> Result<(), StoreError> {
@@ -422,6 +435,20 @@ fn kept(connection: &Connection) -> rusqlite::Result<Vec<Kept>> {
         });
     }
     Ok(kept)
+}
+
+fn read_row(connection: &Connection, session: SessionId) -> rusqlite::Result<Option<Row>> {
+    connection
+        .prepare_cached("SELECT app, created, alarm, bytes FROM session WHERE id = ?1")?
+        .query_row([session.as_str()], |row| {
+            Ok(Row {
+                app: Arc::from(row.get_ref(0)?.as_str()?),
+                created: from_sql(row.get(1)?),
+                alarm: row.get::<_, Option<i64>>(2)?.map(from_sql),
+                bytes: from_sql(row.get(3)?),
+            })
+        })
+        .optional()
 }
 
 fn from_sql(number: i64) -> Millis {

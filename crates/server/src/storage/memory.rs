@@ -5,12 +5,18 @@ use std::sync::Mutex;
 
 use agent_socket_wire::id::SessionId;
 
-use super::{Batch, Loaded, Usage, Write, lock};
+use super::{Batch, Loaded, Row, Usage, Write, lock};
 
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    sessions: Mutex<HashMap<SessionId, BTreeMap<String, String>>>,
+    sessions: Mutex<HashMap<SessionId, Session>>,
     settings: Mutex<HashMap<String, String>>,
+}
+
+#[derive(Debug, Default)]
+struct Session {
+    row: Option<Row>,
+    records: BTreeMap<String, String>,
 }
 
 impl Memory {
@@ -22,7 +28,9 @@ impl Memory {
         if batch.row.is_none() {
             return;
         }
-        let records = sessions.entry(batch.session).or_default();
+        let session = sessions.entry(batch.session).or_default();
+        session.row = batch.row;
+        let records = &mut session.records;
         for write in batch.writes {
             match write {
                 Write::Put { key, value } => {
@@ -37,8 +45,14 @@ impl Memory {
 
     pub(super) fn load(&self, session: SessionId, lazy: &str) -> Loaded {
         let sessions = lock(&self.sessions);
-        let mut loaded = Loaded::default();
-        for (key, value) in sessions.get(&session).into_iter().flatten() {
+        let Some(session) = sessions.get(&session) else {
+            return Loaded::default();
+        };
+        let mut loaded = Loaded {
+            row: session.row.clone(),
+            ..Loaded::default()
+        };
+        for (key, value) in &session.records {
             loaded.sizes.insert(key.clone(), size(key, value));
             if !key.starts_with(lazy) {
                 loaded.records.push((key.clone(), value.clone()));
@@ -48,7 +62,11 @@ impl Memory {
     }
 
     pub(super) fn read(&self, session: SessionId, key: &str) -> Option<String> {
-        lock(&self.sessions).get(&session)?.get(key).cloned()
+        lock(&self.sessions)
+            .get(&session)?
+            .records
+            .get(key)
+            .cloned()
     }
 
     pub(super) fn setting(&self, name: &str) -> Option<String> {
@@ -65,7 +83,7 @@ impl Memory {
 
     pub(super) fn usage(&self) -> Usage {
         let sessions = lock(&self.sessions);
-        let records = sessions.values().flatten();
+        let records = sessions.values().flat_map(|session| &session.records);
         Usage {
             bytes: records.map(|(key, value)| size(key, value)).sum(),
             has_room: true,

@@ -8,7 +8,8 @@
 //! 3. Reads have connections of their own and see what was committed.
 //!
 //! **A commit that is done survives a crash and a power failure; one that is
-//! not done leaves no part of itself.**
+//! not done leaves no part of itself, and nothing is committed that was decided
+//! on top of one that failed.**
 
 mod error;
 mod file;
@@ -101,6 +102,8 @@ pub struct Kept {
 /// The records of a session, as they are read when it comes into memory.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Loaded {
+    /// What is known of it; `None` if it is not stored.
+    pub row: Option<Row>,
     /// Keys and values, without those that are read when asked for.
     pub records: Vec<(String, String)>,
     /// Bytes of each record, key and value, of those too.
@@ -141,6 +144,12 @@ impl Store {
         Self(Arc::new(Backend::Memory(Memory::default())))
     }
 
+    /// Whether it keeps sessions in a file.
+    #[must_use]
+    pub fn is_file(&self) -> bool {
+        matches!(*self.0, Backend::File(_))
+    }
+
     /// Hands in a batch. Batches of one session are committed in the order in
     /// which they are handed in.
     #[must_use]
@@ -151,6 +160,18 @@ impl Store {
                 memory.commit(batch);
                 Commit(State::Done)
             }
+        }
+    }
+
+    /// Takes note that a session has forgotten whatever was not committed. After
+    /// a commit of it failed, all later ones fail until then.
+    ///
+    /// It is done when everything that was handed in before is.
+    #[must_use]
+    pub fn recover(&self, session: SessionId) -> Commit {
+        match &*self.0 {
+            Backend::File(file) => file.recover(session),
+            Backend::Memory(_) => Commit(State::Done),
         }
     }
 
@@ -205,6 +226,15 @@ impl Store {
         match &*self.0 {
             Backend::File(file) => file.usage(),
             Backend::Memory(memory) => memory.usage(),
+        }
+    }
+
+    /// Whether there is room for new sessions.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        match &*self.0 {
+            Backend::File(file) => file.has_room(),
+            Backend::Memory(_) => true,
         }
     }
 

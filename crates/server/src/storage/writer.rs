@@ -1,9 +1,11 @@
 //! The one thread that writes: it commits together what came in meanwhile.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use agent_socket_wire::id::SessionId;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use tokio::sync::oneshot;
 
@@ -38,6 +40,11 @@ pub(super) enum Job {
         value: Option<String>,
         done: Done,
     },
+    /// A session has forgotten what failed.
+    Recover {
+        session: SessionId,
+        done: Done,
+    },
     /// Nothing that comes later is committed.
     Close,
 }
@@ -49,7 +56,7 @@ impl Job {
                 Write::Put { value, .. } => bytes.saturating_add(value.len()),
                 Write::Delete { .. } => bytes,
             }),
-            Self::Setting { .. } | Self::Close => 0,
+            Self::Setting { .. } | Self::Recover { .. } | Self::Close => 0,
         }
     }
 
@@ -61,7 +68,7 @@ impl Job {
     fn tell(self, outcome: Result<(), StoreError>) {
         // Who does not wait any more need not know.
         match self {
-            Self::Commit { done, .. } | Self::Setting { done, .. } => {
+            Self::Commit { done, .. } | Self::Setting { done, .. } | Self::Recover { done, .. } => {
                 let _ = done.send(outcome);
             }
             Self::Close => {}
@@ -74,14 +81,18 @@ pub(super) struct Writer {
     space: Arc<Space>,
     /// When the write-ahead log is to be emptied.
     truncate_at: Option<Instant>,
+    /// Sessions of which a commit failed, and why: what they decided after it
+    /// must not be stored.
+    failed: HashMap<SessionId, StoreError>,
 }
 
 impl Writer {
-    pub(super) const fn new(connection: Connection, space: Arc<Space>) -> Self {
+    pub(super) fn new(connection: Connection, space: Arc<Space>) -> Self {
         Self {
             connection,
             space,
             truncate_at: None,
+            failed: HashMap::new(),
         }
     }
 
@@ -123,6 +134,7 @@ impl Writer {
 
     /// Commits a group and tells each of it.
     fn commit(&mut self, group: &mut Vec<Job>) {
+        self.refuse(group);
         let clears = group.iter().any(Job::clears);
         let mut outcome = self.write(group);
         if outcome == Err(StoreError::Full) && self.space.release() {
@@ -131,12 +143,11 @@ impl Writer {
         if outcome.is_err() && group.len() > 1 {
             // One job that is too large takes no other with it.
             for job in group.drain(..) {
-                let alone = self.write(std::slice::from_ref(&job));
-                log(&alone);
-                job.tell(alone);
+                self.commit_alone(job);
             }
+        } else if let [job] = group.as_slice() {
+            self.note(job, &outcome);
         }
-        log(&outcome);
         if clears && self.truncate_at.is_none() {
             self.truncate_at = Instant::now().checked_add(TRUNCATE_AFTER);
         }
@@ -144,6 +155,55 @@ impl Writer {
         self.space.look(&self.connection);
         for job in group.drain(..) {
             job.tell(outcome.clone());
+        }
+    }
+
+    fn commit_alone(&mut self, job: Job) {
+        let refused = match &job {
+            Job::Commit { batch, .. } => self.failed.get(&batch.session),
+            _ => None,
+        };
+        let outcome = match refused {
+            Some(error) => Err(error.clone()),
+            None => self.write(std::slice::from_ref(&job)),
+        };
+        self.note(&job, &outcome);
+        job.tell(outcome);
+    }
+
+    /// Takes note of the outcome of a job.
+    fn note(&mut self, job: &Job, outcome: &Result<(), StoreError>) {
+        let Err(error) = outcome else { return };
+        match job {
+            Job::Commit { batch, .. } => {
+                tracing::error!(session = %batch.session, %error, "a commit failed");
+                self.failed.insert(batch.session, error.clone());
+            }
+            _ => tracing::error!(%error, "a commit failed"),
+        }
+    }
+
+    /// Takes out of a group what must not be stored, and tells it so.
+    fn refuse(&mut self, group: &mut Vec<Job>) {
+        let is_plain = |job: &Job| matches!(job, Job::Commit { .. } | Job::Setting { .. });
+        if self.failed.is_empty() && group.iter().all(is_plain) {
+            return;
+        }
+        for job in std::mem::take(group) {
+            match &job {
+                Job::Recover { session, .. } => {
+                    self.failed.remove(session);
+                    group.push(job);
+                }
+                Job::Commit { batch, .. } => match self.failed.get(&batch.session) {
+                    Some(error) => {
+                        let error = error.clone();
+                        job.tell(Err(error));
+                    }
+                    None => group.push(job),
+                },
+                _ => group.push(job),
+            }
         }
     }
 
@@ -157,7 +217,7 @@ impl Writer {
                 Job::Setting { name, value, .. } => {
                     write_setting(&transaction, name, value.as_deref())?;
                 }
-                Job::Close => {}
+                Job::Recover { .. } | Job::Close => {}
             }
         }
         Ok(transaction.commit()?)
@@ -273,10 +333,4 @@ fn write_setting(
 
 fn to_sql(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-fn log(outcome: &Result<(), StoreError>) {
-    if let Err(error) = outcome {
-        tracing::error!(%error, "a commit failed");
-    }
 }

@@ -1,0 +1,203 @@
+//! One connection: its requests, its deadlines, and what it becomes when it is
+//! upgraded.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use agent_socket_front::Upgrade;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::MissedTickBehavior;
+
+use super::service::serve;
+use crate::io::{Io, Traffic};
+use crate::session::{Message, NewSocket};
+use crate::shared::Shared;
+
+/// How often a connection is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// Looks after which a request's head must be whole: 10 to 15 s.
+const MAX_HEAD_LOOKS: u32 = 2;
+
+/// Looks without a byte after which a client that does not read its answer, or
+/// has no further request, is given up: 75 to 80 s.
+const MAX_IDLE_LOOKS: u32 = 15;
+
+/// Largest head of a request, in bytes: a link, and what browsers and proxies
+/// add.
+const MAX_HEAD_BYTES: usize = 32 * 1024;
+
+/// An upgrade that was accepted.
+pub(crate) struct PendingUpgrade {
+    pub(crate) io: OnUpgrade,
+    pub(crate) upgrade: Upgrade,
+    /// The `Origin` of its request.
+    pub(crate) origin: Option<String>,
+}
+
+/// What a connection's requests know of it.
+pub(crate) struct Connection {
+    pub(crate) peer: IpAddr,
+    pub(crate) is_tls: bool,
+    traffic: Arc<Traffic>,
+    /// Requests that are being answered.
+    busy: AtomicUsize,
+    /// Requests that came.
+    requests: AtomicU64,
+    /// Bytes that had been read when the last request was answered.
+    read_before: AtomicU64,
+    upgrade: Mutex<Option<PendingUpgrade>>,
+}
+
+/// A request that is being answered.
+pub(crate) struct Busy(Arc<Connection>);
+
+impl std::fmt::Debug for Busy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Busy")
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let read = self.0.traffic.read();
+        self.0.read_before.store(read, Ordering::Relaxed);
+        self.0.busy.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Connection {
+    /// Says that a request came; it is over when what is returned is dropped.
+    pub(crate) fn busy(self: &Arc<Self>) -> Busy {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.busy.fetch_add(1, Ordering::Relaxed);
+        Busy(Arc::clone(self))
+    }
+
+    /// Says what the connection becomes once its answer is sent.
+    pub(crate) fn upgrade(&self, upgrade: PendingUpgrade) {
+        *self.lock() = Some(upgrade);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<PendingUpgrade>> {
+        self.upgrade.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a connection looked like.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Look {
+    read: u64,
+    written: u64,
+    requests: u64,
+}
+
+/// Says when a connection's client keeps it for nothing.
+#[derive(Default)]
+struct Patience {
+    last: Look,
+    stalls: u32,
+    head_looks: u32,
+}
+
+impl Patience {
+    /// Whether it has run out.
+    fn is_over(&mut self, connection: &Connection) -> bool {
+        let now = Look {
+            read: connection.traffic.read(),
+            written: connection.traffic.written(),
+            requests: connection.requests.load(Ordering::Relaxed),
+        };
+        let before = std::mem::replace(&mut self.last, now);
+        if connection.busy.load(Ordering::Relaxed) > 0 || before.requests != now.requests {
+            (self.stalls, self.head_looks) = (0, 0);
+            return false;
+        }
+        // Part of a head is there, or none of the first one.
+        let is_in_head =
+            now.requests == 0 || now.read > connection.read_before.load(Ordering::Relaxed);
+        if is_in_head {
+            self.head_looks = self.head_looks.saturating_add(1);
+            return self.head_looks >= MAX_HEAD_LOOKS;
+        }
+        self.stalls = if now == before {
+            self.stalls.saturating_add(1)
+        } else {
+            0
+        };
+        self.stalls >= MAX_IDLE_LOOKS
+    }
+}
+
+/// Serves a connection to its end.
+pub(crate) async fn run(shared: Arc<Shared>, io: Io, peer: IpAddr, place: OwnedSemaphorePermit) {
+    let connection = Arc::new(Connection {
+        peer,
+        is_tls: io.is_tls(),
+        traffic: io.traffic(),
+        busy: AtomicUsize::new(0),
+        requests: AtomicU64::new(0),
+        read_before: AtomicU64::new(0),
+        upgrade: Mutex::new(None),
+    });
+    let service =
+        service_fn(|request| serve(Arc::clone(&shared), Arc::clone(&connection), request));
+    let serving = http1::Builder::new()
+        // Deadlines are below, for all of a connection.
+        .header_read_timeout(None)
+        .max_buf_size(MAX_HEAD_BYTES)
+        .serve_connection(TokioIo::new(io), service)
+        .with_upgrades();
+    tokio::pin!(serving);
+    let mut patience = Patience::default();
+    let mut looks = tokio::time::interval(LOOK_EVERY);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    looks.tick().await;
+    let mut is_ending = false;
+    loop {
+        tokio::select! {
+            biased;
+            // How it ended is the client's business.
+            _ = serving.as_mut() => break,
+            () = shared.ending.cancelled(), if !is_ending => {
+                is_ending = true;
+                serving.as_mut().graceful_shutdown();
+            }
+            _ = looks.tick() => if patience.is_over(&connection) {
+                return;
+            }
+        }
+    }
+    let upgrade = connection.lock().take();
+    if let Some(upgrade) = upgrade {
+        hand_over(&shared, upgrade, place).await;
+    }
+}
+
+/// Gives a connection that was upgraded to its session.
+async fn hand_over(shared: &Shared, pending: PendingUpgrade, place: OwnedSemaphorePermit) {
+    let PendingUpgrade {
+        io,
+        upgrade,
+        origin,
+    } = pending;
+    // The client may be gone before its answer was sent.
+    let Ok(upgraded) = io.await else { return };
+    let Ok(parts) = upgraded.downcast::<TokioIo<Io>>() else {
+        return;
+    };
+    let socket = NewSocket {
+        // What the client sent right after its handshake was read with it.
+        io: parts.io.into_inner().after(parts.read_buf),
+        resume: upgrade.resume,
+        origin,
+        place,
+    };
+    shared.open(upgrade.session, Message::Socket(Box::new(socket)));
+}

@@ -1,0 +1,86 @@
+//! The body of a request.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use agent_socket_driver::BodyError;
+use agent_socket_wire::limits::MAX_BODY_BYTES;
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Frame, Incoming};
+use tokio::time::timeout;
+
+/// How long an agent may take for the next part of a body.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A body of at most so many bytes is taken along with its request if it is
+/// there already.
+const EARLY_BYTES: u64 = 64 * 1024;
+
+/// A body over [`MAX_BODY_BYTES`].
+#[derive(Debug)]
+pub(super) struct TooLarge;
+
+/// A body, and what has been read of it.
+#[derive(Debug)]
+pub(super) struct Content {
+    incoming: Incoming,
+    read: BytesMut,
+}
+
+impl Content {
+    pub(super) fn new(incoming: Incoming) -> Self {
+        Self {
+            incoming,
+            read: BytesMut::new(),
+        }
+    }
+
+    /// All of a small body that has come together with its head, as most do:
+    /// then the session need not ask for it. Nothing is waited for.
+    pub(super) async fn early(&mut self) -> Option<Bytes> {
+        let length = self.incoming.size_hint().exact()?;
+        if length > EARLY_BYTES {
+            return None;
+        }
+        let mut is_asked = false;
+        let frame = poll_fn(|cx| match Pin::new(&mut self.incoming).poll_frame(cx) {
+            Poll::Ready(frame) => Poll::Ready(frame),
+            // The connection reads a body only once it is asked for. What it has
+            // at hand it gives at once.
+            Poll::Pending if !is_asked => {
+                is_asked = true;
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Poll::Pending => Poll::Ready(None),
+        });
+        let data = frame.await?.ok()?.into_data().ok()?;
+        if data.len() as u64 == length {
+            return Some(data);
+        }
+        self.read.extend_from_slice(&data);
+        None
+    }
+
+    /// Reads to the end, or to the cap, however long the body is said to be. One
+    /// that breaks off or stops coming is unreadable.
+    pub(super) async fn read(&mut self) -> Result<Result<Bytes, BodyError>, TooLarge> {
+        let announced = self.incoming.size_hint().exact().unwrap_or_default();
+        let announced = usize::try_from(announced).unwrap_or(MAX_BODY_BYTES);
+        self.read.reserve(announced.min(MAX_BODY_BYTES));
+        loop {
+            let data = match timeout(PATIENCE, self.incoming.frame()).await {
+                Ok(Some(Ok(frame))) => Frame::into_data(frame).unwrap_or_default(),
+                Ok(None) => return Ok(Ok(self.read.split().freeze())),
+                Ok(Some(Err(_))) | Err(_) => return Ok(Err(BodyError::Unreadable)),
+            };
+            if self.read.len().saturating_add(data.len()) > MAX_BODY_BYTES {
+                return Err(TooLarge);
+            }
+            self.read.extend_from_slice(&data);
+        }
+    }
+}

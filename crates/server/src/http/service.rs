@@ -1,0 +1,279 @@
+//! What becomes of a request.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Instant;
+
+use agent_socket_driver::AgentRequest;
+use agent_socket_front::{
+    Body as BodyRule, DebugRequest, Decision, Head, Random, Upgrade, answers, decide,
+};
+use agent_socket_wire::error::HttpError;
+use agent_socket_wire::token::AgentToken;
+use bytes::Bytes;
+use hyper::body::Incoming;
+use hyper::header::{self, HeaderName};
+use hyper::{HeaderMap, Request, Response};
+use tokio::sync::oneshot;
+
+use super::answer::{response, with_body};
+use super::body::Body;
+use super::connection::{Connection, PendingUpgrade};
+use super::content::Content;
+use super::handshake::{self, BadHandshake};
+use super::pages;
+use crate::limiter::AddressKey;
+use crate::session::request::{Call, Headers, Reply, Watch};
+use crate::session::{Handle, Message, answer_without_session};
+use crate::shared::{Settings, Shared};
+
+/// The operating system's randomness.
+struct SystemRandom;
+
+impl Random for SystemRandom {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        crate::session::fill_random(bytes);
+    }
+}
+
+/// Answers a request.
+pub(crate) async fn serve(
+    shared: Arc<Shared>,
+    connection: Arc<Connection>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
+    let busy = connection.busy();
+    let mut response = answer(shared, connection, request).await;
+    // A body that goes on is part of the answer.
+    response.body_mut().keep(busy);
+    Ok(response)
+}
+
+async fn answer(
+    shared: Arc<Shared>,
+    connection: Arc<Connection>,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    if shared.ending.is_cancelled() {
+        return refuse(answers::restarted());
+    }
+    let settings = shared.settings.load_full();
+    let origin = shared
+        .proxies
+        .origin(connection.peer, connection.is_tls, request.headers());
+    let url = url(&request, origin.is_https, origin.host.as_deref());
+    let head = Head {
+        method: request.method().as_str(),
+        url: &url,
+        content_length: text(request.headers(), &header::CONTENT_LENGTH),
+        upgrade: text(request.headers(), &header::UPGRADE),
+    };
+    let decision = decide(&head, &settings.front, &mut SystemRandom);
+    match decision {
+        Decision::Answer(answer) => response(answer),
+        Decision::Agent { token, body } => {
+            let url = written(&settings, url);
+            agent(&shared, &settings, request, url, token, body).await
+        }
+        Decision::App(upgrade) => {
+            let address = AddressKey::of(origin.address);
+            app(&shared, &connection, request, upgrade, address)
+        }
+        Decision::Page => page(&request),
+        Decision::Debug(debug) => {
+            if request.headers().contains_key("sec-fetch-site") {
+                // No page in a browser has any business here.
+                return refuse(answers::nothing_here());
+            }
+            self::debug(&shared, debug).await
+        }
+    }
+}
+
+fn refuse(error: HttpError) -> Response<Body> {
+    response(error.into())
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// The absolute URL that was asked for.
+fn url(request: &Request<Incoming>, is_https: bool, forwarded_host: Option<&str>) -> String {
+    let uri = request.uri();
+    let scheme = if is_https { "https" } else { "http" };
+    let asked = || uri.authority().map(|authority| authority.as_str());
+    let host = forwarded_host
+        .or_else(asked)
+        .or_else(|| text(request.headers(), &header::HOST))
+        .unwrap_or_default();
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    format!("{scheme}://{host}{path}")
+}
+
+/// The same URL with the address that the relay writes.
+fn written(settings: &Settings, url: String) -> String {
+    match settings.front.addresses.public() {
+        None => url,
+        Some(public) => {
+            let asked = agent_socket_wire::url::origin(&url);
+            format!("{public}{}", url.strip_prefix(asked).unwrap_or_default())
+        }
+    }
+}
+
+fn page(request: &Request<Incoming>) -> Response<Body> {
+    let uri = request.uri();
+    pages::page(request.method(), uri.path(), uri.query(), request.headers())
+        .unwrap_or_else(|| refuse(answers::nothing_here()))
+}
+
+async fn debug(shared: &Arc<Shared>, request: DebugRequest) -> Response<Body> {
+    let (reply, answer) = oneshot::channel();
+    // A debugger may look at a place where no session is.
+    shared.open(request.session(), Message::Debug(request, reply));
+    match answer.await {
+        Ok(answer) => response(answer),
+        Err(_) => refuse(answers::restarted()),
+    }
+}
+
+// ---- apps ----
+
+fn app(
+    shared: &Arc<Shared>,
+    connection: &Connection,
+    mut request: Request<Incoming>,
+    upgrade: Upgrade,
+    address: AddressKey,
+) -> Response<Body> {
+    let accepted = match handshake::accept(request.headers()) {
+        Ok(response) => response,
+        Err(BadHandshake::Malformed) => return refuse(answers::only_upgrades()),
+        Err(BadHandshake::Version) => {
+            return handshake::wrong_version(refuse(answers::only_upgrades()));
+        }
+    };
+    if !shared.limiter.admits(address, Instant::now()) {
+        return refuse(answers::rate_limited());
+    }
+    if !upgrade.resume && !shared.has_room() {
+        return refuse(answers::storage_full());
+    }
+    let origin = text(request.headers(), &header::ORIGIN).map(ToOwned::to_owned);
+    connection.upgrade(PendingUpgrade {
+        io: hyper::upgrade::on(&mut request),
+        upgrade,
+        origin,
+    });
+    accepted
+}
+
+// ---- agents ----
+
+async fn agent(
+    shared: &Arc<Shared>,
+    settings: &Settings,
+    request: Request<Incoming>,
+    url: String,
+    token: AgentToken,
+    rule: BodyRule,
+) -> Response<Body> {
+    let (parts, incoming) = request.into_parts();
+    let mut content = Content::new(incoming);
+    let mut early = match rule {
+        BodyRule::None => Some(Bytes::new()),
+        BodyRule::Pass | BodyRule::Cap => content.early().await,
+    };
+    let mut headers = parts.headers;
+    loop {
+        let Some(session) = shared.registry.find(token.session) else {
+            let headers = Headers(&headers);
+            let head = AgentRequest::new(parts.method.as_str(), &url, &token, &headers);
+            return response(answer_without_session(&settings.session, &head));
+        };
+        // The places are never closed.
+        let Ok(_place) = Arc::clone(&session.places).acquire_owned().await else {
+            return refuse(answers::session_failed());
+        };
+        let id = session.name_request();
+        let (reply, comes) = oneshot::channel();
+        let call = Call {
+            id,
+            token: token.clone(),
+            method: parts.method.clone(),
+            url: url.clone(),
+            headers: std::mem::take(&mut headers),
+            body: early.take(),
+            reply,
+        };
+        match session.send(Message::Call(Box::new(call))) {
+            Ok(()) => {
+                let watch = Watch::new(session.clone(), id);
+                return finish(&session, watch, comes, content).await;
+            }
+            // It left memory just now: it is found anew.
+            Err(Message::Call(call)) => (headers, early) = (call.headers, call.body),
+            Err(_) => return refuse(answers::session_failed()),
+        }
+    }
+}
+
+/// Sees a request to its answer.
+async fn finish(
+    session: &Handle,
+    mut watch: Watch,
+    mut comes: oneshot::Receiver<Reply>,
+    mut content: Content,
+) -> Response<Body> {
+    loop {
+        match comes.await {
+            Ok(Reply::Answer(answer)) => {
+                watch.done();
+                return response(answer);
+            }
+            Ok(Reply::Stream(mut head, parts)) => {
+                let first = Bytes::from(std::mem::take(&mut head.body));
+                return with_body(&head, Body::stream(first, parts, watch));
+            }
+            Ok(Reply::ReadBody(next)) => {
+                comes = next;
+                // A request may be answered while its body is on the way.
+                let body = tokio::select! {
+                    biased;
+                    body = content.read() => body,
+                    reply = &mut comes => return early_answer(watch, reply),
+                };
+                let Ok(body) = body else {
+                    return refuse(answers::body_too_large());
+                };
+                if session.send(Message::Body(watch.id(), body)).is_err() {
+                    watch.done();
+                    return refuse(answers::restarted());
+                }
+            }
+            Err(_) => {
+                watch.done();
+                return refuse(answers::restarted());
+            }
+        }
+    }
+}
+
+/// The answer to a request whose body nobody waits for any more.
+fn early_answer(
+    mut watch: Watch,
+    reply: Result<Reply, oneshot::error::RecvError>,
+) -> Response<Body> {
+    match reply {
+        Ok(Reply::Answer(answer)) => {
+            watch.done();
+            response(answer)
+        }
+        Ok(Reply::Stream(mut head, parts)) => {
+            let first = Bytes::from(std::mem::take(&mut head.body));
+            with_body(&head, Body::stream(first, parts, watch))
+        }
+        Ok(Reply::ReadBody(_)) | Err(_) => refuse(answers::restarted()),
+    }
+}

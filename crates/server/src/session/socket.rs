@@ -1,0 +1,232 @@
+//! An app's WebSocket.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use agent_socket_driver::{Millis, SocketId};
+use agent_socket_wire::close::CloseCode;
+use futures_util::{SinkExt as _, StreamExt as _};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
+use tokio_websockets::{Config, Error, Limits, Message, Payload, ServerBuilder, WebSocketStream};
+
+use crate::io::{Io, Traffic};
+
+/// Largest message that is read, in bytes. The protocol counts a text in UTF-16
+/// units, of which [`agent_socket_wire::limits::MAX_FRAME_BYTES`] have at most
+/// three times as many bytes of UTF-8; the session counts them.
+const MAX_MESSAGE_BYTES: usize = 12 * 1024 * 1024;
+
+/// From this length on a message is no reason to keep a buffer of its size.
+const LARGE_BYTES: u64 = 64 * 1024;
+
+/// How long what is sent may wait until the peer takes some of it.
+pub(crate) const WRITE_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a peer has to answer a Close frame (RFC 6455, 7.1.1).
+const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What came from a socket.
+#[derive(Debug)]
+pub(crate) enum Received {
+    /// A text or binary message.
+    Message(Payload),
+    /// One that is too large, of which only the length was read.
+    TooLarge,
+    /// The socket is closed; the code as [`agent_socket_driver::Driver::socket_closed`]
+    /// has it.
+    Closed(u16),
+}
+
+/// A socket. Messages that are sent wait until [`Self::poll_flush`].
+#[derive(Debug)]
+pub(crate) struct AppSocket {
+    pub(crate) id: SocketId,
+    /// What the session keeps with it.
+    pub(crate) attachment: Option<String>,
+    /// When its heartbeat was last answered.
+    pub(crate) last_auto_response: Option<Millis>,
+    stream: WebSocketStream<Io>,
+    traffic: Arc<Traffic>,
+    /// Bytes that were handed to `stream`, counted as `traffic` counts them.
+    queued: u64,
+    /// Bytes of the messages that came out of `stream`.
+    taken: u64,
+    /// Whether `stream` may hold a large buffer.
+    is_large: bool,
+    is_flushed: bool,
+    /// Since when nothing has moved, and how much had been written then.
+    stalled: Option<(Instant, u64)>,
+    /// Its place among the relay's connections.
+    _place: OwnedSemaphorePermit,
+}
+
+fn server(io: Io) -> WebSocketStream<Io> {
+    // Frames are never split or flushed by the library: a turn's messages go
+    // out together.
+    let config = Config::default()
+        .frame_size(usize::MAX)
+        .flush_threshold(usize::MAX);
+    let limits = Limits::default().max_payload_len(Some(MAX_MESSAGE_BYTES));
+    ServerBuilder::new().config(config).limits(limits).serve(io)
+}
+
+/// Bytes of a frame: as a server sends it, or as a client does, with a mask
+/// (RFC 6455, 5.2).
+const fn frame_bytes(payload: usize, mask: u64) -> u64 {
+    let head = match payload {
+        0..=125 => 2,
+        126..=65_535 => 4,
+        _ => 10,
+    };
+    (payload as u64).saturating_add(head).saturating_add(mask)
+}
+
+impl AppSocket {
+    pub(crate) fn new(id: SocketId, io: Io, place: OwnedSemaphorePermit) -> Self {
+        let traffic = io.traffic();
+        // The bytes of the upgrade went through the same connection.
+        let (read, written) = (traffic.read(), traffic.written());
+        let taken = read.saturating_sub(io.waiting_bytes());
+        Self {
+            id,
+            attachment: None,
+            last_auto_response: None,
+            stream: server(io),
+            traffic,
+            queued: written,
+            taken,
+            is_large: false,
+            is_flushed: true,
+            stalled: None,
+            _place: place,
+        }
+    }
+
+    /// What came, if something did.
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Received> {
+        loop {
+            let message = match self.stream.poll_next_unpin(cx) {
+                Poll::Ready(Some(Ok(message))) => message,
+                Poll::Ready(Some(Err(Error::PayloadTooLong { .. }))) => {
+                    return Poll::Ready(Received::TooLarge);
+                }
+                Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(Received::Closed(1006)),
+                Poll::Pending => {
+                    self.shrink();
+                    return Poll::Pending;
+                }
+            };
+            let bytes = frame_bytes(message.as_payload().len(), 4);
+            self.taken = self.taken.saturating_add(bytes);
+            self.is_large |= bytes > LARGE_BYTES;
+            if let Some((code, _)) = message.as_close() {
+                return Poll::Ready(Received::Closed(code.into()));
+            }
+            // The library answers pings.
+            if message.is_text() || message.is_binary() {
+                return Poll::Ready(Received::Message(message.into_payload()));
+            }
+            self.is_flushed = false;
+        }
+    }
+
+    /// Lets go of a buffer that a large message left behind. Whether something
+    /// is still in it cannot be asked, but if every byte that was read belongs to
+    /// a message that came out, nothing is.
+    fn shrink(&mut self) {
+        if !self.is_large || !self.is_flushed || self.taken != self.traffic.read() {
+            return;
+        }
+        self.is_large = false;
+        self.stream = server(self.stream.get_mut().take());
+    }
+
+    /// Queues a text message.
+    pub(crate) fn send(&mut self, text: String) {
+        self.queued = self.queued.saturating_add(frame_bytes(text.len(), 0));
+        self.is_flushed = false;
+        // It fails if the socket is closing; that event follows.
+        let _ = self.stream.start_send_unpin(Message::text(text));
+    }
+
+    /// Queues a text message that is always the same.
+    pub(crate) fn send_static(&mut self, text: &'static str) {
+        self.queued = self.queued.saturating_add(frame_bytes(text.len(), 0));
+        self.is_flushed = false;
+        let _ = self.stream.start_send_unpin(Message::text(text));
+    }
+
+    /// Bytes that were sent and that the peer's side has not taken yet.
+    pub(crate) fn backlog(&self) -> u64 {
+        self.queued.saturating_sub(self.traffic.written())
+    }
+
+    /// Writes what waits, as far as the peer takes it.
+    ///
+    /// # Errors
+    /// If the socket is broken.
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
+        if self.is_flushed {
+            return Ok(());
+        }
+        match self.stream.poll_flush_unpin(cx) {
+            Poll::Ready(flushed) => {
+                self.is_flushed = true;
+                self.stalled = None;
+                // Pongs of the library are not in the count.
+                self.queued = self.traffic.written();
+                flushed
+            }
+            Poll::Pending => {
+                let written = self.traffic.written();
+                if self.stalled.is_none_or(|(_, before)| before != written) {
+                    self.stalled = Some((Instant::now(), written));
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// When it must be looked at, since what is sent waits.
+    pub(crate) fn stalled_until(&self) -> Option<Instant> {
+        self.stalled
+            .and_then(|(since, _)| since.checked_add(WRITE_PATIENCE))
+    }
+
+    /// Whether the peer has taken nothing of what was sent for too long.
+    pub(crate) fn is_stuck(&self, now: Instant) -> bool {
+        self.stalled_until().is_some_and(|until| until <= now)
+    }
+
+    /// Closes it: sends a Close frame after what was sent, waits for the peer's
+    /// and ends the connection.
+    pub(crate) async fn close(mut self, code: CloseCode) {
+        let code = tokio_websockets::CloseCode::try_from(code.code())
+            .ok()
+            .map(|number| (number, code.reason()));
+        let message = match code {
+            Some((number, reason)) => Message::close(Some(number), reason),
+            None => Message::close(None, ""),
+        };
+        // It fails if the socket is closing, or if the library has told the peer
+        // what is wrong already.
+        let _ = self.stream.start_send_unpin(message);
+        self.finish().await;
+    }
+
+    /// Ends a connection whose closing has begun.
+    pub(crate) async fn finish(mut self) {
+        let closing = async {
+            self.stream.flush().await?;
+            while let Some(message) = self.stream.next().await {
+                message?;
+            }
+            Ok::<_, Error>(())
+        };
+        // What is wrong with the socket does not matter any more.
+        let _ = timeout(CLOSE_PATIENCE, closing).await;
+        self.stream.into_inner().finish().await;
+    }
+}

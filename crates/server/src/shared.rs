@@ -1,0 +1,72 @@
+//! What all connections and sessions of a relay share.
+
+use std::sync::Arc;
+
+use agent_socket_driver::{Config, Millis};
+use agent_socket_front::Config as Front;
+use agent_socket_wire::id::SessionId;
+use arc_swap::ArcSwap;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::Clock;
+use crate::http::proxy::TrustedProxies;
+use crate::limiter::UpgradeLimiter;
+use crate::session::{Message, Registry};
+use crate::storage::Store;
+
+/// Settings that may change while the relay runs.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) session: Arc<Config>,
+    pub(crate) front: Front,
+}
+
+/// What all connections and sessions share.
+pub(crate) struct Shared {
+    pub(crate) settings: ArcSwap<Settings>,
+    pub(crate) store: Store,
+    pub(crate) registry: Registry,
+    pub(crate) clock: Clock,
+    pub(crate) limiter: UpgradeLimiter,
+    pub(crate) proxies: TrustedProxies,
+    /// A place for each connection.
+    pub(crate) places: Arc<Semaphore>,
+    /// After how long a session nobody uses leaves memory, in ms.
+    pub(crate) idle_ms: Millis,
+    /// Sessions, at most.
+    pub(crate) max_sessions: usize,
+    /// Tasks that must end before the relay does.
+    pub(crate) tasks: TaskTracker,
+    /// Whether the relay ends.
+    pub(crate) ending: CancellationToken,
+}
+
+impl Shared {
+    /// Hands on what a session did not take before it left memory.
+    pub(crate) fn redeliver(&self, session: SessionId, message: Message) {
+        let is_new = matches!(message, Message::Socket(_));
+        if is_new {
+            self.open(session, message);
+        } else {
+            self.registry.deliver(session, message);
+        }
+    }
+
+    /// Sends to a session, or to the place where one may come to be.
+    pub(crate) fn open(&self, session: SessionId, message: Message) {
+        let mut message = message;
+        while let Some(handle) = self.registry.find_or_make(session) {
+            match handle.send(message) {
+                Ok(()) => return,
+                Err(refused) => message = refused,
+            }
+        }
+    }
+
+    /// Whether another session may be stored.
+    pub(crate) fn has_room(&self) -> bool {
+        self.store.has_room() && self.registry.stored() < self.max_sessions
+    }
+}

@@ -10,7 +10,14 @@ fn main() -> ExitCode {
         .map_err(|error| error.to_string())
         .and_then(|text| Apps::parse(&text).map_err(|error| error.to_string()));
     match checked {
-        Ok(_) => ExitCode::SUCCESS,
+        Ok(apps) => {
+            if apps.has_quotas() {
+                println!(
+                    "cargo::warning=apps.json: maxSessions and maxBytes count on the native relay only; the Worker, whose sessions know nothing of each other, passes them over"
+                );
+            }
+            ExitCode::SUCCESS
+        }
         Err(reason) => {
             println!("cargo::error=apps.json: {reason}");
             ExitCode::FAILURE

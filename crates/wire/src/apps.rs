@@ -1,11 +1,12 @@
 //! `apps.json`: which apps may register, and from where.
 //!
-//! The file is compiled into the relay, so the build checks it.
+//! The Worker has the file compiled in, so its build checks it; the native relay
+//! reads it when it starts, and again when it is told to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
@@ -19,7 +20,32 @@ const ANY: &str = "*";
 
 /// The registered apps.
 #[derive(Clone, Debug, Default)]
-pub struct Apps(BTreeMap<String, App>);
+pub struct Apps {
+    entries: BTreeMap<String, App>,
+    blocked: Blocked,
+}
+
+/// Apps and origins that may not register, whatever `apps.json` says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blocked {
+    /// App ids.
+    #[serde(default)]
+    pub apps: BTreeSet<String>,
+    /// Origins, as browsers send them.
+    #[serde(default)]
+    pub origins: BTreeSet<String>,
+}
+
+/// What all sessions of an app id may take together. A relay that cannot count
+/// them, such as the Worker, whose sessions know nothing of each other, passes
+/// it over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Quota {
+    /// Sessions, held ones too.
+    pub max_sessions: Option<u64>,
+    /// Bytes that are stored.
+    pub max_bytes: Option<u64>,
+}
 
 /// One entry of `apps.json`.
 #[derive(Clone, Debug)]
@@ -28,6 +54,7 @@ pub struct App {
     /// `None` admits any origin, and none.
     origins: Option<Vec<String>>,
     key_sha256: Option<[u8; 32]>,
+    quota: Quota,
 }
 
 #[derive(Deserialize)]
@@ -36,6 +63,8 @@ struct Entry {
     label: String,
     allowed_origins: Vec<String>,
     key_sha256: Option<String>,
+    max_sessions: Option<u64>,
+    max_bytes: Option<u64>,
 }
 
 /// Why `apps.json` is refused: the entry and the reason.
@@ -81,14 +110,49 @@ impl Apps {
                 }),
             })
             .collect::<Result<_, _>>()
-            .map(Self)
+            .map(|entries| Self {
+                entries,
+                blocked: Blocked::default(),
+            })
+    }
+
+    /// The same apps, of which these may not register.
+    #[must_use]
+    pub fn blocking(self, blocked: Blocked) -> Self {
+        Self { blocked, ..self }
+    }
+
+    /// What may not register.
+    #[must_use]
+    pub const fn blocked(&self) -> &Blocked {
+        &self.blocked
+    }
+
+    /// What the sessions of an app id may take: as its own entry says, or for
+    /// each id without one as `"*"` says.
+    #[must_use]
+    pub fn quota(&self, app_id: &str) -> Quota {
+        self.entry(app_id)
+            .map_or_else(Quota::default, |app| app.quota)
+    }
+
+    /// Whether any entry has a quota.
+    #[must_use]
+    pub fn has_quotas(&self) -> bool {
+        self.entries
+            .values()
+            .any(|app| app.quota != Quota::default())
+    }
+
+    fn entry(&self, app_id: &str) -> Option<&App> {
+        self.entries.get(app_id).or_else(|| self.entries.get(ANY))
     }
 
     /// The label of an app id, if it has an entry of its own.
     #[must_use]
     pub fn label(&self, app_id: &str) -> Option<&str> {
         (app_id != ANY)
-            .then(|| self.0.get(app_id))?
+            .then(|| self.entries.get(app_id))?
             .map(|app| app.label.as_str())
     }
 
@@ -109,7 +173,19 @@ impl Apps {
                 "`appId` is to be a string of 1 to 64 characters from A-Z a-z 0-9 _ . -",
             )
         })?;
-        let app = self.0.get(app_id).or_else(|| self.0.get(ANY)).ok_or_else(|| {
+        if self.blocked.apps.contains(app_id) {
+            return Err(AppError::new(
+                AppCode::UnknownAppId,
+                "the relay's operator has blocked this `appId`",
+            ));
+        }
+        if origin.is_some_and(|origin| self.blocked.origins.contains(origin)) {
+            return Err(AppError::new(
+                AppCode::OriginDenied,
+                "the relay's operator has blocked this origin",
+            ));
+        }
+        let app = self.entry(app_id).ok_or_else(|| {
             AppError::new(
                 AppCode::UnknownAppId,
                 "`appId` is not registered at this relay: use one of its apps.json, or ask its operator to add it",
@@ -166,7 +242,21 @@ impl App {
             None => None,
             Some(hex) => Some(hex::decode(&hex).ok_or("`keySha256` is to be 64 hex characters")?),
         };
+        for (name, number) in [
+            ("maxSessions", entry.max_sessions),
+            ("maxBytes", entry.max_bytes),
+        ] {
+            if number == Some(0) {
+                return Err(format!(
+                    "`{name}` must be 1 or more; to admit nobody, remove the entry"
+                ));
+            }
+        }
         Ok(Self {
+            quota: Quota {
+                max_sessions: entry.max_sessions,
+                max_bytes: entry.max_bytes,
+            },
             label: entry.label,
             origins: (!any).then_some(entry.allowed_origins),
             key_sha256,
@@ -237,6 +327,50 @@ mod tests {
     }
 
     #[test]
+    fn a_block_goes_before_the_file() {
+        let blocked = Blocked {
+            apps: BTreeSet::from(["open".to_owned()]),
+            origins: BTreeSet::from(["https://a.example".to_owned()]),
+        };
+        let apps = Apps::parse(FILE).unwrap().blocking(blocked.clone());
+        let code = |id, origin| {
+            apps.admit(Some(id), origin, Some("key"))
+                .err()
+                .map(|error| error.code)
+        };
+        assert_eq!(code("open", None), Some(AppCode::UnknownAppId));
+        assert_eq!(
+            code("mine", Some("https://a.example")),
+            Some(AppCode::OriginDenied)
+        );
+        assert_eq!(
+            code("keyed", Some("https://a.example")),
+            Some(AppCode::OriginDenied)
+        );
+        assert_eq!(code("mine", Some("http://localhost:3000")), None);
+        assert_eq!(apps.blocked(), &blocked);
+    }
+
+    #[test]
+    fn quotas_are_read_and_those_of_any_app_are_for_each() {
+        let apps = Apps::parse(
+            r#"{"a":{"label":"A","allowedOrigins":["*"],"maxSessions":2,"maxBytes":3},"b":{"label":"B","allowedOrigins":["*"]},"*":{"label":"Any","allowedOrigins":["*"],"maxSessions":5}}"#,
+        )
+        .unwrap();
+        let quota = |max_sessions, max_bytes| Quota {
+            max_sessions,
+            max_bytes,
+        };
+        assert_eq!(apps.quota("a"), quota(Some(2), Some(3)));
+        assert_eq!(apps.quota("b"), quota(None, None));
+        assert_eq!(apps.quota("other"), quota(Some(5), None));
+        assert!(apps.has_quotas());
+        let apps = Apps::parse(FILE).unwrap();
+        assert_eq!(apps.quota("unknown"), Quota::default());
+        assert!(!apps.has_quotas());
+    }
+
+    #[test]
     fn only_an_own_entry_has_a_label() {
         let apps = Apps::parse(r#"{"*":{"label":"Any","allowedOrigins":["*"]},"a":{"label":"A app","allowedOrigins":["*"]}}"#).unwrap();
         assert_eq!(
@@ -284,6 +418,18 @@ mod tests {
             (
                 r#"{"a":{"label":"x","allowedOrigins":["*"],"more":1}}"#,
                 "unknown field `more`",
+            ),
+            (
+                r#"{"a":{"label":"x","allowedOrigins":["*"],"maxSessions":0}}"#,
+                "`maxSessions` must be 1 or more",
+            ),
+            (
+                r#"{"a":{"label":"x","allowedOrigins":["*"],"maxBytes":-1}}"#,
+                "invalid value",
+            ),
+            (
+                r#"{"a":{"label":"x","allowedOrigins":["*"],"maxBytes":"1 MB"}}"#,
+                "invalid type",
             ),
         ] {
             let error = Apps::parse(file).unwrap_err().to_string();

@@ -25,6 +25,7 @@
 )]
 
 mod clock;
+mod control;
 mod http;
 mod io;
 pub mod limiter;
@@ -36,6 +37,7 @@ pub mod storage;
 mod tls;
 
 pub use agent_socket_wire::apps;
+pub use control::{AppInfo, BadBlock, Block, Control, SessionInfo};
 pub use http::proxy::TrustedProxies;
 pub use server::{Builder, Server, StartError};
 pub use tls::TlsError;

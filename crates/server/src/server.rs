@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,13 +20,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
+use crate::control::{Control, kept_blocked};
 use crate::http::connection;
 use crate::http::proxy::TrustedProxies;
 use crate::io::{Io, prepare};
 use crate::limiter::UpgradeLimiter;
 use crate::session::{Message, Registry};
 use crate::shared::{Settings, Shared};
-use crate::storage::{Kept, OpenError, Options, Store};
+use crate::storage::{Kept, OpenError, Options, Store, StoreError};
 use crate::tls::{self, TlsError};
 
 /// How long a TLS handshake may take.
@@ -89,6 +90,8 @@ pub enum StartError {
     DebugNotLocal(SocketAddr),
     /// The state file cannot be used.
     Open(OpenError),
+    /// The state file cannot be read.
+    State(StoreError),
     /// The certificate or its key cannot be used.
     Tls(TlsError),
     /// The listener does not say where it listens.
@@ -109,6 +112,7 @@ impl fmt::Display for StartError {
                 "/_debug lets anybody look into sessions and end them, and others can reach {address}: serve it on a loopback address such as 127.0.0.1 only"
             ),
             Self::Open(error) => error.fmt(f),
+            Self::State(error) => error.fmt(f),
             Self::Tls(error) => error.fmt(f),
             Self::Listener(error) => write!(f, "the listener cannot be used: {error}"),
         }
@@ -247,8 +251,11 @@ impl Builder {
             }
             None => None,
         };
-        let settings = self.settings()?;
+        let mut settings = self.settings()?;
         let (store, kept) = self.open()?;
+        let blocked = kept_blocked(&store).map_err(StartError::State)?;
+        let session = Arc::make_mut(&mut settings.session);
+        session.apps = std::mem::take(&mut session.apps).blocking(blocked);
         let shared = Arc::new(self.shared(settings, store, kept));
         shared.registry.belongs_to(&shared);
         start_clock(&shared);
@@ -266,18 +273,21 @@ impl Builder {
             vars.find_map(|(given, value)| (given == name).then(|| value.clone()))
         };
         let session = Config::from_vars(var, self.apps.clone()).map_err(StartError::Var)?;
-        let others = if self.takes_any_host {
-            Others::Any
-        } else {
-            Others::None
-        };
-        let addresses = Addresses::new(self.public_url.as_deref(), others);
+        let addresses = Addresses::new(self.public_url.as_deref(), self.others());
         let addresses = addresses.map_err(StartError::PublicUrl)?;
         let front = Front::new(session.token_prefix.clone(), self.debug.then_some("1"));
         Ok(Settings {
             session: Arc::new(session),
             front: front.reached_at(addresses),
         })
+    }
+
+    const fn others(&self) -> Others {
+        if self.takes_any_host {
+            Others::Any
+        } else {
+            Others::None
+        }
     }
 
     fn open(&self) -> Result<(Store, Vec<Kept>), StartError> {
@@ -298,6 +308,8 @@ impl Builder {
             }
         }
         Shared {
+            others: self.others(),
+            blocking: tokio::sync::Mutex::default(),
             settings: ArcSwap::from_pointee(settings),
             store,
             registry: Registry::new(kept),
@@ -338,12 +350,10 @@ impl Server {
         self.address
     }
 
-    /// Copies the state, as it is at one moment, to a new file.
-    ///
-    /// # Errors
-    /// If there is no state file, or the copy cannot be written.
-    pub fn backup(&self, to: &Path) -> Result<(), crate::storage::StoreError> {
-        self.shared.store.backup(to)
+    /// What its operator can do with it.
+    #[must_use]
+    pub fn control(&self) -> Control {
+        Control::new(Arc::clone(&self.shared))
     }
 
     /// Ends the relay in order: apps are told to connect again (1012), agents

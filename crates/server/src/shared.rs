@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use agent_socket_driver::{Config, Millis};
-use agent_socket_front::Config as Front;
+use agent_socket_front::{Config as Front, Others};
 use agent_socket_wire::id::SessionId;
 use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
@@ -26,6 +26,10 @@ pub(crate) struct Settings {
 /// What all connections and sessions share.
 pub(crate) struct Shared {
     pub(crate) settings: ArcSwap<Settings>,
+    /// Hosts that are taken besides the public one.
+    pub(crate) others: Others,
+    /// Held while what is blocked changes.
+    pub(crate) blocking: tokio::sync::Mutex<()>,
     pub(crate) store: Store,
     pub(crate) registry: Registry,
     pub(crate) clock: Clock,

@@ -38,7 +38,7 @@ pub(crate) struct PendingUpgrade {
     pub(crate) io: OnUpgrade,
     pub(crate) upgrade: Upgrade,
     /// The `Origin` of its request.
-    pub(crate) origin: Option<String>,
+    pub(crate) origin: Option<Box<str>>,
 }
 
 /// What a connection's requests know of it.

@@ -160,7 +160,7 @@ fn app(
     if !upgrade.resume && !shared.has_room() {
         return refuse(answers::storage_full());
     }
-    let origin = text(request.headers(), &header::ORIGIN).map(ToOwned::to_owned);
+    let origin = text(request.headers(), &header::ORIGIN).map(Box::from);
     connection.upgrade(PendingUpgrade {
         io: hyper::upgrade::on(&mut request),
         upgrade,

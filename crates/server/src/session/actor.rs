@@ -240,10 +240,7 @@ impl Actor {
                 let answer = self.on_debug(request);
                 let _ = reply.send(answer);
             }
-            Message::Settings => {
-                let settings = self.shared.settings.load();
-                self.driver.set_config(Arc::clone(&settings.session));
-            }
+            Message::Settings => self.on_settings(),
             Message::Kick(reply) => {
                 let outcome = self.driver.drop_app(&mut self.world, DropMode::End);
                 self.check(outcome);
@@ -295,26 +292,23 @@ impl Actor {
             origin,
             place,
         } = new;
-        let socket = AppSocket::new(self.world.name_socket(), io, place);
-        let id = socket.id;
+        let id = self.world.name_socket();
         let opening = Opening {
             resume,
             origin: origin.as_deref(),
         };
         let tasks = self.shared.tasks.clone();
         let session = self.handle.session;
-        let outcome =
-            self.driver
-                .socket_opened(
-                    &mut self.world,
-                    session,
-                    id,
-                    opening,
-                    |world, verdict| match verdict {
-                        Verdict::Accept => world.sockets.push(socket),
-                        Verdict::Refuse(code) => drop(tasks.spawn(socket.close(code))),
-                    },
-                );
+        let enter = |world: &mut World, verdict| {
+            let socket = AppSocket::new(id, io, origin.clone(), place);
+            match verdict {
+                Verdict::Accept => world.sockets.push(socket),
+                Verdict::Refuse(code) => drop(tasks.spawn(socket.close(code))),
+            }
+        };
+        let outcome = self
+            .driver
+            .socket_opened(&mut self.world, session, id, opening, enter);
         self.check(outcome);
     }
 
@@ -371,6 +365,32 @@ impl Actor {
         }
     }
 
+    fn on_settings(&mut self) {
+        let config = Arc::clone(&self.shared.settings.load().session);
+        let blocked = &config.apps.blocked().origins;
+        let is_blocked = |socket: &&AppSocket| {
+            let origin = socket.origin.as_deref();
+            origin.is_some_and(|origin| blocked.contains(origin))
+        };
+        let sockets = self.world.sockets.iter().filter(is_blocked);
+        let closed: Vec<_> = sockets.map(|socket| socket.id).collect();
+        self.driver.set_config(config);
+        for socket in closed {
+            self.close(socket, CloseCode::OriginDenied);
+        }
+    }
+
+    /// Closes a socket for a reason that the session does not know.
+    fn close(&mut self, socket: SocketId, code: CloseCode) {
+        if let Some(socket) = self.world.take_socket(socket) {
+            self.shared.tasks.spawn(socket.close(code));
+        }
+        let outcome = self
+            .driver
+            .socket_closed(&mut self.world, socket, code.code());
+        self.check(outcome);
+    }
+
     fn on_debug(&mut self, request: DebugRequest) -> Answer {
         match request {
             DebugRequest::State(session) => {
@@ -406,13 +426,9 @@ impl Actor {
     /// The relay ends: whoever waits is told so, and the session is held.
     fn shut_down(&mut self) {
         self.world.refuse_requests();
-        for socket in std::mem::take(&mut self.world.sockets) {
-            let id = socket.id;
-            self.shared.tasks.spawn(socket.close(CloseCode::Restarting));
-            let outcome =
-                self.driver
-                    .socket_closed(&mut self.world, id, CloseCode::Restarting.code());
-            self.check(outcome);
+        let sockets = self.world.sockets.iter().map(|socket| socket.id);
+        for socket in sockets.collect::<Vec<_>>() {
+            self.close(socket, CloseCode::Restarting);
         }
         self.is_leaving = true;
     }

@@ -65,7 +65,7 @@ pub(crate) struct NewSocket {
     /// Whether its first frame must be `resume` or `end`.
     pub(crate) resume: bool,
     /// The upgrade's `Origin`.
-    pub(crate) origin: Option<String>,
+    pub(crate) origin: Option<Box<str>>,
     /// Its place among the relay's connections.
     pub(crate) place: tokio::sync::OwnedSemaphorePermit,
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
+use agent_socket_wire::apps::Quota;
 use agent_socket_wire::id::SessionId;
 use tokio::sync::mpsc;
 
@@ -22,10 +23,36 @@ pub(crate) struct Registry {
     shards: Vec<Shard>,
     last: Shard,
     stored: AtomicUsize,
+    /// What the sessions of each app id take.
+    apps: Mutex<HashMap<Arc<str>, Usage>>,
     shared: OnceLock<Weak<Shared>>,
 }
 
 type Shard = Mutex<HashMap<SessionId, Entry>>;
+
+/// What the sessions of an app id take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Usage {
+    /// Sessions that are stored, and those that are about to be.
+    pub(crate) sessions: u64,
+    /// Bytes that are stored.
+    pub(crate) bytes: u64,
+}
+
+/// A session that is about to be stored. It counts until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Reservation {
+    registry: Weak<Shared>,
+    app: Arc<str>,
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if let Some(shared) = self.registry.upgrade() {
+            shared.registry.count(&self.app, -1, 0);
+        }
+    }
+}
 
 /// What is known of a session. An entry with neither is removed.
 #[derive(Debug, Default)]
@@ -42,9 +69,11 @@ impl Registry {
             shards: (1..SHARDS).map(|_| Mutex::default()).collect(),
             last: Mutex::default(),
             stored: AtomicUsize::new(kept.len()),
+            apps: Mutex::default(),
             shared: OnceLock::new(),
         };
         for Kept { session, row } in kept {
+            registry.count(&row.app, 1, i128::from(row.bytes));
             let entry = Entry {
                 handle: None,
                 row: Some(row),
@@ -114,10 +143,56 @@ impl Registry {
         false
     }
 
+    /// Takes a place for another session of an app id, unless its quota is used
+    /// up.
+    pub(crate) fn reserve(&self, app: &Arc<str>, quota: Quota) -> Option<Reservation> {
+        let mut apps = lock(&self.apps);
+        let usage = apps.get(app).copied().unwrap_or_default();
+        let is_within = quota.max_sessions.is_none_or(|max| usage.sessions < max)
+            && quota.max_bytes.is_none_or(|max| usage.bytes < max);
+        if !is_within {
+            return None;
+        }
+        let registry = self.shared.get()?.clone();
+        let usage = apps.entry(Arc::clone(app)).or_default();
+        usage.sessions = usage.sessions.saturating_add(1);
+        Some(Reservation {
+            registry,
+            app: Arc::clone(app),
+        })
+    }
+
+    /// What the sessions of each app id take.
+    pub(crate) fn usage(&self) -> Vec<(Arc<str>, Usage)> {
+        let apps = lock(&self.apps);
+        let mut usage: Vec<_> = apps
+            .iter()
+            .map(|(app, usage)| (Arc::clone(app), *usage))
+            .collect();
+        usage.sort();
+        usage
+    }
+
+    fn count(&self, app: &Arc<str>, sessions: i128, bytes: i128) {
+        let mut apps = lock(&self.apps);
+        let usage = apps.entry(Arc::clone(app)).or_default();
+        usage.sessions = changed(usage.sessions, sessions);
+        usage.bytes = changed(usage.bytes, bytes);
+        if *usage == Usage::default() {
+            apps.remove(app);
+        }
+    }
+
     /// Says what is stored of a session now.
     pub(crate) fn store_row(&self, session: SessionId, row: Option<Row>) {
         let mut shard = self.shard(session);
         let entry = shard.entry(session).or_default();
+        if let Some(old) = &entry.row {
+            self.count(&old.app, -1, i128::from(old.bytes).wrapping_neg());
+        }
+        if let Some(new) = &row {
+            self.count(&new.app, 1, i128::from(new.bytes));
+        }
         match (entry.row.is_some(), row.is_some()) {
             (false, true) => self.stored.fetch_add(1, Ordering::Relaxed),
             (true, false) => self.stored.fetch_sub(1, Ordering::Relaxed),
@@ -173,6 +248,11 @@ impl Registry {
     fn all(&self) -> impl Iterator<Item = &Shard> {
         self.shards.iter().chain([&self.last])
     }
+}
+
+fn changed(number: u64, by: i128) -> u64 {
+    let changed = i128::from(number).saturating_add(by);
+    u64::try_from(changed).unwrap_or_default()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

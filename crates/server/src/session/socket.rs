@@ -43,6 +43,8 @@ pub(crate) enum Received {
 #[derive(Debug)]
 pub(crate) struct AppSocket {
     pub(crate) id: SocketId,
+    /// The `Origin` of its upgrade.
+    pub(crate) origin: Option<Box<str>>,
     /// What the session keeps with it.
     pub(crate) attachment: Option<String>,
     /// When its heartbeat was last answered.
@@ -84,13 +86,19 @@ const fn frame_bytes(payload: usize, mask: u64) -> u64 {
 }
 
 impl AppSocket {
-    pub(crate) fn new(id: SocketId, io: Io, place: OwnedSemaphorePermit) -> Self {
+    pub(crate) fn new(
+        id: SocketId,
+        io: Io,
+        origin: Option<Box<str>>,
+        place: OwnedSemaphorePermit,
+    ) -> Self {
         let traffic = io.traffic();
         // The bytes of the upgrade went through the same connection.
         let (read, written) = (traffic.read(), traffic.written());
         let taken = read.saturating_sub(io.waiting_bytes());
         Self {
             id,
+            origin,
             attachment: None,
             last_auto_response: None,
             stream: server(io),

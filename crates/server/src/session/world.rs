@@ -10,12 +10,14 @@ use std::time::Instant;
 use agent_socket_driver::{Alarm, LAZY_RECORDS, Millis, RequestId, Runtime, SocketId, Write};
 use agent_socket_front::answers;
 use agent_socket_wire::answer::Answer;
+use agent_socket_wire::apps::Quota;
 use agent_socket_wire::close::CloseCode;
-use agent_socket_wire::error::AppError;
+use agent_socket_wire::error::{AppCode, AppError};
 use agent_socket_wire::id::SessionId;
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
+use super::registry::Reservation;
 use super::request::Reply;
 use super::socket::AppSocket;
 use crate::clock;
@@ -70,6 +72,8 @@ pub(crate) struct World {
     row: Option<Row>,
     /// The app id of the last registration.
     app: Arc<str>,
+    /// Its place in the quota, until it is stored.
+    reservation: Option<Reservation>,
     /// When [`agent_socket_driver::Driver::alarm`] must be called.
     pub(crate) alarm: Option<Millis>,
     /// When [`agent_socket_driver::Driver::timer`] must be called.
@@ -94,6 +98,7 @@ impl World {
             app: row
                 .as_ref()
                 .map_or_else(|| Arc::from(""), |row| Arc::clone(&row.app)),
+            reservation: None,
             row,
             timer: None,
             next_socket: 0,
@@ -384,10 +389,16 @@ impl Runtime for World {
         blocking(|| self.shared.store.read(self.session, key))
     }
 
-    fn registers(&mut self, app_id: &str, _is_new: bool) -> Result<(), AppError> {
+    fn registers(&mut self, app_id: &str, is_new: bool) -> Result<(), AppError> {
         if *self.app != *app_id {
             self.app = Arc::from(app_id);
         }
+        if !is_new {
+            return Ok(());
+        }
+        let quota = self.shared.settings.load().session.apps.quota(app_id);
+        let reservation = self.shared.registry.reserve(&self.app, quota);
+        self.reservation = Some(reservation.ok_or_else(|| over_quota(quota))?);
         Ok(())
     }
 
@@ -412,6 +423,7 @@ impl Runtime for World {
             self.alarm = None;
         }
         self.shared.registry.store_row(self.session, row.clone());
+        self.reservation = None;
         self.row.clone_from(&row);
         if self.shared.store.is_file() {
             self.remember(&writes);
@@ -472,6 +484,23 @@ impl Runtime for World {
             tracing::info!(target: "debug", "{line}");
         }
     }
+}
+
+/// What an app is told that would have been one too many.
+fn over_quota(quota: Quota) -> AppError {
+    let count = |number: Option<u64>, of: &str| number.map(|number| format!("{number} {of}"));
+    let limits = [
+        count(quota.max_sessions, "sessions"),
+        count(quota.max_bytes, "bytes"),
+    ];
+    let limits: Vec<_> = limits.into_iter().flatten().collect();
+    AppError::new(
+        AppCode::QuotaExceeded,
+        format!(
+            "this `appId` has all the sessions that the relay keeps for it (at most {}): end one, or ask the relay's operator for more",
+            limits.join(" and ")
+        ),
+    )
 }
 
 /// The writes after the last that deletes everything.

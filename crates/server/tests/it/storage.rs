@@ -356,11 +356,21 @@ fn a_full_file_refuses_new_sessions_before_it_fails_old_ones() {
         .commit(batch(id(0), vec![put("a", "x".repeat(50_000))]))
         .wait()
         .unwrap();
-    // What is past it fails by itself, and takes no other with it.
+    // What is past it fails by itself, with what the session wrote on top of it.
     let too_much = store.commit(batch(id(0), vec![put("a", "x".repeat(2_000_000))]));
-    let small = store.commit(batch(id(0), vec![put("b", "small")]));
+    let after_it = store.commit(batch(id(0), vec![put("b", "small")]));
+    let another = store.commit(batch(id(1), vec![put("b", "small")]));
     assert_eq!(too_much.wait(), Err(StoreError::Full));
-    small.wait().unwrap();
+    assert_eq!(after_it.wait(), Err(StoreError::Full));
+    another.wait().unwrap();
+    let still = store.commit(batch(id(0), vec![put("b", "small")]));
+    assert_eq!(still.wait(), Err(StoreError::Full));
+    assert_eq!(store.read(id(0), "b").unwrap(), None);
+    store.recover(id(0)).wait().unwrap();
+    store
+        .commit(batch(id(0), vec![put("b", "small")]))
+        .wait()
+        .unwrap();
     assert_eq!(store.read(id(0), "b").unwrap().unwrap(), "small");
     assert!(!store.usage().has_room);
     for ended in 1..number {

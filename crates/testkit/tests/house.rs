@@ -42,18 +42,32 @@ const PLATFORMS: [&str; 14] = [
 ];
 
 /// The packages of this workspace with their dependencies, those of tests left
-/// out: by name, direct ones of all targets.
+/// out: by name, direct ones, on this machine and on the Worker.
 struct Graph(BTreeMap<String, BTreeSet<String>>);
 
 fn name_of(package: &Value) -> String {
     package["name"].as_str().unwrap().to_owned()
 }
 
+/// The platform of this machine, as rustc names it.
+fn host() -> String {
+    let output = Command::new("rustc").arg("-vV").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
+    host.unwrap().to_owned()
+}
+
 impl Graph {
     fn read() -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        // Packages of other platforms need not have been downloaded.
+        let platforms = [host(), "wasm32-unknown-unknown".to_owned()];
+        let platforms = platforms
+            .iter()
+            .flat_map(|platform| ["--filter-platform", platform]);
         let output = Command::new(env!("CARGO"))
             .args(["metadata", "--format-version", "1", "--locked", "--offline"])
+            .args(platforms)
             .current_dir(root)
             .output()
             .unwrap();

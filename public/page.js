@@ -133,6 +133,7 @@ const STATES = {
   connecting: "Connecting…",
   connected: "Connected",
   reconnecting: "Reconnecting…",
+  away: "You are offline",
   ending: "Disconnecting…",
   closed: "Offline",
 }
@@ -216,7 +217,9 @@ const flashing = (tool) => ({
 
 async function mint() {
   try {
-    await session.mintAgentToken({ label: "pixel picture" })
+    const expiresInMs = Number($("expires").value) || undefined
+    const look = $("scope").value === "look"
+    await session.mintAgentToken({ label: look ? LOOK_LABEL : "pixel picture", expiresInMs, tools: look ? LOOK : undefined })
     $("link").focus()
   } catch (error) {
     notice(`No link was made: ${error.message}`)
@@ -226,12 +229,13 @@ async function mint() {
 
 function show(state) {
   const offline = state === "closed"
-  $("state").textContent = STATES[state]
+  $("state").textContent = STATES[state === "reconnecting" && !navigator.onLine ? "away" : state]
   $("state").dataset.state = offline ? "offline" : state
   $("start").hidden = !offline
   $("live").hidden = offline
   $("demo").classList.toggle("is-live", !offline)
   $("new-link").disabled = state !== "connected"
+  showLimits()
   $("disconnect").disabled = state === "ending"
 }
 
@@ -240,8 +244,18 @@ function showLinks(links) {
   $("with-link").hidden = $("revoke").hidden = !link
   $("no-link").hidden = Boolean(link)
   $("link").value = link?.url ?? ""
+  $("link-title").textContent = link?.expiresAt ? `The link, until ${clock(link.expiresAt)}; whoever has it can use it` : "The link; whoever has it can use it"
   write()
+  showLimits()
 }
+
+/** What a new link may do is asked while one can be made. */
+function showLimits() {
+  $("limits").hidden = $("start").hidden && $("no-link").hidden
+}
+
+/** A time for people: the hour, and the day if it is another. */
+const clock = (at) => new Date(at).toLocaleString([], { ...(at - Date.now() > 72_000_000 && { day: "numeric", month: "short" }), hour: "2-digit", minute: "2-digit" })
 
 function notice(text) {
   $("notice").textContent = text
@@ -250,14 +264,22 @@ function notice(text) {
 
 /* ---- what to paste ---- */
 
-const TASK = "Look at what is there, then paint a crescent moon into the sky."
+const task = () => (session?.links.at(-1)?.label === LOOK_LABEL ? "Tell me what you see." : "Look at what is there, then paint a crescent moon into the sky.")
+/** Tools that change nothing. */
+const LOOK = ["GET /get_grid"]
+const LOOK_LABEL = "pixel picture, only to look at"
+const base = (link) => link.replace(/\/agents\.md$/, "")
 const SAY = {
-  chat: (link) => `Please open ${link} – it describes a pixel picture that is open in my browser and the web requests that paint on it. ${TASK}`,
-  terminal: (link) => `Fetch ${link} with curl. It describes a pixel picture that is open in my browser and the HTTP calls that paint on it. ${TASK}`,
-  curl: (link) => `curl ${link.replace(/agents\.md$/, "fill_rect")} -d '{"x":25,"y":1,"w":4,"h":4,"color":"#fff6dc"}'`,
+  chat: (link) => `Please open ${link} – it describes a pixel picture that is open in my browser and the web requests that work on it. ${task()}`,
+  mcp: (link) => `${base(link)}/mcp`,
+  page: base,
+  terminal: (link) => `Fetch ${link} with curl. It describes a pixel picture that is open in my browser and the HTTP calls that work on it. ${task()}`,
+  curl: (link) => `curl ${base(link)}/fill_rect -d '{"x":25,"y":1,"w":4,"h":4,"color":"#fff6dc"}'`,
 }
 const HINTS = {
-  chat: "It needs web access: to send requests, or at least to fetch links.",
+  chat: "Claude, ChatGPT, Gemini… It needs web access: to send requests, or at least to fetch links.",
+  mcp: "The address of an MCP server (streamable HTTP, no sign-in): Claude, ChatGPT, VS Code and others take it.",
+  page: "For people: the tools as forms, in any browser.",
   terminal: "Claude Code, Codex, Gemini CLI and the like.",
   curl: "No AI at hand? This paints a square moon.",
 }
@@ -266,7 +288,7 @@ function write() {
   const target = document.querySelector("input[name=target]:checked").value
   const link = $("link").value
   $("sentence").value = link && SAY[target](link)
-  $("sentence").classList.toggle("prose", target !== "curl")
+  $("sentence").classList.toggle("prose", target === "chat" || target === "terminal")
   $("hint").textContent = link && HINTS[target]
 }
 
@@ -288,11 +310,15 @@ async function copy(button, text, field) {
 
 /* ---- what the AI did ---- */
 
+/** The log, oldest first: a reload keeps it. */
+const log = store.get("calls") ?? []
 const waiting = []
 let summary = { calls: 0, pixels: 0, timer: 0 }
 
 function onCall(call) {
-  waiting.push({ ...call, at: new Date() })
+  const { method, path, status, body } = call
+  const outcome = body?.error?.message ?? (body?.painted ? `${body.painted} px` : "read the picture")
+  waiting.push({ at: Date.now(), what: `${method} ${path}`, outcome, status })
   if (waiting.length > MAX_CALLS) waiting.shift()
   if (waiting.length === 1) requestAnimationFrame(listCalls)
   summary.calls += 1
@@ -304,18 +330,25 @@ function onCall(call) {
 }
 
 function listCalls() {
-  for (const call of waiting.splice(0)) {
+  log.push(...waiting)
+  log.splice(0, log.length - MAX_CALLS)
+  store.set("calls", log)
+  list(waiting.splice(0))
+}
+
+function list(calls) {
+  for (const { at, what, outcome, status } of calls) {
     const item = document.createElement("li")
     const part = (name, text) => item.append(Object.assign(document.createElement("span"), { className: name, textContent: text }))
-    part("time", call.at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false }))
-    part("what", `${call.method} ${call.path}`)
-    part("outcome", call.body?.error?.message ?? (call.body?.painted ? `${call.body.painted} px` : "read the picture"))
-    part("status", call.status)
-    item.dataset.ok = call.status < 400
+    part("time", new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false }))
+    part("what", what)
+    part("outcome", outcome)
+    part("status", status)
+    item.dataset.ok = status < 400
     $("calls").prepend(item)
   }
   while ($("calls").children.length > MAX_CALLS) $("calls").lastChild.remove()
-  $("no-calls").hidden = true
+  $("no-calls").hidden = $("calls").children.length > 0
 }
 
 /* ---- all together ---- */
@@ -323,6 +356,9 @@ function listCalls() {
 setUpPalette()
 setUpBoard()
 describe()
+list(log)
+$("local").hidden = !/^(localhost|127\.\d+\.\d+\.\d+|\[::1\]|.*\.localhost)$/.test(location.hostname)
+$("tunnel").textContent = `cloudflared tunnel --url ${location.origin}`
 $("connect").addEventListener("click", () => { start({ fresh: true }); $("live").focus() })
 $("new-link").addEventListener("click", () => { notice(""); mint() })
 $("disconnect").addEventListener("click", disconnect)

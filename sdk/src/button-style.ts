@@ -16,10 +16,21 @@ h2, h3, p, ul { margin: 0; padding: 0; }
 h2 { font-size: 1.25rem; } h3 { font-size: 0.9rem; margin-top: 1rem; }
 #state { font-size: 0.9rem; font-weight: 600; color: var(--warn); }
 #state[data-state=connected] { color: var(--good); }
+.small, details { font-size: 0.9rem; } #local { margin-top: 0.75rem; color: var(--warn); overflow-wrap: anywhere; }
+.hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
+fieldset { margin: 0; padding: 0; border: 0; min-width: 0; } legend { padding: 0; }
+#tabs { display: flex; flex-wrap: wrap; }
+#tabs label { position: relative; cursor: pointer; } #tabs input { position: absolute; opacity: 0; inset: 0; margin: 0; pointer-events: none; }
+#tabs span { display: block; padding: 0.4em 0.75em; font-weight: 600; border-bottom: 3px solid transparent; }
+#tabs :checked + span { color: var(--accent); border-color: currentColor; }
+#tabs :focus-visible + span { outline: 3px solid var(--accent); outline-offset: -3px; }
+details { margin-top: 1rem; } summary { cursor: pointer; font-weight: 600; } details > * + * { margin-top: 0.5rem; display: block; }
+select { font: inherit; padding: 0.3em; border: 1px solid light-dark(#0004, #fff5); border-radius: 0.4em; background: light-dark(#fff, #12101d); color: inherit; }
+#tools { display: grid; max-height: 9rem; overflow: auto; } #tools label { display: flex; gap: 0.5em; align-items: center; padding: 0.15em 0; overflow-wrap: anywhere; } #tools input { flex: none; }
 #with-link { display: grid; grid-template-columns: minmax(0, 1fr); gap: 0.6rem; margin-top: 0.5rem; justify-items: start; }
 .row { display: flex; gap: 0.5rem; width: 100%; }
 .end { justify-content: flex-end; margin-top: 1rem; }
-input { flex: 1; min-width: 0; box-sizing: border-box; padding: 0.5em 0.7em; border: 1px solid light-dark(#0004, #fff5); border-radius: 0.5em; background: light-dark(#f6f5fa, #12101d); color: inherit; font: 0.9rem ui-monospace, Menlo, Consolas, monospace; text-overflow: ellipsis; }
+#link { flex: 1; min-width: 0; box-sizing: border-box; padding: 0.5em 0.7em; border: 1px solid light-dark(#0004, #fff5); border-radius: 0.5em; background: light-dark(#f6f5fa, #12101d); color: inherit; font: 0.9rem ui-monospace, Menlo, Consolas, monospace; text-overflow: ellipsis; }
 #qr { width: 100%; } svg { display: block; width: min(15rem, 100%); margin: auto; border-radius: 0.5em; }
 ul { list-style: none; display: grid; }
 li { display: flex; align-items: center; gap: 0.25rem 0.75rem; padding: 0.4rem 0; border-bottom: 1px solid light-dark(#0001, #fff2); }

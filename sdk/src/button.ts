@@ -1,11 +1,12 @@
 /**
- * `<agent-socket-button>`: a button that opens a dialog with a link for an AI: to copy, as a QR code, and with who uses
- * it. No framework; its style is its own, and follows `--agent-socket-accent` and the page's colour scheme.
+ * `<agent-socket-button>`: a button that opens a dialog with a link for an AI: to copy for each kind of client, as a QR
+ * code, and with who uses it. No framework; its style is its own, and follows `--agent-socket-accent` and the page's colour scheme.
  */
 
 import { css } from "./button-style.js"
 import { qrCode } from "./qr.js"
 import type { Session } from "./session.js"
+import { methodOf } from "./tools.js"
 import type { Link, MintOptions } from "./types.js"
 
 /** A session, or what opens one on the first click. */
@@ -24,20 +25,42 @@ const HTML = `
 <dialog aria-labelledby="title">
   <div class="head"><h2 id="title">Connect an AI</h2><p id="state" role="status"></p></div>
   <div id="with-link">
-    <p id="hint">Paste this link into an AI chat. Whoever has it can use this page, so keep it private.</p>
+    <fieldset id="tabs"><legend class="hidden">Where to paste it</legend></fieldset>
+    <p id="hint"></p>
     <div class="row">
       <input id="link" readonly spellcheck="false" autocomplete="off" aria-label="Link" aria-describedby="hint">
       <button class="main" id="copy" type="button">Copy</button>
     </div>
     <button id="show-qr" type="button" aria-expanded="false">Show QR code</button>
     <div id="qr" hidden></div>
+    <p class="small">Whoever has it can use this page, so keep it private.</p>
   </div>
+  <p id="local" class="small" hidden>This relay runs on your own machine, so an AI in a cloud can't reach it. Use an agent in your terminal, or a tunnel, <code id="tunnel"></code>, with the relay's <code>PUBLIC_URL</code> set to its address.</p>
   <h3 id="links-title">Links</h3>
   <ul id="links" aria-labelledby="links-title"></ul>
   <p id="none">There is no link now.</p>
+  <details>
+    <summary>What a new link may do</summary>
+    <label>The link works <select id="expires"></select></label>
+    <fieldset><legend>and calls</legend><div id="tools"></div></fieldset>
+  </details>
   <p id="error" role="alert" hidden></p>
   <div class="row end"><button id="new" type="button">New link</button><button id="close" type="button">Close</button></div>
 </dialog>`
+
+/** What to paste where. */
+const TABS: Record<string, { name: string; hint: string; text(link: string): string }> = {
+  chat: { name: "Chat", hint: "Paste this link into an AI chat that can open web pages.", text: (link) => link },
+  mcp: { name: "MCP", hint: "Add this as an MCP server (streamable HTTP, no sign-in).", text: (link) => `${baseOf(link)}/mcp` },
+  page: { name: "Browser", hint: "For people: the tools as forms.", text: (link) => baseOf(link) },
+  terminal: { name: "Terminal", hint: "For an agent in a terminal, or for yourself.", text: (link) => `curl ${link}` },
+}
+const baseOf = (link: string): string => link.replace(/\/agents\.md$/, "")
+
+const HOUR_MS = 3_600_000
+const EXPIRIES: [ms: number | undefined, text: string][] = [
+  [undefined, "until it is revoked"], [HOUR_MS, "for an hour"], [24 * HOUR_MS, "for a day"], [168 * HOUR_MS, "for a week"],
+]
 
 const Base = (globalThis.HTMLElement ?? Object) as typeof HTMLElement
 
@@ -49,6 +72,7 @@ export class AgentSocketButton extends Base {
   #session: Session | undefined
   #shown: Link | undefined
   #serial = 0
+  #tab = "chat"
   #stops: (() => void)[] = []
   /** When a link was used last, by its label. */
   readonly #used = new Map<string, number>()
@@ -68,6 +92,11 @@ export class AgentSocketButton extends Base {
     on("new", () => void this.#attempt((session) => this.#mint(session)))
     on("copy", () => void this.#copy())
     on("show-qr", () => this.#toggleQr())
+    for (const [value, { name }] of Object.entries(TABS)) {
+      const input = make("input", { type: "radio", name: "tab", value, checked: value === this.#tab })
+      input.addEventListener("change", () => { this.#tab = value; this.#render() })
+      this.#$("tabs").append(labelled(input, name))
+    }
     this.#input.addEventListener("focus", () => this.#input.select())
     this.#dialog.addEventListener("click", (event) => { if (event.target === this.#dialog) this.#dialog.close() })
     this.#dialog.addEventListener("close", () => clearInterval(this.#timer))
@@ -116,7 +145,10 @@ export class AgentSocketButton extends Base {
   async #open(): Promise<void> {
     this.#dialog.showModal()
     this.#timer = setInterval(() => this.#render(), 10_000)
-    await this.#attempt(async (session) => { if (!session.links.length) await this.#mint(session) })
+    await this.#attempt(async (session) => {
+      this.#renderLimits(session)
+      if (!session.links.length) await this.#mint(session)
+    })
     this.#input.focus()
   }
 
@@ -138,7 +170,30 @@ export class AgentSocketButton extends Base {
 
   async #mint(session: Session): Promise<void> {
     const { text: _, ...options } = this.options
-    this.#shown = await session.mintAgentToken({ ...options, label: this.#label(options.label) })
+    const boxes = [...this.#$("tools").querySelectorAll("input")]
+    const chosen = boxes.filter(({ checked }) => checked).map(({ value }) => value)
+    if (boxes.length && !chosen.length) throw new Error("Choose at least one tool that the link may call.")
+    const limits: MintOptions = {}
+    const ms = Number(this.#$<HTMLSelectElement>("expires").value)
+    if (ms) limits.expiresInMs = ms
+    if (chosen.length < boxes.length || options.tools) limits.tools = chosen
+    this.#shown = await session.mintAgentToken({ ...options, ...limits, label: this.#label(options.label) })
+  }
+
+  /** The choices for a new link, as the page's options have them to begin with. */
+  #renderLimits(session: Session): void {
+    const { expiresInMs, tools } = this.options
+    const expires = this.#$<HTMLSelectElement>("expires")
+    const given: typeof EXPIRIES = EXPIRIES.some(([ms]) => ms === expiresInMs) ? [] : [[expiresInMs, `for ${Math.round((expiresInMs ?? 0) / 60_000)} minutes`]]
+    // What the page limits can be limited further, and no less.
+    const choices = [...given, ...EXPIRIES].filter(([ms]) => expiresInMs === undefined || (ms !== undefined && ms <= expiresInMs))
+    const before = expires.value
+    expires.replaceChildren(...choices.map(([ms = "", text]) => make("option", { value: String(ms), textContent: text })))
+    expires.value = String(expiresInMs ?? "")
+    if (choices.some(([ms = ""]) => String(ms) === before)) expires.value = before
+    const off = new Set([...this.#$("tools").querySelectorAll("input")].filter(({ checked }) => !checked).map(({ value }) => value))
+    const names = session.tools.map((tool) => `${methodOf(tool)} ${tool.path}`).filter((name) => !tools || tools.includes(name) || tools.includes(name.split(" ")[1] as string))
+    this.#$("tools").replaceChildren(...names.map((value) => labelled(make("input", { type: "checkbox", value, checked: !off.has(value) }), value)))
   }
 
   /** A label that no other link has, so that calls tell the links apart. */
@@ -180,7 +235,12 @@ export class AgentSocketButton extends Base {
     this.#$("with-link").hidden = !this.#shown
     this.#$("links-title").hidden = this.#$("links").hidden = !links.length
     this.#$("none").hidden = links.length > 0
-    if (this.#input.value !== (this.#shown?.url ?? "")) this.#input.value = this.#shown?.url ?? ""
+    const { hint, text } = TABS[this.#tab] as (typeof TABS)[string]
+    const value = this.#shown ? text(this.#shown.url) : ""
+    if (this.#input.value !== value) this.#input.value = value
+    this.#$("hint").textContent = hint
+    if (this.#session) this.#$("tunnel").textContent = `cloudflared tunnel --url ${this.#session.baseUrl}`
+    this.#$("local").hidden = !this.#shown || !isLoopback(this.#shown.url)
     this.#renderLinks(links)
     this.#renderQr()
   }
@@ -190,11 +250,12 @@ export class AgentSocketButton extends Base {
     const focused = this.shadowRoot?.activeElement?.getAttribute("data-label")
     list.replaceChildren(...links.map((link) => {
       const item = document.createElement("li")
-      const name = Object.assign(document.createElement("b"), { textContent: link.label })
+      const name = make("b", { textContent: link.label })
       const last = this.#used.get(link.label)
-      const use = Object.assign(document.createElement("span"), { textContent: last ? `last call ${ago(last)}` : "not used yet" })
+      const until = link.expiresAt === null ? "" : `, works until ${new Date(link.expiresAt).toLocaleString([], { dateStyle: "short", timeStyle: "short" })}`
+      const use = make("span", { textContent: (last ? `last call ${ago(last)}` : "not used yet") + until })
       if (last && Date.now() - last < 60_000) item.className = "active"
-      const revoke = Object.assign(document.createElement("button"), { type: "button", textContent: "Revoke" })
+      const revoke = make("button", { type: "button", textContent: "Revoke" })
       revoke.setAttribute("aria-label", `Revoke ${link.label}`)
       revoke.dataset.label = link.label
       revoke.addEventListener("click", () => void this.#revoke(link))
@@ -211,10 +272,13 @@ export class AgentSocketButton extends Base {
 
   #renderQr(): void {
     const box = this.#$("qr")
-    const grid = this.#shown && qrCode(this.#shown.url)
+    const url = /^http/.test(this.#input.value) ? this.#input.value : ""
+    const grid = url && qrCode(url)
     this.#$("show-qr").hidden = !grid
-    if (!grid || box.hidden || box.dataset.url === this.#shown?.url) return
-    box.dataset.url = this.#shown?.url
+    if (!grid) box.replaceChildren()
+    if (!grid || box.hidden) return void delete box.dataset.url
+    if (box.dataset.url === url) return
+    box.dataset.url = url
     const path = grid.flatMap((row, y) => row.map((dark, x) => (dark ? `M${x + 4} ${y + 4}h1v1h-1z` : ""))).join("")
     const size = grid.length + 8
     box.innerHTML = `<svg viewBox="0 0 ${size} ${size}" role="img" aria-label="QR code of the link" shape-rendering="crispEdges"><path fill="#fff" d="M0 0h${size}v${size}H0z"/><path fill="#000" d="${path}"/></svg>`
@@ -225,6 +289,22 @@ export class AgentSocketButton extends Base {
     this.#$("error").hidden = !text
   }
 }
+
+function make<K extends keyof HTMLElementTagNameMap>(tag: K, members: object): HTMLElementTagNameMap[K] {
+  const element = document.createElement(tag)
+  Object.assign(element, members)
+  return element
+}
+
+/** An input with its name beside it. */
+function labelled(input: HTMLInputElement, name: string): HTMLLabelElement {
+  const label = make("label", {})
+  label.append(input, make("span", { textContent: name }))
+  return label
+}
+
+/** Whether an address is the own machine's, which nobody else reaches by it. */
+const isLoopback = (url: string): boolean => /^(localhost|.+\.localhost|127(\.\d+){3}|\[::1\])$/.test(new URL(url).hostname)
 
 /** A time as "12 s ago". */
 function ago(at: number): string {

@@ -203,6 +203,30 @@ test("the button: copy, QR, who is connected, revoke; by keyboard too", async (t
   await page.waitForFunction(() => document.querySelector("agent-socket-button").shadowRoot.querySelectorAll("#links li").length === 1)
   assert.equal((await ai.get("/get_grid")).status, 401)
   assert.equal((await agent(second).get("/get_grid")).status, 200)
+  assert.match(await button.locator("#local").innerText(), new RegExp(`on your own machine.*cloudflared tunnel --url ${relay.url}.*PUBLIC_URL`))
+
+  const base = second.replace("/agents.md", "")
+  for (const [tab, text] of [["Chat", second], ["MCP", `${base}/mcp`], ["Browser", base], ["Terminal", `curl ${second}`]]) {
+    await button.getByText(tab, { exact: true }).click()
+    assert.equal(await button.locator("#link").inputValue(), text)
+    assert.equal(await button.locator("#show-qr").isVisible(), tab !== "Terminal")
+  }
+  await button.getByText("Chat", { exact: true }).click()
+
+  await button.getByText("What a new link may do").click()
+  await button.locator("#expires").selectOption("for an hour")
+  for (const tool of await button.locator("#tools label").all()) if (!/get_grid/.test(await tool.innerText())) await tool.click()
+  await page.screenshot({ path: join(ARTIFACTS, "example-button-limits.png") })
+  await button.locator("#new").click()
+  const third = await linkOf(page, second)
+  assert.deepEqual((await agent(third).get("/tools.json")).json.tools.map(({ path }) => path), ["/get_grid"])
+  await button.getByText(/not used yet, works until/).waitFor()
+  await button.locator("#tools input:checked").uncheck()
+  await button.locator("#new").click()
+  await button.getByText("Choose at least one tool").waitFor()
+  await button.getByRole("button", { name: "Revoke Link 3" }).click()
+  await linkOf(page, third)
+
   await page.keyboard.press("Escape")
   await button.locator("dialog").waitFor({ state: "hidden" })
   assert.equal(await mint(page), second, "opening it again makes no new link")

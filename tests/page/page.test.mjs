@@ -384,16 +384,56 @@ test("the link and the text are copied, also without the clipboard API", async (
     await page.click("#copy-link")
     await page.locator("#copy-link", { hasText: "Copied" }).waitFor()
     assert.equal(await pasted(), link)
-    for (const target of ["chat", "terminal", "curl"]) {
+    for (const target of ["chat", "mcp", "page", "terminal", "curl"]) {
       // The label is what a person clicks; the input below it is hidden, and may still move while the page scrolls.
       await page.locator("label", { has: page.locator(`input[name=target][value=${target}]`) }).click()
       await page.click("#copy-sentence")
       await page.locator("#copy-sentence", { hasText: "Copied" }).waitFor()
       const text = await pasted()
       assert.equal(text, await page.inputValue("#sentence"))
-      assert.ok(text.includes(link.replace("agents.md", "")), text)
+      assert.ok(text.includes(link.replace("/agents.md", "")), text)
+      if (target === "mcp" || target === "page") assert.equal(text, link.replace("/agents.md", target === "mcp" ? "/mcp" : ""))
     }
   }
+})
+
+test("a link that only looks, for an hour", async (t) => {
+  const page = await open(t)
+  await page.selectOption("#expires", "3600000")
+  await page.selectOption("#scope", "look")
+  const link = await connect(page)
+  const ai = agent(link)
+  assert.deepEqual((await ai.get("/tools.json")).json.tools.map(({ path }) => path), ["/get_grid"])
+  assert.equal((await ai.post("/clear", {})).json.error.code, "tool_not_allowed")
+  assert.match(await page.locator("#link-title").innerText(), /^The link, until \d/)
+  assert.match(await page.inputValue("#sentence"), /Tell me what you see/)
+  assert.equal(await page.locator("#limits").isVisible(), false)
+  await page.click("#revoke")
+  await page.selectOption("#scope", "")
+  await page.click("#new-link")
+  assert.equal((await agent(await linkOf(page, link)).post("/clear", {})).status, 200)
+})
+
+test("the log outlives a reload, and keeps the last 40 calls", async (t) => {
+  const page = await open(t)
+  const ai = agent(await connect(page))
+  for (let i = 0; i < 45; i++) await ai.post("/set_pixel", { x: i % 32, y: i === 44 ? 32 : 0, color: "#00ff00" })
+  const lines = () => page.locator("#calls li").allInnerTexts()
+  await page.waitForFunction(() => /must be at most 31/.test(document.querySelector("#calls li")?.innerText))
+  const before = await lines()
+  assert.equal(before.length, 40)
+  await page.reload()
+  await state(page, "connected")
+  assert.deepEqual(await lines(), before)
+  assert.equal(await page.locator("#no-calls").isVisible(), false)
+  await ai.get("/get_grid")
+  await page.waitForFunction(() => /get_grid/.test(document.querySelector("#calls li").innerText))
+  assert.equal((await lines()).length, 40)
+})
+
+test("on the own machine it says that a cloud can't reach it, and what to do", async (t) => {
+  const page = await open(t)
+  assert.match(await page.locator("#local").innerText(), new RegExp(`can't reach it.*cloudflared tunnel --url ${relay.url}.*PUBLIC_URL`))
 })
 
 test("the example for developers runs as it stands", async (t) => {

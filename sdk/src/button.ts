@@ -66,7 +66,7 @@ const Base = (globalThis.HTMLElement ?? Object) as typeof HTMLElement
 
 /** The element. Give it a session by `connectButton` or its property `session`. */
 export class AgentSocketButton extends Base {
-  /** What new links are like. */
+  /** The options of new links. */
   options: ButtonOptions = {}
   #source: SessionSource | undefined
   #session: Session | undefined

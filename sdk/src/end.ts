@@ -21,7 +21,7 @@ const TIMEOUT_MS = 15_000
 /**
  * Ends a saved session that is not open here: its links stop working at once.
  *
- * @returns false when there was nothing to end: the session is gone already, or the secret is not its.
+ * @returns false if there was nothing to end: the session is gone already, or the secret is wrong.
  * @throws AgentSocketError `unreachable`.
  */
 export function endSession({ sessionId, resumeSecret, baseUrl, WebSocket }: EndOptions): Promise<boolean> {

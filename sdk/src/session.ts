@@ -91,20 +91,20 @@ export class Session {
   get resumeSecret(): string { return this.#secret }
   /** Whether the relay is connected right now. */
   get connected(): boolean { return this.#state === "connected" }
-  /** How things stand. */
+  /** The session's state. */
   get state(): SessionState { return this.#state }
   /** The relay's address. */
   get baseUrl(): string { return this.#settings.baseUrl }
   /** The app's tools. */
   get tools(): readonly Tool[] { return this.#tools }
-  /** The live links that the SDK knows. **Secret.** */
+  /** The live links that the SDK knows of. **Secret.** */
   get links(): readonly Link[] { return this.#links.map(publicLink) }
-  /** All that `connect({ resume })` needs to go on with this session later. **Secret.** */
+  /** What `connect({ resume })` needs to resume this session later. **Secret.** */
   get saved(): SavedSession {
     return { sessionId: this.#id, resumeSecret: this.#secret, links: [...this.#links], revoke: [...this.#revoke] }
   }
 
-  /** Listens to what happens; returns a function that stops it. */
+  /** Listens to an event; returns a function that stops listening. */
   on<K extends keyof SessionEvents>(event: K, listener: (detail: SessionEvents[K]) => void): () => void {
     const set = this.#listeners.get(event) ?? new Set()
     this.#listeners.set(event, set.add(listener as Listener))
@@ -112,7 +112,7 @@ export class Session {
   }
 
   /**
-   * Makes a link: `link.url` is what a person pastes into a chat. While the connection is gone, waits for it.
+   * Makes a link: `link.url` is what a person pastes into a chat. Waits while there is no connection.
    *
    * @throws AgentSocketError `invalid_option`; `too_many_tokens` with 50 live links; `disconnected`, `session_closed`.
    */
@@ -124,8 +124,8 @@ export class Session {
   }
 
   /**
-   * Revokes a link, given itself or its token: its calls in flight fail. While the connection is gone, the relay is told
-   * as the first thing on resume.
+   * Revokes a link, given as itself or by its token; its calls in flight fail. While there is no connection, the relay
+   * is told as the first thing on resume.
    */
   async revokeAgentToken(link: string | Link): Promise<void> {
     const token = typeof link === "string" ? link : link?.token
@@ -145,14 +145,14 @@ export class Session {
     this.#forgetRevoked([token])
   }
 
-  /** Lists the live links, as the relay has them. */
+  /** Lists the live links that the relay has. */
   async listAgentTokens(): Promise<Link[]> {
     const { tokens } = await (await this.#whenConnected()).request("list_agent_tokens")
     return (tokens as Record<string, unknown>[]).map((token) => readLink(this.baseUrl, token))
   }
 
   /**
-   * Replaces the tools, and the briefing if one is given. On error nothing changes. While the connection is gone, the
+   * Replaces the tools, and the briefing if one is given. On error nothing changes. While there is no connection, the
    * change is made here at once, and the relay gets it on resume.
    */
   async updateTools(tools: readonly Tool[], { agentsMd = this.#agentsMd }: { agentsMd?: string } = {}): Promise<void> {
@@ -171,8 +171,8 @@ export class Session {
   }
 
   /**
-   * Finishes a task that a handler started by returning a `taskId`. What is given is what the agent's next poll gets:
-   * a value or a {@link ToolReply}, of at most 64 KiB as JSON. Sent again after a drop; the first completion counts.
+   * Finishes a task that a handler started by returning a `taskId`. The agent's next poll gets the result: a value or a
+   * {@link ToolReply}, of at most 64 KiB as JSON. It is sent again after a drop; the first completion counts.
    *
    * @throws AgentSocketError `invalid_option` for what can't be sent.
    */
@@ -186,10 +186,10 @@ export class Session {
   }
 
   /**
-   * Tells whoever polls how far a task is. Relays that know no progress ignore it.
+   * Tells those who poll a task how far it is. Older relays ignore it.
    *
    * @param progress how far, from 0 to 1.
-   * @param message what is going on; at most 1024 characters get there.
+   * @param message what is going on; cut to 1024 characters.
    */
   progressTask(taskId: string, progress?: number, message?: string): void {
     checkTaskId(taskId)
@@ -197,7 +197,7 @@ export class Session {
     this.#outbox.post(`progress ${taskId}`, { type: "task_progress", taskId, progress, message })
   }
 
-  /** Asks the relay for a sign of life; resolves with the time that it took, in ms. */
+  /** Pings the relay; resolves with the time that the answer took, in ms. */
   async ping(): Promise<number> {
     const line = await this.#whenConnected()
     const startedAt = performance.now()
@@ -206,7 +206,7 @@ export class Session {
   }
 
   /**
-   * Runs a tool here, as if an agent had called it. Never throws: failures are replies.
+   * Runs a tool here, as if an agent had called it. Never rejects: a failure is a reply.
    *
    * @param body the body, as text.
    */
@@ -219,10 +219,10 @@ export class Session {
   }
 
   /**
-   * Ends the session: its links stop working at once. With `keep: true` it is only left, and can be resumed with
+   * Ends the session: its links stop working at once. With `keep: true` the app only leaves it, and can resume it with
    * {@link Session.saved} for as long as the relay holds it (a day).
    *
-   * @throws AgentSocketError `unreachable` when the relay could not be told; it then ends the session after a day.
+   * @throws AgentSocketError `unreachable` if the relay could not be told; it then ends the session after a day.
    */
   async close({ keep = false }: { keep?: boolean } = {}): Promise<void> {
     if (this.#state === "closed") return

@@ -10,39 +10,39 @@ export interface Agent {
   readonly label: string
 }
 
-/** A call of a tool, as its handler gets it. */
+/** A call of a tool, as the handler receives it. */
 export interface ToolCall<Input = unknown> {
   /** HTTP method, upper case. */
   readonly method: string
   /** The tool's path. */
   readonly path: string
-  /** What came after `?`, undecoded; empty when nothing did. For `new URLSearchParams(query)`. */
+  /** What follows `?`, undecoded, for `new URLSearchParams(query)`; empty if there is no query. */
   readonly query: string
-  /** The request's body as text; empty when there is none or when it is no UTF-8 (see `bytes`). */
+  /** The request's body as text; empty if there is none, or if it is not UTF-8 (see `bytes`). */
   readonly body: string
   /** `content-type` and the `x-*` headers, by lower-case name. */
   readonly headers: Readonly<Record<string, string>>
-  /** Who calls; `undefined` where the relay does not tell. */
+  /** Who calls; `undefined` if the relay does not say. */
   readonly agent: Agent | undefined
-  /** Aborts when nobody waits for the answer any more: the agent left, the time is over, the link was revoked. */
+  /** Aborts when nobody is waiting for the answer any more: the agent left, the call timed out, or the link was revoked. */
   readonly signal: AbortSignal
   /** What the agent gave, checked by the tool's `input`; `undefined` for a tool without. */
   readonly input: Input
-  /** The body, parsed; what is no JSON makes the answer a 400. With `input`: the same as `input`. */
+  /** The body, parsed. A body that is not JSON becomes a 400. For a tool with `input`, the same as `input`. */
   json(): unknown extends Input ? any : Input
   /** The body's bytes, whatever they are. */
   bytes(): Uint8Array
 }
 
-/** An answer with more to say than a value. Known by its fields: it may have no others. */
+/** An answer with a status, headers or a task. It is recognized by its fields, so it must have no others. */
 export interface ToolReply {
   /** HTTP status, 200 to 599. Default 200; 202 with a `taskId`. */
   status?: number
-  /** JSON; or with a `content-type` header a string, sent as it is; or bytes. */
+  /** Any JSON value, a string that is sent as it is (with a `content-type` header), or bytes. */
   body?: unknown
   /** Only `content-type` reaches the agent. */
   headers?: Record<string, string>
-  /** The work goes on as a task of this id (1 to 64 of `A-Z a-z 0-9 _ -`); see {@link Session.completeTask}. */
+  /** The work continues as a task with this id (1 to 64 characters of `A-Z a-z 0-9 _ -`); see {@link Session.completeTask}. */
   taskId?: string
 }
 
@@ -56,7 +56,7 @@ export interface Tool<S = any> {
   method?: string
   /** Path below the link, like `/set_pixel`: `/` and characters of `A-Z a-z 0-9 _ - / .` */
   path: string
-  /** What it does, for the AI that reads it; at most 1024 characters get there. */
+  /** What it does, for the AI that reads it. Cut to 1024 characters. */
   description: string
   /** JSON Schema of the input, for the AI only: nothing is checked. Wins over what `input` says. */
   input_schema?: JsonSchema
@@ -73,22 +73,22 @@ export interface Tool<S = any> {
   unchecked?: boolean
   /** How long a call may take, in ms, 1,000 to 300,000. Default: the relay's, mostly 30,000. */
   timeout_ms?: number
-  /** Whether it only reads: AIs may then call it without asking, and those that can only fetch links can call it, too. */
+  /** Whether it only reads. AIs may then call it without asking, and so may those that can only fetch links. */
   read_only?: boolean
-  /** Whether AIs that can only fetch links may call it although it does more than read. */
+  /** Whether AIs that can only fetch links may call it, even though it does more than read. */
   allow_get?: boolean
   /**
    * Does the work. What it returns is the answer: a {@link ToolReply}, bytes (`Uint8Array`, `Blob`), or any other
-   * value as JSON; nothing makes a 204. What it throws makes a 500 that tells no details, a {@link ToolError} the
-   * answer that it says.
+   * value as JSON; returning nothing makes a 204. A {@link ToolError} that it throws is the answer too; any other error
+   * becomes a 500 without details.
    */
   handler(call: ToolCall<InputOf<S>>): unknown
 }
 
-/** Checks a tool's types: its handler gets what its `input` admits. Returns the tool as it is. */
+/** Gives a tool's handler the type of its `input`, where it stands outside of `connect`. Returns the tool as it is. */
 export const tool = <const S extends InputSchema | undefined = undefined>(definition: Tool<S>): Tool<S> => definition
 
-/** A link that lets an agent in. */
+/** A link for an agent. */
 export interface Link {
   /** **Secret**: whoever has it can call the tools. */
   readonly token: string
@@ -106,7 +106,7 @@ export interface Link {
 export interface MintOptions {
   /** Who it is for; at most 256 characters. */
   label?: string
-  /** How long it works, in ms, at most a year. Default: for as long as the session. */
+  /** How long it works, in ms; at most a year. Default: as long as the session. */
   expiresInMs?: number
   /** Which tools it may call: `"/path"` or `"METHOD /path"`, 1 to 100 of them. Default: all. */
   tools?: string[]
@@ -114,7 +114,7 @@ export interface MintOptions {
   maxCalls?: number
 }
 
-/** What a session can be taken up with again, after a reload for example. **Secret**: keep it where only the app can read it. */
+/** What is needed to resume a session, after a reload for example. **Secret**: keep it where only the app can read it. */
 export interface SavedSession {
   /** The session's id. */
   sessionId: string
@@ -122,31 +122,31 @@ export interface SavedSession {
   resumeSecret: string
   /** Its links, so that they can be made anew if the relay has lost the session. */
   links?: (Link & MintOptions)[]
-  /** Tokens still to be revoked. */
+  /** Tokens that the relay must still revoke. */
   revoke?: string[]
 }
 
 /** A place where a session is kept across reloads; {@link tabStore} makes one. */
 export interface SessionStore {
-  /** What was saved last, if it may be used here. */
+  /** What was saved last, or `null` if there is nothing that may be used here. */
   load(): SavedSession | null | Promise<SavedSession | null>
-  /** Called at each change; `null` when the session ended. */
+  /** Called at each change, and with `null` when the session has ended. */
   save(saved: SavedSession | null): void
 }
 
-/** Why and how the connection went. */
+/** How the connection ended, and why. */
 export interface DisconnectEvent {
-  /** The WebSocket's close code; 1006 for a line that went dead. */
+  /** The WebSocket's close code; 1006 for a connection that went dead. */
   code: number
   /**
-   * `dropped`: the connection broke, and the session is held. The others are final: `ended`, by the app or with
-   * `endSession`; `replaced`: it goes on elsewhere, in another tab perhaps; `refused`: the relay refuses the app;
-   * `gave_up`: so said `autoReconnect`.
+   * `dropped`: the connection broke, and the relay holds the session. The others are final. `ended`: the app ended it,
+   * or `endSession` did. `replaced`: it was resumed elsewhere, perhaps in another tab. `refused`: the relay refuses the
+   * app. `gave_up`: `autoReconnect` says to stop.
    */
   reason: "dropped" | "ended" | "replaced" | "refused" | "gave_up"
-  /** Whether the SDK tries to get back. */
+  /** Whether the SDK tries to reconnect. */
   willReconnect: boolean
-  /** What the relay said, if it said something. */
+  /** The relay's reason, if it gave one. */
   message?: string
 }
 
@@ -156,23 +156,23 @@ export interface ReconnectEvent {
   resumed: boolean
 }
 
-/** The relay no longer had the session, so there is a new one. */
+/** The relay no longer had the session, so the SDK opened a new one. */
 export interface SessionChangedEvent {
-  /** Why: `resume_refused`, as the session ended while the app was away, by its grace time or otherwise. */
+  /** Why: `resume_refused` means that the session ended while the app was away, because its grace time passed or otherwise. */
   reason: "resume_refused"
   /** The old session's id. */
   oldSessionId: string
   /** The new session's id. */
   sessionId: string
-  /** The old links, dead now, and those that take their place. **Secrets.** */
+  /** The old links, which no longer work, and those that replace them. **Secrets.** */
   links: { oldUrl: string; newUrl: string; label: string }[]
 }
 
-/** What {@link connect} takes. */
+/** The options of {@link connect}. */
 export interface ConnectOptions<Tools extends readonly Tool[] = readonly Tool[]> {
-  /** The app's id, as the relay's `apps.json` has it: 1 to 64 of `A-Z a-z 0-9 _ . -` */
+  /** The app's id, as in the relay's `apps.json`: 1 to 64 characters of `A-Z a-z 0-9 _ . -` */
   appId: string
-  /** One sentence about the app; at most 1024 characters get there. */
+  /** One sentence about the app. Cut to 1024 characters. */
   appDescription?: string
   /** The app's key, for a relay that asks for one. **Secret.** */
   appKey?: string
@@ -180,39 +180,39 @@ export interface ConnectOptions<Tools extends readonly Tool[] = readonly Tool[]>
   agentsMd: string
   /** What an agent can call. */
   tools: Tools
-  /** The relay: `https://relay.example`. Default: where the page comes from. */
+  /** The relay's address: `https://relay.example`. Default: the origin of the page, or of the `sdk.js` that the relay serves. */
   baseUrl?: string
-  /** A saved session to go on with, or a store that has it and keeps it. */
+  /** A saved session to resume, or a store that keeps it. */
   resume?: SavedSession | SessionStore | null
   /**
    * Aborting it leaves the session, at any time: for the cleanup of components and for hot reload. A session with
    * `resume` is then held by the relay, so that the next `connect` goes on with it; one without is ended.
    */
   signal?: AbortSignal
-  /** Whether and how to get back after a drop. Default {@link exponentialBackoff}, for ever. */
+  /** Whether and how to reconnect after a drop. Default: {@link exponentialBackoff}, without end. */
   autoReconnect?: boolean | ReconnectPolicy
-  /** What the relay should do beyond the basics. Default `["carry_calls"]`: calls outlive a short drop. */
+  /** What the relay should do beyond the basics. Default `["carry_calls"]`: calls survive a short drop. */
   features?: readonly string[]
   /** The connection is gone. */
   onDisconnect?(event: DisconnectEvent): void
   /** The connection is back. */
   onReconnect?(event: ReconnectEvent): void
-  /** The session and so its links are new: tell the person. */
+  /** The session is new, and so are its links: tell the person. */
   onSessionChanged?(event: SessionChangedEvent): void
   /**
    * A handler threw, or returned what can't be sent. The agent learns no more than that; see {@link ToolError}.
    * Default: the error goes to the console.
    */
   onError?(error: unknown, call: { method: string; path: string }): void
-  /** Time between heartbeats, in ms. Default 20,000; the relay takes 50 s of silence for death. */
+  /** Time between heartbeats, in ms. Default 20,000; after 50 s of silence the relay takes the app for gone. */
   heartbeatIntervalMs?: number
-  /** How long the relay may take to answer one, in ms. Default 15,000. */
+  /** How long the relay may take to answer a heartbeat, in ms. Default 15,000. */
   heartbeatTimeoutMs?: number
-  /** A `WebSocket` class, for runtimes without one of their own: Node before 22 takes that of the package `ws`. */
+  /** A `WebSocket` class, for runtimes that have none: Node before 22 can use the one of the package `ws`. */
   WebSocket?: WebSocketClass
 }
 
-/** As much of a `WebSocket` as the SDK uses. */
+/** The part of a `WebSocket` that the SDK uses. */
 export interface WebSocketLike {
   readonly readyState: number
   onopen: ((event: any) => void) | null
@@ -223,17 +223,17 @@ export interface WebSocketLike {
   close(code?: number): void
 }
 
-/** A class that makes WebSockets, as browsers have it. */
+/** A `WebSocket` class, like that of browsers. */
 export type WebSocketClass = new (url: string) => WebSocketLike
 
-/** How things stand: `reconnecting` while the SDK tries to get back. */
+/** The state of a session; `reconnecting` while the SDK tries to reconnect. */
 export type SessionState = "connecting" | "connected" | "reconnecting" | "closed"
 
-/** A call that was answered, for logs that a person sees. */
+/** A call that was answered, for a log that a person can read. */
 export interface CallEvent {
   readonly method: string
   readonly path: string
-  /** Who called; `undefined` for the browser's own agent and where the relay does not tell. */
+  /** Who called; `undefined` for the browser's own agent, and if the relay does not say. */
   readonly agent: Agent | undefined
   /** Status of the answer. */
   readonly status: number
@@ -243,7 +243,7 @@ export interface CallEvent {
   readonly ms: number
 }
 
-/** What {@link Session.on} listens to. */
+/** The events of {@link Session.on}. */
 export interface SessionEvents {
   /** The state changed. */
   state: SessionState

@@ -7,7 +7,7 @@ import type { ConnectOptions, Link, SessionState, Tool } from "./types.js"
 
 /** What {@link useAgentSocket} takes: what `connect` takes, less its `signal`. */
 export interface AgentSocketOptions extends Omit<ConnectOptions, "signal"> {
-  /** Whether there is to be a session. Default true; while it is false there is none. */
+  /** Whether there should be a session. Default true; while it is false, there is none. */
   enabled?: boolean
 }
 
@@ -34,7 +34,10 @@ const CLOSED: AgentSocket = { ...OPENING, state: "closed" }
  * Handlers and callbacks may be new with each render: calls get the latest. Tools and `agentsMd` that change are sent to
  * the relay; another `appId`, `appKey` or `baseUrl` opens another session.
  */
-export function useAgentSocket(options: AgentSocketOptions): AgentSocket {
+export function useAgentSocket<const Schemas extends readonly unknown[]>(
+  given: Omit<AgentSocketOptions, "tools"> & { tools: { readonly [I in keyof Schemas]: Tool<Schemas[I]> } },
+): AgentSocket {
+  const options = given as AgentSocketOptions
   const { appId, appKey, baseUrl, enabled = true } = options
   const latest = useRef(options)
   const [socket, setSocket] = useState(enabled ? OPENING : CLOSED)

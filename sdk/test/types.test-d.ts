@@ -4,6 +4,8 @@ import { type } from "arktype"
 import * as v from "valibot"
 import WebSocket from "ws"
 import { z } from "zod"
+import { fileStore } from "../dist/node.js"
+import { useAgentSocket } from "../dist/react.js"
 import { type Link, type Session, type Tool, connect, defaultAgentsMd, endSession, exponentialBackoff, giveUp, tool } from "../dist/index.js"
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
@@ -53,6 +55,11 @@ await connect({ ...base, tools: [
   { method: "PUT", path: "/n", description: "", handler() { return 1 } },
   { path: "/s", description: "", input: z.string(), async handler({ input }) { same<typeof input, string>(true) } },
 ] })
+same<ReturnType<typeof useAgentSocket>["session"], Session | null>(true)
+useAgentSocket({ ...base, enabled: false, resume: fileStore("x"), tools: [
+  { path: "/z", description: "", input: z.object({ x: z.number() }), handler: ({ input }) => same<typeof input, { x: number }>(true) },
+  { path: "/n", description: "", handler: ({ input }) => same<typeof input, unknown>(true) },
+] })
 const list: Tool[] = [tool({ path: "/z", description: "", input: z.string(), handler: ({ input }) => input.trim() })]
 await session.updateTools(list, { agentsMd: "" })
 await connect({ ...base, tools: list })
@@ -72,6 +79,9 @@ await connect({ ...base, tools: [], retries: 3 })
 await connect({ ...base, tools: [{ path: "/x", description: "" }] })
 // @ts-expect-error no such field
 tool({ path: "/x", description: "", handler() {}, inputSchema: {} })
+useAgentSocket({ ...base, tools: list })
+// @ts-expect-error the hook has a signal of its own
+useAgentSocket({ ...base, tools: [], signal: new AbortController().signal })
 // @ts-expect-error an input is a schema
 tool({ path: "/x", description: "", input: "x", handler: () => 1 })
 // @ts-expect-error the input is a number

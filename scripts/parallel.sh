@@ -54,12 +54,12 @@ run_parts() {
 
 # Starts all that can run now. Uses run_parts' variables, as do those below.
 start_parts() {
-  local name left=()
+  local name need left=()
   for name in "${waiting[@]}"; do
-    if lacks_a_need "$name"; then
+    if need=$(lacking "$name"); then
       PART_RESULT[$name]='left out'
       PART_TOOK[$name]=0
-      error "$name: left out, as it needs $(needs_of "$name"), and that failed"
+      error "$name: left out, as it needs '$need', which did not pass"
     elif [ "${#PART_GROUP[@]}" -lt "$jobs" ] && can_start "$name"; then
       start_part "$name"
     else
@@ -69,11 +69,16 @@ start_parts() {
   waiting=(${left[@]+"${left[@]}"})
 }
 
-# Whether a part that this one needs did not pass.
-lacks_a_need() {
+# Prints a part that this one needs and that did not pass; fails if there is none.
+lacking() {
   local need
   for need in $(needs_of "$1"); do
-    case ${PART_RESULT[$need]:-} in failed | 'left out') return 0 ;; esac
+    case ${PART_RESULT[$need]:-} in
+      failed | 'left out')
+        echo "$need"
+        return 0
+        ;;
+    esac
   done
   return 1
 }

@@ -15,6 +15,7 @@
 #   * scripts      the scripts' own tests
 #   * shellcheck   the scripts' own linter
 #   * clippy       the Rust has no warnings, for this machine and for WebAssembly
+#   * programs     the tests' own programs build: the scenarios, an MCP client
 #   * unit         unit and property tests of every crate
 #   * harness      end-to-end scenarios against the relay
 #   * page         the demo and the page for people in a real browser
@@ -31,7 +32,8 @@
 #   * kills        200 kills of the runtime in the middle of its work (10 minutes)
 #   * soak         30 minutes of calls with drops: nothing lost, memory flat
 #
-# scripts/setup.sh runs first, and `wasm` before the parts that run a relay.
+# scripts/setup.sh runs first, and `wasm` and `programs` before the parts that need
+# them, also when only those are named.
 # Parts that share nothing run side by side; each prints its output when it ends,
 # and every 20 s a line tells what runs. A part that fails doesn't keep the
 # others from running: a table at the end shows each part's result and time, and
@@ -44,7 +46,7 @@ set -euo pipefail
 # shellcheck source=scripts/parallel.sh
 . "$ROOT/scripts/parallel.sh"
 
-PARTS=(wasm fmt scripts shellcheck clippy unit harness page sdk mcp doors deploy instructions)
+PARTS=(wasm fmt scripts shellcheck clippy programs unit harness page sdk mcp doors deploy instructions)
 LONG_PARTS=(kills soak)
 EXTRA_PARTS=(deny "${LONG_PARTS[@]}")
 
@@ -120,6 +122,8 @@ part_clippy() {
   }
 }
 
+part_programs() { cargo_ build -p harness -p mcp-rmcp; }
+
 part_unit() { cargo_ test --workspace; }
 
 part_instructions() {
@@ -134,11 +138,17 @@ part_wasm() { ./scripts/build.sh --size; }
 
 part_deploy() { ./scripts/deploy.sh check; }
 
-part_harness() { cargo_ run -p harness -- all; }
+# The path of a program that `programs` built: `cargo run` would wait for whoever
+# builds something else meanwhile.
+built() {
+  cargo_ metadata --no-deps --format-version 1 | sed -n "s|.*\"target_directory\":\"\([^\"]*\)\".*|\1/debug/$1|p"
+}
 
-part_kills() { HARNESS_KILLS=200 cargo_ run -p harness -- 70; }
+part_harness() { "$(built harness)" all; }
 
-part_soak() { HARNESS_SOAK_S=1800 cargo_ run -p harness -- 71; }
+part_kills() { HARNESS_KILLS=200 "$(built harness)" 70; }
+
+part_soak() { HARNESS_SOAK_S=1800 "$(built harness)" 71; }
 
 # Advisories need the network, and change without a commit: the workflow for
 # GitHub looks at them.
@@ -168,8 +178,7 @@ part_sdk() {
   chromium=${CHROMIUM_BIN:-$(find_chromium)} && CHROMIUM_BIN=$chromium ./sdk/test.sh
 }
 
-# The clients' own build comes first, so that its time is not the tests'.
-part_mcp() { cargo_ build -p mcp-rmcp && node --test --test-reporter=spec 'tests/mcp/*.test.mjs'; }
+part_mcp() { MCP_RMCP=$(built mcp-rmcp) node --test --test-reporter=spec 'tests/mcp/*.test.mjs'; }
 
 part_doors() {
   [ -f "$TOOLS_DIR/python/installed" ] || {
@@ -188,6 +197,7 @@ part() {
     scripts) part_scripts ;;
     fmt) part_fmt ;;
     clippy) part_clippy ;;
+    programs) part_programs ;;
     unit) part_unit ;;
     instructions) part_instructions ;;
     deny) part_deny ;;
@@ -205,16 +215,18 @@ part() {
 
 # Those that run a relay need its build.
 needs_of() {
-  case $1 in harness | kills | soak | page | sdk | mcp | doors | deploy) echo wasm ;; esac
+  case $1 in
+    harness | kills | soak | mcp) echo programs wasm ;;
+    page | sdk | doors | deploy) echo wasm ;;
+  esac
 }
 
-# `target` is cargo's own lock on what is built for this machine: who waits for
-# it would only take a place.
+# `target` is cargo's own lock on what is built for this machine: a part that
+# waited for it would only take a place.
 holds_of() {
   case $1 in
-    clippy | unit) echo target ;;
-    harness) echo target relays ;;
-    kills | soak) echo relays ;;
+    clippy | programs | unit) echo target ;;
+    harness | kills | soak) echo relays ;;
   esac
 }
 

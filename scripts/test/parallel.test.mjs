@@ -73,7 +73,7 @@ test("a failure is told, keeps no other part from running, and leaves out what n
     needs_of() { case $1 in orphan) echo bad ;; child) echo good ;; esac; }`, 3, ["orphan", "bad", "killed", "child", "good"])
   assert.equal(await run.end, 1)
   assert.equal(run.out, "orphan: left out\nbad: failed\nkilled: failed\nchild: passed\ngood: passed\n", run.err)
-  assert.match(run.err, /orphan: left out, as it needs bad/)
+  assert.match(run.err, /orphan: left out, as it needs 'bad', which did not pass/)
   assert.match(run.err, /==> killed\nthis is killed\n +killed: FAILED/)
   assert.doesNotMatch(run.err, /this is orphan/)
   assert.ok(run.err.indexOf("this is good") < run.err.indexOf("this is child"))

@@ -17,7 +17,8 @@ after(() => app?.close())
 
 test("rmcp, in both eras", async () => {
   const url = `${await app.mint()}/mcp`
-  const child = spawn("cargo", ["run", "--quiet", "-p", "mcp-rmcp", "--", url], { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"] })
+  const [program, ...args] = process.env.MCP_RMCP ? [process.env.MCP_RMCP] : ["cargo", "run", "--quiet", "-p", "mcp-rmcp", "--"]
+  const child = spawn(program, [...args, url], { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"] })
   let output = ""
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text) => { output += text })
   const [code] = await once(child, "close")

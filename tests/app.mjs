@@ -2,6 +2,10 @@
 
 import { once } from "node:events"
 
+/** As the relay's runtime answers it by itself. A silent app is taken for gone after 50 s, which a busy machine needs to start a program. */
+const HEARTBEAT = '{"type":"ping","id":"as_hb"}'
+const HEARTBEAT_INTERVAL_MS = 10_000
+
 /**
  * Registers `tools` and answers their calls. Each tool may have an `answer(call, app)` that returns (or resolves to)
  * the members of a `tool_reply`; without one a call waits until the test says `app.reply(call, …)`.
@@ -10,10 +14,13 @@ export async function openApp(relay, { tools, agentsMd = "# Test\nAn app made fo
   await relay.ready
   const socket = new WebSocket(`${relay.url.replace("http", "ws")}/v1/_ws`)
   await once(socket, "open")
+  const beat = setInterval(() => socket.send(HEARTBEAT), HEARTBEAT_INTERVAL_MS)
+  // A test that fails must not keep the process from ending.
+  beat.unref()
   const waiting = new Map()
   const listeners = new Set()
   const app = {
-    /** Every frame since it registered. */
+    /** Every frame since it registered, but for answers to the heartbeat. */
     frames: [],
     get calls() { return app.frames.filter(({ type }) => type === "tool_call") },
     send: (frame) => socket.send(JSON.stringify(frame)),
@@ -65,12 +72,16 @@ export async function openApp(relay, { tools, agentsMd = "# Test\nAn app made fo
         else reject(new Error(frame.error.message))
         return
       }
+      if (frame.type === "pong" && frame.id === "as_hb") return
       app.frames.push(frame)
       waiting.get(frame.id)?.(frame)
       for (const listener of [...listeners]) listener(frame)
       if (frame.type === "tool_call") answerCall(frame).catch((error) => app.reply(frame, { status: 500, body: { error: String(error) } }))
     })
-    socket.addEventListener("close", ({ code, reason }) => reject(new Error(`closed ${code} ${reason}`)))
+    socket.addEventListener("close", ({ code, reason }) => {
+      clearInterval(beat)
+      reject(new Error(`closed ${code} ${reason}`))
+    })
   })
   app.send({ type: "register", appId: "as_app_anon", agentsMd, appDescription, tools: tools.map(({ answer, ...tool }) => tool) })
   await registered

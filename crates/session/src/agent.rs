@@ -12,15 +12,15 @@ use agent_socket_wire::token::{AgentToken, VerifierHash};
 use agent_socket_wire::tool::Tool;
 use agent_socket_wire::url::{origin, path_and_query};
 
-use crate::calls::{Call, Outgoing, Unsent};
+use crate::calls::{Call, Outgoing, Stage};
 use crate::context::Context;
-use crate::door::{Door, task_on_page};
+use crate::door::{PendingBody, Surface, task_on_page};
 use crate::effect::{Millis, Outcome, RequestHeaders, RequestId};
 use crate::event::BodyError;
 use crate::message;
 use crate::presence::Presence;
 use crate::session::Session;
-use crate::tokens::Standing;
+use crate::tokens::TokenState;
 
 /// An agent's request, without its body.
 #[derive(Clone, Copy)]
@@ -98,13 +98,13 @@ impl<'a> AgentRequest<'a> {
     fn refuse(&self, path: AgentPath<'_>, error: HttpError) -> Answer {
         let is_page = matches!(path, AgentPath::Base | AgentPath::Page(_));
         if is_page && self.wants_page() {
-            return self.fit(problem_page(&error));
+            return self.for_method(problem_page(&error));
         }
-        self.fit(error)
+        self.for_method(error)
     }
 
     /// The answer as this method takes it.
-    pub(crate) fn fit(&self, answer: impl Into<Answer>) -> Answer {
+    pub(crate) fn for_method(&self, answer: impl Into<Answer>) -> Answer {
         let answer = answer.into();
         if self.method == "HEAD" {
             answer.without_body()
@@ -136,17 +136,17 @@ impl Session {
     ) {
         let path = agent_path(head.path);
         let token = head.token.verifier.hash();
-        match (self.tokens.standing(&token, cx.now), path) {
+        match (self.tokens.state(&token, cx.now), path) {
             // The last call may have started a task, whose result is its answer.
-            (Standing::Live, _) | (Standing::Spent, AgentPath::Task(_)) => {}
-            (Standing::Spent, AgentPath::Page(rest)) if task_on_page(rest).is_some() => {}
+            (TokenState::Live, _) | (TokenState::Spent, AgentPath::Task(_)) => {}
+            (TokenState::Spent, AgentPath::Page(rest)) if task_on_page(rest).is_some() => {}
             // Nor is the answer lost to a preview that asked first.
-            (Standing::Spent, AgentPath::Get(rest))
+            (TokenState::Spent, AgentPath::Get(rest))
                 if self.replays.has(&(token, rest.to_owned()), cx.now) => {}
-            (Standing::Unknown, _) => {
+            (TokenState::Unknown, _) => {
                 return cx.answer(request, head.refuse(path, message::token_invalid()));
             }
-            (Standing::Spent | Standing::Expired, _) => {
+            (TokenState::Spent | TokenState::Expired, _) => {
                 return cx.answer(request, head.refuse(path, message::token_expired()));
             }
         }
@@ -183,7 +183,10 @@ impl Session {
         } else {
             MARKDOWN
         };
-        cx.answer(request, head.fit(Answer::new(200, content_type, text)));
+        cx.answer(
+            request,
+            head.for_method(Answer::new(200, content_type, text)),
+        );
     }
 
     fn on_tools(
@@ -200,7 +203,7 @@ impl Session {
             );
         }
         let answer = self.tools_answer(token);
-        cx.answer(request, head.fit(answer));
+        cx.answer(request, head.for_method(answer));
     }
 
     fn on_call(
@@ -212,7 +215,7 @@ impl Session {
         path: &str,
     ) {
         if head.is_cross_site() {
-            return cx.answer(request, head.fit(message::csrf_denied()));
+            return cx.answer(request, head.for_method(message::csrf_denied()));
         }
         let outgoing = Outgoing {
             method: head.method.to_owned(),
@@ -222,10 +225,10 @@ impl Session {
         };
         match self.admit(cx, token, head.method, path) {
             Ok(timeout) => {
-                let unsent = Unsent::Call(outgoing);
-                self.wait_for_body(cx, request, token, timeout, unsent);
+                let pending = PendingBody::Call(outgoing);
+                self.wait_for_body(cx, request, token, timeout, pending);
             }
-            Err(error) => cx.answer(request, head.fit(error)),
+            Err(error) => cx.answer(request, head.for_method(error)),
         }
     }
 
@@ -235,26 +238,25 @@ impl Session {
         cx: &mut Context<'_>,
         request: RequestId,
         token: &VerifierHash,
-        door: Door,
+        surface: Surface,
         outgoing: &Outgoing,
         body: &[u8],
     ) {
         match self.admit(cx, token, &outgoing.method, &outgoing.path) {
             Ok(timeout) => {
-                if let Door::Get(door) = &door {
-                    self.replays.start(door.key.clone());
+                if let Surface::Get(call) = &surface {
+                    self.replays.start(call.key.clone());
                 }
                 let call = Call {
                     token: *token,
                     deadline: cx.now.saturating_add(timeout),
                     timeout,
-                    door,
-                    unsent: None,
+                    stage: Stage::Sent(surface),
                 };
                 self.calls.insert(request, call);
-                self.send_call(cx, request, outgoing, body);
+                self.send_call(cx, request, token, outgoing, body);
             }
-            Err(error) => self.finish(cx, request, door, error.into()),
+            Err(error) => self.finish(cx, request, surface, error.into()),
         }
     }
 
@@ -293,14 +295,13 @@ impl Session {
         request: RequestId,
         token: &VerifierHash,
         timeout: Millis,
-        unsent: Unsent,
+        pending: PendingBody,
     ) {
         let call = Call {
             token: *token,
             deadline: cx.now.saturating_add(timeout),
             timeout,
-            door: Door::Plain,
-            unsent: Some(unsent),
+            stage: Stage::Pending(pending),
         };
         self.calls.insert(request, call);
         cx.conclude(Outcome::ReadBody);
@@ -313,72 +314,65 @@ impl Session {
         request: RequestId,
         body: Result<&[u8], BodyError>,
     ) {
-        let Some(call) = self.calls.get_mut(request) else {
+        if let (Ok(body), Presence::App(_)) = (body, &self.presence)
+            && let Some((token, outgoing)) = self.calls.start(request, cx.now)
+        {
+            return self.send_call(cx, request, &token, &outgoing, body);
+        }
+        let Some((token, pending)) = self.calls.take_pending(request) else {
             return;
         };
-        let Some(unsent) = call.unsent.take() else {
-            return;
-        };
-        let token = call.token;
-        let problem = match (&self.presence, body, unsent) {
-            (_, Err(BodyError::Unreadable), _) => message::body_unread(),
-            (_, Ok(body), Unsent::Knock(knock)) => {
-                self.calls.remove(request);
-                return self.on_knock(cx, request, &token, *knock, body);
+        match (body, pending) {
+            (Err(BodyError::Unreadable), pending) => {
+                cx.answer(request, pending.refuse(message::body_unread()));
             }
-            (Presence::App(_), Ok(body), Unsent::Call(outgoing)) => {
-                return self.send_call(cx, request, &outgoing, body);
+            (Ok(body), PendingBody::Mcp(message)) => {
+                self.on_mcp_message(cx, request, &token, &message, body);
             }
-            (Presence::Held(hold), Ok(_), Unsent::Call(_)) => message::away(hold.since, cx.now),
-        };
-        self.calls.remove(request);
-        cx.answer(request, problem);
+            (Ok(body), PendingBody::Form(sent)) => {
+                self.on_form(cx, request, &token, &sent, body);
+            }
+            (Ok(_), PendingBody::Call(_)) => {
+                let since = self.presence.hold().map_or(cx.now, |hold| hold.since);
+                cx.answer(request, message::away(since, cx.now));
+            }
+        }
     }
 
     pub(crate) fn on_gone(&mut self, cx: &mut Context<'_>, request: RequestId) {
         self.waiters.remove(&request);
         self.replays.leave(request);
-        if let Some(Call {
-            door: Door::Get(door),
-            ..
-        }) = self.calls.get_mut(request)
-            && self.replays.goes_on(&door.key)
+        if let Some(Surface::Get(call)) = self.calls.surface_mut(request)
+            && self.replays.goes_on(&call.key)
         {
-            door.is_left = true;
+            call.is_left = true;
             return;
         }
-        let Some(call) = self.calls.remove(request) else {
-            return;
-        };
-        if let (Some(socket), true) = (self.app_socket(), call.unsent.is_none()) {
-            cx.send(
-                socket,
-                ToolCancel::new(self.calls.sent_id(request), CancelReason::Disconnected),
-            );
+        let call = self.calls.remove(request);
+        if let (Some(socket), true) = (self.app_socket(), call.is_some_and(|call| call.is_sent())) {
+            let id = self.calls.sent_id(request);
+            cx.send(socket, ToolCancel::new(id, CancelReason::Disconnected));
         }
     }
 
     /// `tool_reply`: the first one for a call counts, a later one is ignored.
     pub(crate) fn on_tool_reply(&mut self, cx: &mut Context<'_>, fields: &Fields<'_>) {
-        let Some(request) = fields
-            .id
-            .and_then(json_str)
-            .and_then(|id| self.calls.by_wire_id(&id))
-        else {
-            return;
-        };
-        let Some(call) = self.calls.remove(request) else {
+        let id = fields.id.and_then(json_str);
+        let Some((request, token, surface)) = id.and_then(|id| self.calls.take_sent(&id)) else {
             return;
         };
         let answer = match ToolReply::parse(fields) {
             Ok(ToolReply::Done(done)) => done.into_answer(),
-            Ok(ToolReply::Task(id)) => return self.start_task(cx, request, call, id),
+            Ok(ToolReply::Task(id)) => {
+                return self.start_task(cx, request, &token, surface, id);
+            }
             Err(problem) => message::bad_reply(problem).into(),
         };
-        self.finish(cx, request, call.door, answer);
+        self.finish(cx, request, surface, answer);
     }
 
-    /// Answers the calls that `which` picks, and tells the app.
+    /// Answers the calls that `which` picks, and tells the app of those that it
+    /// has.
     pub(crate) fn fail_calls(
         &mut self,
         cx: &mut Context<'_>,
@@ -386,11 +380,12 @@ impl Session {
         reason: CancelReason,
         error: impl Fn(&Call) -> HttpError,
     ) {
-        for (request, call, wire_id) in self.calls.take_where(which) {
-            let error = error(&call);
-            self.finish(cx, request, call.door, error.into());
-            if let (Some(socket), Some(wire_id)) = (self.app_socket(), wire_id) {
-                cx.send(socket, ToolCancel::new(wire_id, reason));
+        for (request, call) in self.calls.take_where(|_, call| which(call)) {
+            let (error, is_sent) = (error(&call), call.is_sent());
+            self.fail(cx, request, call, error);
+            if let (Some(socket), true) = (self.app_socket(), is_sent) {
+                let id = self.calls.sent_id(request);
+                cx.send(socket, ToolCancel::new(id, reason));
             }
         }
     }
@@ -401,7 +396,10 @@ impl Session {
             cx,
             |call| call.deadline <= now,
             CancelReason::Timeout,
-            |call| message::timed_out(call.timeout),
+            |call| match call.is_sent() {
+                true => message::timed_out(call.timeout),
+                false => message::body_timed_out(call.timeout),
+            },
         );
     }
 
@@ -430,12 +428,10 @@ impl Session {
         &mut self,
         cx: &mut Context<'_>,
         request: RequestId,
+        token: &VerifierHash,
         outgoing: &Outgoing,
         body: &[u8],
     ) {
-        let Some(token) = self.calls.get_mut(request).map(|call| call.token) else {
-            return;
-        };
         let Presence::App(app) = &self.presence else {
             return;
         };
@@ -447,7 +443,7 @@ impl Session {
             query: outgoing.query.as_deref(),
             headers_json: &outgoing.headers_json,
             agent_id: &token.agent_id(),
-            agent_label: self.tokens.label(&token),
+            agent_label: self.tokens.label(token),
         };
         cx.send_text(app.socket, frame.to_json(body));
     }

@@ -22,7 +22,7 @@ use crate::context::Context;
 use crate::crypto::SealKey;
 use crate::effect::SocketId;
 use crate::message;
-use crate::presence::{Attached, Presence};
+use crate::presence::{AppSocket, Presence};
 use crate::session::Session;
 use crate::tokens::Token;
 use crate::waiting::Waiting;
@@ -80,15 +80,12 @@ impl Session {
             cx.close(old, CloseCode::Replaced);
         }
         let seal_key = SealKey::new(secret, self.id);
-        let app = Attached::new(cx, &self.config, self.id, socket, seal_key);
+        let app = AppSocket::new(cx, &self.config, self.id, socket, seal_key);
         let carries = self.registration.carry_calls && registration.carry_calls;
-        let lost = if carries {
-            self.calls.take_all_but(&pending)
-        } else {
-            self.calls.take_all()
-        };
-        for (request, call) in lost {
-            self.finish(cx, request, call.door, message::dropped().into());
+        let none = BTreeSet::new();
+        let carried = if carries { &pending } else { &none };
+        for (request, call) in self.calls.take_sent_but(carried) {
+            self.fail(cx, request, call, message::dropped());
         }
         let changed = self.registration != registration;
         let was_held = self.presence.hold().is_some();

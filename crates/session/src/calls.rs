@@ -5,27 +5,38 @@ use std::collections::{BTreeMap, BTreeSet};
 use agent_socket_wire::hex;
 use agent_socket_wire::token::VerifierHash;
 
-use crate::door::{Door, Knock};
+use crate::door::{PendingBody, Surface};
 use crate::effect::{Millis, RequestId};
 
-/// A call: an agent waits for its answer.
+/// A call in flight: an agent waits for its answer.
 pub(crate) struct Call {
     pub(crate) token: VerifierHash,
     pub(crate) deadline: Millis,
     /// How long it was given.
     pub(crate) timeout: Millis,
-    /// How its answer goes out.
-    pub(crate) door: Door,
-    /// What is to be done once the body is there; `None` when the call was sent.
-    pub(crate) unsent: Option<Unsent>,
+    pub(crate) stage: Stage,
 }
 
-/// What a request is whose body is still being read.
-pub(crate) enum Unsent {
-    /// A call of a tool.
-    Call(Outgoing),
-    /// Something that its body tells.
-    Knock(Box<Knock>),
+/// How far a call has come.
+pub(crate) enum Stage {
+    /// Its body is still being read, so that nothing was called yet.
+    Pending(PendingBody),
+    /// The app has it. Its answer goes out through this surface.
+    Sent(Surface),
+}
+
+impl Call {
+    pub(crate) const fn is_sent(&self) -> bool {
+        matches!(self.stage, Stage::Sent(_))
+    }
+
+    /// When something must be done about it.
+    fn due(&self) -> Millis {
+        match &self.stage {
+            Stage::Sent(surface) => surface.due_before(self.deadline),
+            Stage::Pending(_) => self.deadline,
+        }
+    }
 }
 
 /// A call as the app gets it, less its body.
@@ -54,54 +65,101 @@ impl Calls {
         self.by_request.insert(request, call);
     }
 
-    pub(crate) fn get_mut(&mut self, request: RequestId) -> Option<&mut Call> {
-        self.by_request.get_mut(&request)
+    /// The surface of a call that was sent.
+    pub(crate) fn surface_mut(&mut self, request: RequestId) -> Option<&mut Surface> {
+        match &mut self.by_request.get_mut(&request)?.stage {
+            Stage::Sent(surface) => Some(surface),
+            Stage::Pending(_) => None,
+        }
+    }
+
+    /// The body of a plain call is there: it goes to the app, whose time begins
+    /// now. The upload took the agent's.
+    pub(crate) fn start(
+        &mut self,
+        request: RequestId,
+        now: Millis,
+    ) -> Option<(VerifierHash, Outgoing)> {
+        let call = self.by_request.get_mut(&request)?;
+        if !matches!(call.stage, Stage::Pending(PendingBody::Call(_))) {
+            return None;
+        }
+        call.deadline = now.saturating_add(call.timeout);
+        match std::mem::replace(&mut call.stage, Stage::Sent(Surface::Http)) {
+            Stage::Pending(PendingBody::Call(outgoing)) => Some((call.token, outgoing)),
+            _ => None,
+        }
+    }
+
+    /// Takes out a request whose body was waited for.
+    pub(crate) fn take_pending(
+        &mut self,
+        request: RequestId,
+    ) -> Option<(VerifierHash, PendingBody)> {
+        self.by_request
+            .get(&request)
+            .filter(|call| !call.is_sent())?;
+        let call = self.by_request.remove(&request)?;
+        match call.stage {
+            Stage::Pending(pending) => Some((call.token, pending)),
+            Stage::Sent(_) => None,
+        }
+    }
+
+    /// Takes out the call of a wire id, if it was sent and waits for its answer.
+    pub(crate) fn take_sent(&mut self, id: &str) -> Option<(RequestId, VerifierHash, Surface)> {
+        let request = self.by_wire_id(id)?;
+        let call = self.by_request.remove(&request)?;
+        match call.stage {
+            Stage::Sent(surface) => Some((request, call.token, surface)),
+            Stage::Pending(_) => None,
+        }
     }
 
     pub(crate) fn remove(&mut self, request: RequestId) -> Option<Call> {
         self.by_request.remove(&request)
     }
 
-    /// The nearest time at which something is to be done about a call.
+    /// The nearest time at which something must be done about a call.
     pub(crate) fn next_deadline(&self) -> Option<Millis> {
-        let due = |call: &Call| match call.door.next_beat() {
-            Some(beat) => beat.min(call.deadline),
-            None => call.deadline,
-        };
-        self.by_request.values().map(due).min()
+        self.by_request.values().map(Call::due).min()
     }
 
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (RequestId, &mut Call)> {
-        self.by_request
-            .iter_mut()
-            .map(|(request, call)| (*request, call))
+    /// The surfaces of the calls that were sent.
+    pub(crate) fn surfaces_mut(&mut self) -> impl Iterator<Item = (RequestId, &mut Surface)> {
+        let calls = self.by_request.iter_mut();
+        calls.filter_map(|(request, call)| match &mut call.stage {
+            Stage::Sent(surface) => Some((*request, surface)),
+            Stage::Pending(_) => None,
+        })
     }
 
-    /// The id a call has on the wire.
+    /// The id that a call gets on the wire.
     pub(crate) fn wire_id(
         &mut self,
         request: RequestId,
         random: impl FnOnce() -> [u8; 6],
     ) -> String {
-        let nonce = self.nonce.get_or_insert_with(|| hex::encode(&random()));
-        format!("{nonce}-{}", request.0)
+        self.nonce.get_or_insert_with(|| hex::encode(&random()));
+        self.sent_id(request)
     }
 
-    /// The wire id of a call that was sent.
+    /// The id that a call has on the wire. What differs from call to call comes
+    /// first: apps show, log and compare the first characters of ids.
     pub(crate) fn sent_id(&self, request: RequestId) -> String {
         format!(
             "{}-{}",
-            self.nonce.as_deref().unwrap_or_default(),
-            request.0
+            request.0,
+            self.nonce.as_deref().unwrap_or_default()
         )
     }
 
     /// The call of a wire id, if it was sent and waits for its answer.
     pub(crate) fn by_wire_id(&self, id: &str) -> Option<RequestId> {
-        let (nonce, number) = id.rsplit_once('-')?;
+        let (number, nonce) = id.split_once('-')?;
         let request = RequestId(number.parse().ok()?);
         let is_ours =
-            self.nonce.as_deref() == Some(nonce) && self.by_request.get(&request)?.unsent.is_none();
+            self.nonce.as_deref() == Some(nonce) && self.by_request.get(&request)?.is_sent();
         is_ours.then_some(request)
     }
 
@@ -110,39 +168,22 @@ impl Calls {
         std::mem::take(&mut self.by_request).into_iter().collect()
     }
 
-    /// Takes out the sent calls whose wire ids are not in `kept`.
-    pub(crate) fn take_all_but(&mut self, kept: &BTreeSet<String>) -> Vec<(RequestId, Call)> {
-        let lost: Vec<_> = self
-            .by_request
-            .iter()
-            .filter(|(request, call)| {
-                call.unsent.is_none() && !kept.contains(&self.sent_id(**request))
-            })
-            .map(|(request, _)| *request)
-            .collect();
-        lost.into_iter()
-            .filter_map(|request| Some((request, self.by_request.remove(&request)?)))
-            .collect()
+    /// Takes out the calls that were sent, but for those whose wire ids are in
+    /// `kept`.
+    pub(crate) fn take_sent_but(&mut self, kept: &BTreeSet<String>) -> Vec<(RequestId, Call)> {
+        let nonce = self.nonce.clone().unwrap_or_default();
+        self.take_where(|request, call| {
+            call.is_sent() && !kept.contains(&format!("{}-{nonce}", request.0))
+        })
     }
 
-    /// Takes out the calls that `which` picks, with their wire ids if they were sent.
+    /// Takes out the calls that `which` picks.
     pub(crate) fn take_where(
         &mut self,
-        which: impl Fn(&Call) -> bool,
-    ) -> Vec<(RequestId, Call, Option<String>)> {
-        let picked: Vec<_> = self
-            .by_request
-            .iter()
-            .filter(|(_, call)| which(call))
-            .map(|(request, _)| *request)
-            .collect();
-        picked
-            .into_iter()
-            .filter_map(|request| {
-                let call = self.by_request.remove(&request)?;
-                let wire_id = call.unsent.is_none().then(|| self.sent_id(request));
-                Some((request, call, wire_id))
-            })
+        which: impl Fn(RequestId, &Call) -> bool,
+    ) -> Vec<(RequestId, Call)> {
+        self.by_request
+            .extract_if(.., |request, call| which(*request, call))
             .collect()
     }
 }

@@ -131,7 +131,17 @@ pub(crate) fn timed_out(after: Millis) -> HttpError {
         HttpCode::ToolTimeout,
         format!(
             "The app did not answer within {}. The call may have had its effect: check before repeating it.",
-            span(after)
+            limit(after)
+        ),
+    )
+}
+
+pub(crate) fn body_timed_out(after: Millis) -> HttpError {
+    HttpError::new(
+        HttpCode::BodyTimeout,
+        format!(
+            "The request's body did not arrive within {}, so nothing was called. Send it again, with less in it or over a faster connection.",
+            limit(after)
         ),
     )
 }
@@ -160,11 +170,19 @@ pub(crate) fn body_unread() -> HttpError {
     )
 }
 
-/// A span in the unit a person would use.
+/// A limit, as exact as it is.
+fn limit(ms: Millis) -> String {
+    if ms.is_multiple_of(1000) {
+        format!("{} s", ms / 1000)
+    } else {
+        format!("{ms} ms")
+    }
+}
+
+/// A span that has passed, in the unit a person would use.
 pub(crate) fn span(ms: Millis) -> String {
     let seconds = ms / 1000;
     match seconds {
-        0 if ms > 0 => format!("{ms} ms"),
         0..90 => format!("{seconds} s"),
         90..5400 => format!("{} min", seconds.saturating_add(30) / 60),
         _ => format!("{} h", seconds.saturating_add(1800) / 3600),
@@ -179,7 +197,7 @@ mod tests {
     fn spans_read_as_people_say_them() {
         for (ms, text) in [
             (0, "0 s"),
-            (500, "500 ms"),
+            (110, "0 s"),
             (12_400, "12 s"),
             (180_000, "3 min"),
             (5_400_000, "2 h"),
@@ -188,5 +206,14 @@ mod tests {
             assert_eq!(span(ms), text);
         }
         assert!(away(0, 180_000).message.contains("offline for 3 min"));
+        assert!(away(0, 110).message.contains("offline for 0 s"));
+    }
+
+    #[test]
+    fn limits_are_exact() {
+        assert_eq!(
+            [limit(250), limit(1_500), limit(300_000)],
+            ["250 ms", "1500 ms", "300 s"]
+        );
     }
 }

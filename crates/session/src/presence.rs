@@ -1,5 +1,7 @@
 //! Who is there: the app's socket, and how long an absent app is waited for.
 
+use std::collections::BTreeSet;
+
 use agent_socket_wire::close::CloseCode;
 use agent_socket_wire::id::SessionId;
 use agent_socket_wire::limits::MAX_LIVENESS_PAUSE_MS;
@@ -20,7 +22,7 @@ const PAUSE_GROWTH: u64 = 4;
 
 /// The socket that a session's app holds.
 #[derive(Clone)]
-pub(crate) struct Attached {
+pub(crate) struct AppSocket {
     pub(crate) socket: SocketId,
     pub(crate) seal_key: SealKey,
     pub(crate) last_frame_at: Millis,
@@ -34,7 +36,7 @@ pub(crate) struct Attached {
 
 /// Whether a session's app is there.
 pub(crate) enum Presence {
-    App(Attached),
+    App(AppSocket),
     Held(Hold),
 }
 
@@ -113,7 +115,7 @@ const fn save_interval(config: &Config) -> Millis {
     config.heartbeat_timeout_ms / 4
 }
 
-impl Attached {
+impl AppSocket {
     /// The app came, on this socket.
     pub(crate) fn new(
         cx: &mut Context<'_>,
@@ -151,14 +153,14 @@ impl Attached {
 }
 
 impl Session {
-    pub(crate) const fn attached(&self) -> Option<&Attached> {
+    pub(crate) const fn attached(&self) -> Option<&AppSocket> {
         match &self.presence {
             Presence::App(app) => Some(app),
             Presence::Held(_) => None,
         }
     }
 
-    const fn attached_mut(&mut self) -> Option<&mut Attached> {
+    const fn attached_mut(&mut self) -> Option<&mut AppSocket> {
         match &mut self.presence {
             Presence::App(app) => Some(app),
             Presence::Held(_) => None,
@@ -191,7 +193,7 @@ impl Session {
         let last_frame_at = frame_at
             .saturating_add(save_interval(&self.config))
             .min(cx.now.max(frame_at));
-        self.presence = Presence::App(Attached {
+        self.presence = Presence::App(AppSocket {
             socket,
             seal_key,
             last_frame_at,
@@ -283,8 +285,8 @@ impl Session {
             return Fate::GoesOn;
         }
         cx.close(socket, CloseCode::TooBig);
-        for (request, call) in self.calls.take_all() {
-            self.finish(cx, request, call.door, message::reply_too_large().into());
+        for (request, call) in self.calls.take_sent_but(&BTreeSet::new()) {
+            self.fail(cx, request, call, message::reply_too_large());
         }
         self.hold(cx, None)
     }
@@ -311,7 +313,12 @@ impl Session {
         });
         if !self.registration.carry_calls {
             for (request, call) in self.calls.take_all() {
-                self.finish(cx, request, call.door, message::dropped().into());
+                let error = if call.is_sent() {
+                    message::dropped()
+                } else {
+                    message::away(cx.now, cx.now)
+                };
+                self.fail(cx, request, call, error);
             }
         }
         self.save(cx);

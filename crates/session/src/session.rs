@@ -21,7 +21,7 @@ use crate::crypto::{ResumeCheck, SealKey};
 use crate::door::Replays;
 use crate::effect::{Millis, RequestId, SocketId, Write, earlier};
 use crate::message;
-use crate::presence::{Attached, Presence};
+use crate::presence::{AppSocket, Presence};
 use crate::record::{
     LoadError, REGISTRATION_KEY, Records, SCHEMA_VERSION, SESSION_KEY, SessionRecord, to_json,
 };
@@ -74,7 +74,7 @@ impl Session {
         registration: Registration,
         secret: &ResumeSecret,
     ) -> Self {
-        let app = Attached::new(cx, config, id, socket, SealKey::new(secret, id));
+        let app = AppSocket::new(cx, config, id, socket, SealKey::new(secret, id));
         let check = ResumeCheck::new(secret, id);
         let session = Self::new(config, id, registration, check, Presence::App(app));
         session.save(cx);
@@ -130,10 +130,10 @@ impl Session {
     pub(crate) fn end(mut self, cx: &mut Context<'_>) {
         cx.out.writes.push(Write::DeleteAll);
         for (request, call) in self.calls.take_all() {
-            self.finish(cx, request, call.door, message::no_session().into());
+            self.fail(cx, request, call, message::no_session());
         }
         for (request, waiter) in std::mem::take(&mut self.waiters) {
-            self.finish(cx, request, waiter.door, message::no_session().into());
+            self.finish(cx, request, waiter.surface, message::no_session().into());
         }
     }
 

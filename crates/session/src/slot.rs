@@ -254,7 +254,7 @@ impl Slot {
                 _ => false,
             };
             if !is_taken {
-                cx.close(socket, CloseCode::Conflict);
+                cx.close(socket, CloseCode::SessionTaken);
             }
         }
         // The shell names them in any order; the oldest is to be the first to go.
@@ -268,7 +268,7 @@ impl Slot {
         opening: Opening<'_>,
     ) -> Outcome {
         if self.session.is_some() && !opening.resume {
-            return Outcome::Refuse(CloseCode::Conflict);
+            return Outcome::Refuse(CloseCode::SessionTaken);
         }
         self.waiting.add(cx, self.id, socket, opening);
         Outcome::Accept
@@ -354,7 +354,7 @@ impl Slot {
     fn on_register(&mut self, cx: &mut Context<'_>, waiting: &Waiting, fields: &Fields<'_>) {
         let socket = waiting.socket;
         if self.session.is_some() {
-            return cx.close(socket, CloseCode::Conflict);
+            return cx.close(socket, CloseCode::SessionTaken);
         }
         let parsed = Registration::parse(fields, &self.config.apps, waiting.origin.as_deref());
         let admitted = parsed.and_then(|registration| {

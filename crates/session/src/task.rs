@@ -18,9 +18,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::agent::AgentRequest;
-use crate::calls::Call;
 use crate::context::Context;
-use crate::door::Door;
+use crate::door::Surface;
 use crate::effect::{Millis, RequestId, Write};
 use crate::message;
 use crate::record::{RESULT_PREFIX, TASK_PREFIX, to_json};
@@ -50,15 +49,13 @@ pub(crate) struct Task {
 pub(crate) struct Waiter {
     task_id: String,
     until: Millis,
-    pub(crate) door: Door,
+    pub(crate) surface: Surface,
 }
 
 impl Waiter {
     /// The nearest time at which something is to be done about it.
     pub(crate) fn due(&self) -> Millis {
-        self.door
-            .next_beat()
-            .map_or(self.until, |beat| beat.min(self.until))
+        self.surface.due_before(self.until)
     }
 }
 
@@ -147,23 +144,23 @@ impl Session {
         &mut self,
         cx: &mut Context<'_>,
         request: RequestId,
-        call: Call,
+        token: &VerifierHash,
+        mut surface: Surface,
         id: String,
     ) {
-        let answer = match self.add_task(cx, &call.token, &id) {
+        let answer = match self.add_task(cx, token, &id) {
             Ok(()) => Answer::new(202, JSON, json!({"taskId": id}).to_string()),
             Err(error) => error.into(),
         };
-        let mut door = call.door;
         let waits = answer.status == 202
             && self.waiters.len() < MAX_WAITING_POLLS
-            && door.waits_for_task(cx, request);
+            && surface.waits_for_task(cx, request);
         if !waits {
-            return self.finish(cx, request, door, answer);
+            return self.finish(cx, request, surface, answer);
         }
         // A stream stays for as long as the task may take; who takes none is
         // told after a while that it goes on.
-        let span = if door.next_beat().is_some() {
+        let span = if surface.next_beat().is_some() {
             TASK_PENDING_MS
         } else {
             MAX_POLL_WAIT_S.saturating_mul(1000)
@@ -171,7 +168,7 @@ impl Session {
         let waiter = Waiter {
             task_id: id,
             until: cx.now.saturating_add(span),
-            door,
+            surface,
         };
         self.waiters.insert(request, waiter);
     }
@@ -234,7 +231,7 @@ impl Session {
         for request in done {
             if let Some(waiter) = self.waiters.remove(&request) {
                 let answer = answer(&waiter.task_id);
-                self.finish(cx, request, waiter.door, answer);
+                self.finish(cx, request, waiter.surface, answer);
             }
         }
     }
@@ -295,7 +292,7 @@ impl Session {
             return cx.answer(request, message::csrf_denied());
         }
         let Some(task) = self.task_of(token, id, cx.now) else {
-            return cx.answer(request, head.fit(message::unknown_task()));
+            return cx.answer(request, head.for_method(message::unknown_task()));
         };
         if is_delete {
             self.tasks.remove(id, &mut cx.out.writes);
@@ -308,7 +305,7 @@ impl Session {
             .unwrap_or(0);
         if wait == 0 || self.waiters.len() >= MAX_WAITING_POLLS {
             let answer = self.task_state(cx, head, token, id);
-            return cx.answer(request, head.fit(answer));
+            return cx.answer(request, head.for_method(answer));
         }
         let until = cx
             .now
@@ -318,7 +315,7 @@ impl Session {
             Waiter {
                 task_id: id.to_owned(),
                 until,
-                door: Door::Plain,
+                surface: Surface::Http,
             },
         );
     }
@@ -402,18 +399,18 @@ impl Session {
         let (progress, message) = (task.progress, task.message.as_deref());
         for (request, waiter) in &mut self.waiters {
             if waiter.task_id == id {
-                waiter.door.progress(cx, *request, progress, message);
+                waiter.surface.progress(cx, *request, progress, message);
             }
         }
     }
 
     /// Sends signs of life to those who wait on a stream.
     pub(crate) fn send_beats(&mut self, cx: &mut Context<'_>) {
-        for (request, call) in self.calls.iter_mut() {
-            call.door.beat(cx, request, false);
+        for (request, surface) in self.calls.surfaces_mut() {
+            surface.beat(cx, request, false);
         }
         for (request, waiter) in &mut self.waiters {
-            waiter.door.beat(cx, *request, true);
+            waiter.surface.beat(cx, *request, true);
         }
     }
 
@@ -433,7 +430,7 @@ impl Session {
                 Some(task) => pending(&waiter.task_id, task),
                 None => message::unknown_task().into(),
             };
-            self.finish(cx, request, waiter.door, answer);
+            self.finish(cx, request, waiter.surface, answer);
         }
     }
 

@@ -49,7 +49,7 @@ pub(crate) struct Tokens(BTreeMap<VerifierHash, Token>);
 
 /// What a token is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum TokenState {
     Live,
     /// Its calls are used up; what they started can still be fetched.
     Spent,
@@ -77,18 +77,18 @@ impl Tokens {
 
     /// Looks a hash up. The time of a lookup depends on stored hashes only
     /// through comparisons of SHA-256 values, which tell nothing of a verifier.
-    pub(crate) fn standing(&self, hash: &VerifierHash, now: Millis) -> Standing {
+    pub(crate) fn state(&self, hash: &VerifierHash, now: Millis) -> TokenState {
         match self.0.get_key_value(hash) {
             Some((found, token)) if found.matches(hash) => {
                 if token.is_expired(now) {
-                    Standing::Expired
+                    TokenState::Expired
                 } else if token.is_spent() {
-                    Standing::Spent
+                    TokenState::Spent
                 } else {
-                    Standing::Live
+                    TokenState::Live
                 }
             }
-            _ => Standing::Unknown,
+            _ => TokenState::Unknown,
         }
     }
 

@@ -76,7 +76,7 @@ impl WaitingSockets {
     ) {
         if self.0.len() >= MAX_WAITING_SOCKETS {
             let oldest = self.0.remove(0);
-            cx.close(oldest.socket, CloseCode::Conflict);
+            cx.close(oldest.socket, CloseCode::TooManyWaiting);
         }
         let waiting = WaitingAttachment {
             session: session.to_string(),

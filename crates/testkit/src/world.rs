@@ -328,6 +328,15 @@ impl World {
             .map_or(0, CloseCode::code)
     }
 
+    /// The reason with which the session closed a socket; empty while it is open.
+    #[must_use]
+    pub fn close_reason(&self, socket: SocketId) -> &'static str {
+        let socket = self.machine.sockets.get(&socket);
+        socket
+            .and_then(|socket| socket.closed)
+            .map_or("", CloseCode::reason)
+    }
+
     /// The app, or the network, closes a socket.
     pub fn drop_socket(&mut self, socket: SocketId, code: u16) {
         // The closing socket is still there for a load; then it is not.

@@ -24,6 +24,8 @@ pub enum HttpCode {
     NotFound,
     /// 405: the path is known, with other methods.
     MethodNotAllowed,
+    /// 408: the body did not arrive in time; nothing was called.
+    BodyTimeout,
     /// 413: the body is over [`crate::limits::MAX_BODY_BYTES`].
     BodyTooLarge,
     /// 421: the request came under a host that is not the relay's.
@@ -58,6 +60,7 @@ impl HttpCode {
             Self::CsrfDenied | Self::ToolNotAllowed => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
+            Self::BodyTimeout => 408,
             Self::BodyTooLarge => 413,
             Self::WrongHost => 421,
             Self::TooManyInflight | Self::RateLimited => 429,
@@ -79,6 +82,7 @@ impl HttpCode {
             Self::ToolNotAllowed => "tool_not_allowed",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
+            Self::BodyTimeout => "body_timeout",
             Self::BodyTooLarge => "body_too_large",
             Self::WrongHost => "wrong_host",
             Self::TooManyInflight => "too_many_inflight",

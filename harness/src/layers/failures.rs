@@ -456,7 +456,7 @@ async fn conflicts(cx: Context) -> Result<()> {
     let (mut app, agent) = cx.pair().await?;
     let credentials = app.credentials()?;
     let query = format!("?force_session={}", credentials.session);
-    let conflict = CloseCode::Conflict.code();
+    let conflict = CloseCode::SessionTaken.code();
     cx.socket(&query)
         .await?
         .expect_close(conflict)
@@ -750,7 +750,7 @@ async fn lock_out(cx: Context) -> Result<()> {
         .take(20 - MAX_WAITING_SOCKETS)
     {
         socket
-            .expect_close(CloseCode::Conflict.code())
+            .expect_close(CloseCode::TooManyWaiting.code())
             .await
             .with_context(|| format!("the oldest, number {number}, goes"))?;
     }
@@ -763,7 +763,7 @@ async fn lock_out(cx: Context) -> Result<()> {
         "the owner needed {took:?} to resume"
     );
     hostile[20 - MAX_WAITING_SOCKETS]
-        .expect_close(CloseCode::Conflict.code())
+        .expect_close(CloseCode::TooManyWaiting.code())
         .await?;
     for socket in &mut hostile[20 - MAX_WAITING_SOCKETS + 1..] {
         socket

@@ -28,6 +28,7 @@ mod serve;
 
 use crate::tools::AppView;
 use agent_socket_wire::answer::Answer;
+use agent_socket_wire::error::HttpError;
 use agent_socket_wire::tool::{Scope, Tool};
 use rpc::{Era, Kind, Message, Problem};
 
@@ -224,6 +225,22 @@ pub fn check_origin(origin: Option<&str>, own: &str) -> Result<(), Answer> {
             "The `Origin` header names a web page of another origin, and pages may not use this server. Use a client that is no page, or leave the header out.",
         )
         .answer("null")),
+    }
+}
+
+/// The response to a request whose body never became a message: its id is not
+/// known, so that the error has none.
+#[must_use]
+pub fn refuse(error: &HttpError) -> Answer {
+    let status = error.code.status();
+    let code = if status < 500 {
+        rpc::INVALID_REQUEST
+    } else {
+        rpc::INTERNAL
+    };
+    Answer {
+        retry_after: error.retry_after,
+        ..Problem::new(status, code, error.message.as_str()).answer("null")
     }
 }
 

@@ -6,7 +6,7 @@ use agent_socket_wire::error::HttpError;
 use agent_socket_wire::headers::with_json_type;
 use agent_socket_wire::token::VerifierHash;
 
-use super::Door;
+use super::Surface;
 use super::replay::{Found, ReplayKey};
 use crate::agent::AgentRequest;
 use crate::calls::Outgoing;
@@ -16,7 +16,7 @@ use crate::message;
 use crate::session::Session;
 
 /// A GET that waits for its answer.
-pub(crate) struct GetDoor {
+pub(crate) struct GetCall {
     pub(crate) key: ReplayKey,
     /// The link without `/agents.md`.
     base: String,
@@ -64,12 +64,12 @@ impl Session {
             Ok(Found::Nothing) => {}
             Err(error) => return self.answer_get(cx, request, head, token, error.into()),
         }
-        let door = Door::Get(Box::new(GetDoor {
+        let surface = Surface::Get(Box::new(GetCall {
             key,
             base: head.base(),
             is_left: false,
         }));
-        self.call_through(cx, request, token, door, &outgoing, &body);
+        self.call_through(cx, request, token, surface, &outgoing, &body);
     }
 }
 
@@ -104,7 +104,7 @@ impl Session {
         answer: Answer,
     ) {
         let answer = self.with_links(&head.base(), token, answer);
-        cx.answer(request, head.fit(answer));
+        cx.answer(request, head.for_method(answer));
     }
 
     /// Answers a GET, and those that wait for the same.
@@ -112,14 +112,14 @@ impl Session {
         &mut self,
         cx: &mut Context<'_>,
         request: RequestId,
-        door: GetDoor,
+        call: GetCall,
         answer: Answer,
     ) {
-        let answer = self.with_links(&door.base, &door.key.0, answer);
-        for other in self.replays.finish(door.key, &answer, cx.now) {
+        let answer = self.with_links(&call.base, &call.key.0, answer);
+        for other in self.replays.finish(call.key, &answer, cx.now) {
             cx.answer(other, answer.clone());
         }
-        if !door.is_left {
+        if !call.is_left {
             cx.answer(request, answer);
         }
     }

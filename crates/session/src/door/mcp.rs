@@ -6,9 +6,9 @@ use agent_socket_wire::error::HttpError;
 use agent_socket_wire::headers::with_json_type;
 use agent_socket_wire::token::VerifierHash;
 
-use super::{Door, Knock, KnockAt};
+use super::{PendingBody, Surface};
 use crate::agent::AgentRequest;
-use crate::calls::{Outgoing, Unsent};
+use crate::calls::Outgoing;
 use crate::context::Context;
 use crate::effect::{Effect, Millis, RequestId};
 use crate::message;
@@ -22,8 +22,17 @@ const STREAM_AFTER_MS: Millis = 2_000;
 /// connections after 30 s and more, clients after 60 s.
 const STREAM_BEAT_MS: Millis = 10_000;
 
+/// A request to the MCP door, as far as its head tells.
+pub(crate) struct McpRequest {
+    head: McpHead,
+    /// The link without `/agents.md`.
+    base: String,
+    /// The headers that go on to the app.
+    headers_json: String,
+}
+
 /// A `tools/call` that waits for its answer.
-pub(crate) struct McpDoor {
+pub(crate) struct McpCall {
     pending: Pending,
     started: Millis,
     /// When the next sign of life is due.
@@ -36,7 +45,7 @@ pub(crate) struct McpDoor {
     told: Option<f64>,
 }
 
-impl McpDoor {
+impl McpCall {
     fn new(pending: Pending, now: Millis) -> Self {
         Self {
             pending,
@@ -130,10 +139,10 @@ impl Session {
         token: &VerifierHash,
     ) {
         if let Err(refusal) = self.check_mcp(head) {
-            return cx.answer(request, head.fit(refusal));
+            return cx.answer(request, head.for_method(refusal));
         }
         let header = |name: &str| head.headers.get(name);
-        let mcp = McpHead {
+        let mcp_head = McpHead {
             protocol_version: header("mcp-protocol-version"),
             method: header("mcp-method"),
             name: header("mcp-name"),
@@ -143,13 +152,13 @@ impl Session {
             origin: header("origin"),
             own_origin: head.origin.to_owned(),
         };
-        let knock = Knock {
-            what: KnockAt::Mcp(mcp),
+        let pending = PendingBody::Mcp(Box::new(McpRequest {
+            head: mcp_head,
             base: head.base(),
             headers_json: head.headers.forwarded_json(),
-        };
+        }));
         let timeout = self.config.max_sync_tool_ms;
-        self.wait_for_body(cx, request, token, timeout, Unsent::Knock(Box::new(knock)));
+        self.wait_for_body(cx, request, token, timeout, pending);
     }
 
     /// What can be refused before the body is read.
@@ -165,26 +174,25 @@ impl Session {
     }
 
     /// A message to the MCP door. It has no place among the calls in flight now.
-    pub(super) fn on_mcp_message(
+    pub(crate) fn on_mcp_message(
         &mut self,
         cx: &mut Context<'_>,
         request: RequestId,
         token: &VerifierHash,
-        knock: &Knock,
-        head: &McpHead,
+        message: &McpRequest,
         body: &[u8],
     ) {
-        let agents_md = || self.briefing(&knock.base, token);
+        let agents_md = || self.briefing(&message.base, token);
         let scope = self.scope_of(token);
         let server = ServerView {
             app: self.view(),
-            base: &knock.base,
+            base: &message.base,
             agents_md: &agents_md,
             tools: &self.registration.tools,
             names: self.names(),
             scope: &scope,
         };
-        let (outgoing, body, pending) = match mcp::read(head, body, &server) {
+        let (outgoing, body, pending) = match mcp::read(&message.head, body, &server) {
             Incoming::Answer(answer) => return cx.answer(request, answer),
             Incoming::Call {
                 tool,
@@ -196,12 +204,12 @@ impl Session {
                     method: tool.method.clone(),
                     path: tool.path.clone(),
                     query,
-                    headers_json: with_json_type(&knock.headers_json),
+                    headers_json: with_json_type(&message.headers_json),
                 };
                 (outgoing, body, pending)
             }
         };
-        let door = Door::Mcp(Box::new(McpDoor::new(pending, cx.now)));
-        self.call_through(cx, request, token, door, &outgoing, &body);
+        let surface = Surface::Mcp(Box::new(McpCall::new(pending, cx.now)));
+        self.call_through(cx, request, token, surface, &outgoing, &body);
     }
 }

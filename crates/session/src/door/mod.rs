@@ -9,74 +9,85 @@ mod openapi;
 mod page;
 mod replay;
 
-use agent_socket_doors::mcp::McpHead;
-use agent_socket_doors::page::ResultPage;
+use agent_socket_doors::mcp::refuse;
+use agent_socket_doors::page::{ResultPage, problem_page};
 use agent_socket_wire::answer::Answer;
-use agent_socket_wire::token::VerifierHash;
+use agent_socket_wire::error::HttpError;
 
-pub(crate) use self::get::GetDoor;
-pub(crate) use self::mcp::McpDoor;
-pub(crate) use self::page::{FormTarget, task_on_page};
+pub(crate) use self::get::GetCall;
+pub(crate) use self::mcp::{McpCall, McpRequest};
+pub(crate) use self::page::{FormRequest, task_on_page};
 pub(crate) use self::replay::Replays;
+use crate::calls::{Call, Outgoing, Stage};
 use crate::context::Context;
 use crate::effect::{Millis, RequestId};
 use crate::session::Session;
 
-/// A request whose body tells what it is.
-pub(crate) struct Knock {
-    pub(crate) what: KnockAt,
-    /// The link without `/agents.md`.
-    pub(crate) base: String,
-    /// The headers that go on to the app.
-    pub(crate) headers_json: String,
+/// A request whose body is still being read, by the surface that it came to.
+pub(crate) enum PendingBody {
+    /// A plain call.
+    Call(Outgoing),
+    /// A message to the MCP door.
+    Mcp(Box<McpRequest>),
+    /// A form of the page for people.
+    Form(Box<FormRequest>),
 }
 
-/// At which door a request waits for its body.
-pub(crate) enum KnockAt {
-    /// The MCP door.
-    Mcp(McpHead),
-    /// The page for people: one of its forms.
-    Page(FormTarget),
+impl PendingBody {
+    /// The answer to a request that came to nothing, as its client reads it.
+    pub(crate) fn refuse(&self, error: HttpError) -> Answer {
+        match self {
+            Self::Call(_) => error.into(),
+            Self::Mcp(_) => refuse(&error),
+            Self::Form(_) => problem_page(&error),
+        }
+    }
 }
 
-/// Through which door a call came, which decides how its answer goes out.
-pub(crate) enum Door {
-    /// None: the answer is the HTTP response.
-    Plain,
+/// Through what a call came in, which decides how its answer goes out.
+pub(crate) enum Surface {
+    /// Plain HTTP: the answer is the response.
+    Http,
     /// The MCP door.
-    Mcp(Box<McpDoor>),
+    Mcp(Box<McpCall>),
     /// The GET door.
-    Get(Box<GetDoor>),
+    Get(Box<GetCall>),
     /// The page for people.
     Page(Box<ResultPage>),
 }
 
-impl Door {
-    /// When something is to be sent although there is no answer yet.
+impl Surface {
+    /// The time when something must be sent although there is no answer yet, or
+    /// this deadline, whichever comes first.
+    pub(crate) fn due_before(&self, deadline: Millis) -> Millis {
+        self.next_beat().map_or(deadline, |beat| beat.min(deadline))
+    }
+
+    /// When something must be sent although there is no answer yet.
     pub(crate) fn next_beat(&self) -> Option<Millis> {
         match self {
-            Self::Mcp(door) => door.next_beat(),
-            Self::Plain | Self::Get(_) | Self::Page(_) => None,
+            Self::Mcp(call) => call.next_beat(),
+            Self::Http | Self::Get(_) | Self::Page(_) => None,
         }
     }
 
     /// Sends what is due while there is no answer; `is_task` if the app tells
     /// the progress itself.
     pub(crate) fn beat(&mut self, cx: &mut Context<'_>, request: RequestId, is_task: bool) {
-        if let Self::Mcp(door) = self {
-            door.beat(cx, request, is_task);
+        if let Self::Mcp(call) = self {
+            call.beat(cx, request, is_task);
         }
     }
 
-    /// The app goes on with the call as a task. Whether the door's client waits
-    /// for its end, since it could not ask for it later.
+    /// The app goes on with the call as a task. Whether the client waits for its
+    /// end, since it could not ask for it later.
     pub(crate) fn waits_for_task(&mut self, cx: &mut Context<'_>, request: RequestId) -> bool {
         match self {
-            Self::Mcp(door) => {
-                door.open(cx, request);
+            Self::Mcp(call) => {
+                call.open(cx, request);
                 true
             }
-            Self::Plain | Self::Get(_) | Self::Page(_) => false,
+            Self::Http | Self::Get(_) | Self::Page(_) => false,
         }
     }
 
@@ -88,43 +99,40 @@ impl Door {
         progress: Option<f64>,
         message: Option<&str>,
     ) {
-        if let Self::Mcp(door) = self {
-            door.progress(cx, request, progress, message);
+        if let Self::Mcp(call) = self {
+            call.progress(cx, request, progress, message);
         }
     }
 }
 
 impl Session {
-    /// Answers a request as its door does.
+    /// Answers a request as its surface does.
     pub(crate) fn finish(
         &mut self,
         cx: &mut Context<'_>,
         request: RequestId,
-        door: Door,
+        surface: Surface,
         answer: Answer,
     ) {
-        match door {
-            Door::Plain => cx.answer(request, answer),
-            Door::Mcp(door) => door.finish(cx, request, answer),
-            Door::Get(door) => self.finish_get(cx, request, *door, answer),
-            Door::Page(page) => cx.answer(request, page.finish(answer)),
+        match surface {
+            Surface::Http => cx.answer(request, answer),
+            Surface::Mcp(call) => call.finish(cx, request, answer),
+            Surface::Get(call) => self.finish_get(cx, request, *call, answer),
+            Surface::Page(page) => cx.answer(request, page.finish(answer)),
         }
     }
-}
 
-impl Session {
-    /// Goes on with a request whose body tells what it is.
-    pub(crate) fn on_knock(
+    /// Answers a call that came to nothing.
+    pub(crate) fn fail(
         &mut self,
         cx: &mut Context<'_>,
         request: RequestId,
-        token: &VerifierHash,
-        knock: Knock,
-        body: &[u8],
+        call: Call,
+        error: HttpError,
     ) {
-        match &knock.what {
-            KnockAt::Mcp(head) => self.on_mcp_message(cx, request, token, &knock, head, body),
-            KnockAt::Page(target) => self.on_form(cx, request, token, &knock, target, body),
+        match call.stage {
+            Stage::Pending(body) => cx.answer(request, body.refuse(error)),
+            Stage::Sent(surface) => self.finish(cx, request, surface, error.into()),
         }
     }
 }

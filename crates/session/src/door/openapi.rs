@@ -33,6 +33,6 @@ impl Session {
             self.names(),
             &scope,
         );
-        cx.answer(request, head.fit(Answer::json(document)));
+        cx.answer(request, head.for_method(Answer::json(document)));
     }
 }

@@ -10,9 +10,9 @@ use agent_socket_wire::headers::with_json_type;
 use agent_socket_wire::token::{Verifier, VerifierHash};
 use agent_socket_wire::tool::Tool;
 
-use super::{Door, Knock, KnockAt};
+use super::{PendingBody, Surface};
 use crate::agent::AgentRequest;
-use crate::calls::{Outgoing, Unsent};
+use crate::calls::Outgoing;
 use crate::context::Context;
 use crate::crypto::{NonceState, PageNonces};
 use crate::effect::{Millis, RequestId};
@@ -20,13 +20,19 @@ use crate::message;
 use crate::presence::Presence;
 use crate::session::Session;
 
-/// Which tool a form is for, and who may have sent it.
-pub(crate) struct FormTarget {
+/// A form that was sent, as far as the request's head tells.
+pub(crate) struct FormRequest {
+    /// The method of the tool that it is for.
     method: String,
+    /// The path of that tool.
     path: String,
     /// Whether a page of whatever site sent it: then its nonce has to be good.
     is_cross_site: bool,
     verifier: Verifier,
+    /// The link without `/agents.md`.
+    base: String,
+    /// The headers that go on to the app.
+    headers_json: String,
 }
 
 /// The task whose page this path below `_as_page/` is.
@@ -62,7 +68,7 @@ impl Session {
                     Some(tool) => tool_page(&view, tool, None, None),
                     None => page(&view),
                 };
-                cx.answer(request, head.fit(answer));
+                cx.answer(request, head.for_method(answer));
             }
             // A nonce can be had with the link, so a page elsewhere may have one.
             ("POST", _) if head.is_cross_origin() => {
@@ -72,41 +78,40 @@ impl Session {
                 if let Err(error) = self.check_in_flight() {
                     return cx.answer(request, problem_page(&error));
                 }
-                let what = KnockAt::Page(FormTarget {
+                let pending = PendingBody::Form(Box::new(FormRequest {
                     method: tool.method.clone(),
                     path: tool.path.clone(),
                     is_cross_site: head.is_cross_site(),
                     verifier: head.token.verifier.clone(),
-                });
-                let knock = Knock {
-                    what,
                     base: head.base(),
                     headers_json: head.headers.forwarded_json(),
-                };
+                }));
                 let timeout = self.config.max_sync_tool_ms;
-                self.wait_for_body(cx, request, token, timeout, Unsent::Knock(Box::new(knock)));
+                self.wait_for_body(cx, request, token, timeout, pending);
             }
-            (_, None) => cx.answer(request, head.fit(problem_page(&message::no_such_page()))),
+            (_, None) => cx.answer(
+                request,
+                head.for_method(problem_page(&message::no_such_page())),
+            ),
             _ => {
                 let error = message::wrong_method("This page", "GET, HEAD, POST".to_owned());
-                cx.answer(request, head.fit(problem_page(&error)));
+                cx.answer(request, head.for_method(problem_page(&error)));
             }
         }
     }
 
     /// A form that a person sent. It has no place among the calls in flight now.
-    pub(super) fn on_form(
+    pub(crate) fn on_form(
         &mut self,
         cx: &mut Context<'_>,
         request: RequestId,
         token: &VerifierHash,
-        knock: &Knock,
-        target: &FormTarget,
+        sent: &FormRequest,
         body: &[u8],
     ) {
-        match self.read_form(cx, token, knock, target, body) {
-            Ok((door, outgoing, body)) => {
-                self.call_through(cx, request, token, door, &outgoing, &body);
+        match self.read_form(cx, token, sent, body) {
+            Ok((surface, outgoing, body)) => {
+                self.call_through(cx, request, token, surface, &outgoing, &body);
             }
             Err(answer) => cx.answer(request, answer),
         }
@@ -120,23 +125,22 @@ impl Session {
         &self,
         cx: &Context<'_>,
         token: &VerifierHash,
-        knock: &Knock,
-        target: &FormTarget,
+        sent: &FormRequest,
         body: &[u8],
-    ) -> Result<(Door, Outgoing, Vec<u8>), Answer> {
+    ) -> Result<(Surface, Outgoing, Vec<u8>), Answer> {
         let problem = |error: HttpError| problem_page(&error);
         let form = Form::parse(body).map_err(problem)?;
-        let nonces = PageNonces::new(target.verifier.clone());
+        let nonces = PageNonces::new(sent.verifier.clone());
         let state = nonces.state(form.nonce(), cx.now);
         // A form without a nonce is a call as any other: a page may not make it.
-        if state == NonceState::Bad && target.is_cross_site {
+        if state == NonceState::Bad && sent.is_cross_site {
             return Err(problem(message::form_refused()));
         }
         let tool = self
-            .open_tool(token, &target.method, &target.path)
+            .open_tool(token, &sent.method, &sent.path)
             .ok_or_else(|| problem(message::no_such_page()))?;
         let fresh = nonces.make(cx.now);
-        let view = self.page_view(&knock.base, token, &fresh, cx.now);
+        let view = self.page_view(&sent.base, token, &fresh, cx.now);
         if state == NonceState::Old {
             return Err(tool_page(&view, tool, Some(&form), Some(&Note::TooOld)));
         }
@@ -153,10 +157,10 @@ impl Session {
             method: tool.method.clone(),
             path: tool.path.clone(),
             query,
-            headers_json: with_json_type(&knock.headers_json),
+            headers_json: with_json_type(&sent.headers_json),
         };
         let result = ResultPage::new(&view, tool, &form);
-        Ok((Door::Page(Box::new(result)), outgoing, body))
+        Ok((Surface::Page(Box::new(result)), outgoing, body))
     }
 
     fn on_task_page(
@@ -169,12 +173,12 @@ impl Session {
     ) {
         if !head.is_read() {
             let error = message::wrong_method("This page", "GET, HEAD".to_owned());
-            return cx.answer(request, head.fit(problem_page(&error)));
+            return cx.answer(request, head.for_method(problem_page(&error)));
         }
         let state = self.task_state(cx, head, token, id);
         let name = self.app_name().to_owned();
         let answer = task_page(&name, &head.base(), &state);
-        cx.answer(request, head.fit(answer));
+        cx.answer(request, head.for_method(answer));
     }
 }
 

@@ -1,7 +1,9 @@
 //! Calls: their order of checks, their answers, and what becomes of them when
 //! somebody goes away.
 
-use agent_socket_session::{BodyError, DropMode};
+use std::collections::BTreeSet;
+
+use agent_socket_session::{BodyError, DropMode, RequestId};
 use agent_socket_wire::answer::Answer;
 use agent_socket_wire::limits::{MAX_FRAME_BYTES, MAX_INFLIGHT_CALLS};
 use serde_json::{Value, json};
@@ -169,9 +171,8 @@ fn a_call_times_out_after_its_own_time() {
         assert_eq!(world.next_timer(), Some(world.machine.now + 1));
         world.machine.now += 1;
         world.timer();
-        for request in [request, reading] {
-            assert_eq!(code(world.answer(request)), "tool_timeout");
-        }
+        assert_eq!(code(world.answer(request)), "tool_timeout");
+        assert_eq!(code(world.answer(reading)), "body_timeout");
         let cancels: Vec<Value> = world
             .sent(app.socket)
             .into_iter()
@@ -390,6 +391,90 @@ fn carried_calls_end_without_the_app() {
     world.drop_socket(app.socket, 1006);
     world.body(request, Ok(b""));
     assert_eq!(world.answer(request).status, 503);
+}
+
+/// What an agent is told.
+fn message_of(world: &World, request: RequestId) -> String {
+    let body: Value = serde_json::from_slice(&world.answer(request).body).unwrap();
+    body["error"]["message"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_slow_upload_is_not_the_apps_fault() {
+    let mut world = World::new();
+    let app = world.register();
+    let token = world.mint(&app);
+    let slow = world.request("POST", &token, "/a");
+    world.advance(30_000);
+    assert_eq!(world.answer(slow).status, 408);
+    let text = message_of(&world, slow);
+    assert!(
+        text.starts_with("The request's body did not arrive within 30 s, so nothing was called."),
+        "{text}"
+    );
+    // Its upload takes nothing of the time that the app has.
+    world.heartbeat(app.socket);
+    let request = world.request("POST", &token, "/a");
+    world.advance(29_999);
+    world.heartbeat(app.socket);
+    world.body(request, Ok(b"{}"));
+    world.advance(29_999);
+    assert!(world.is_open(request));
+    world.advance(1);
+    assert_eq!(code(world.answer(request)), "tool_timeout");
+    assert!(message_of(&world, request).starts_with("The app did not answer within 30 s."));
+}
+
+/// Nobody is told that a call may have had its effect that was never sent.
+#[test]
+fn a_call_that_was_not_sent_had_no_effect() {
+    type Blow = fn(&mut World, &App);
+    let blows: [Blow; 3] = [
+        |world, app| world.drop_socket(app.socket, 1006),
+        |world, app| {
+            world.bytes(app.socket, &vec![b' '; MAX_FRAME_BYTES + 1]);
+        },
+        |world, _| world.drop_app(DropMode::Hold(None)),
+    ];
+    for blow in blows {
+        let mut world = World::new();
+        let app = world.register();
+        let token = world.mint(&app);
+        let reading = world.request("POST", &token, "/a");
+        blow(&mut world, &app);
+        let text = message_of(&world, reading);
+        assert!(
+            text.starts_with("The app has been offline for 0 s."),
+            "{text}"
+        );
+        assert_eq!(world.answer(reading).retry_after, Some(2));
+    }
+    // An app that takes its session over gets what was not sent to it before.
+    let mut world = World::new();
+    let app = world.register();
+    let token = world.mint(&app);
+    let (sent, _) = world.call(&app, &token);
+    let reading = world.request("POST", &token, "/a");
+    let app = world.resume(&app);
+    assert!(message_of(&world, sent).contains("may or may not have had its effect"));
+    assert!(world.is_open(reading));
+    world.body(reading, Ok(b"{}"));
+    assert_eq!(world.last(app.socket)["type"], "tool_call");
+}
+
+/// Apps show, log and compare the first characters of an id.
+#[test]
+fn the_first_characters_of_call_ids_differ() {
+    let mut world = World::new();
+    let app = world.register();
+    let token = world.mint(&app);
+    let mut seen = BTreeSet::new();
+    for _ in 0..100 {
+        let (request, id) = world.call(&app, &token);
+        assert!(seen.insert(id.chars().take(8).collect::<String>()), "{id}");
+        world.reply(&app, &id, json!({"status": 200}));
+        assert_eq!(world.answer(request).status, 200);
+    }
 }
 
 #[test]

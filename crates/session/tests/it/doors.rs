@@ -1,6 +1,6 @@
 //! The doors: MCP, OpenAPI, plain GET and the page for people.
 
-use agent_socket_session::RequestId;
+use agent_socket_session::{BodyError, DropMode, RequestId};
 use agent_socket_wire::answer::Answer;
 use agent_socket_wire::limits::{MAX_INFLIGHT_CALLS, PAGE_NONCE_MS, REPLAY_MS};
 use serde_json::{Value, json};
@@ -290,6 +290,44 @@ fn the_mcp_door_refuses_pages_and_other_methods() {
             (answer.status, answer.allow.as_deref()),
             (405, Some("POST"))
         );
+    }
+}
+
+/// A request that waits for its body is answered as its door's client reads it.
+#[test]
+fn what_ends_before_its_body_came_is_answered_by_its_door() {
+    type End = fn(&mut World, RequestId);
+    let ends: [(u16, End); 3] = [
+        (408, |world, _| world.advance(30_000)),
+        (400, |world, request| {
+            world.body(request, Err(BodyError::Unreadable));
+        }),
+        (503, |world, _| world.drop_app(DropMode::End)),
+    ];
+    for (status, end) in ends {
+        let (mut world, _, token) = world();
+        world.headers = vec![("accept", "application/json".to_owned())];
+        let message = world.request("POST", &token, "/mcp");
+        world.headers = vec![
+            ("sec-fetch-dest", "document".to_owned()),
+            ("accept", "text/html".to_owned()),
+        ];
+        let form = world.request_head("POST", &token, "/_as_page/POST/a", Some("same-origin"));
+        end(&mut world, message);
+        if world.is_open(form) {
+            end(&mut world, form);
+        }
+        let answer = json_in(world.answer(message));
+        assert_eq!(world.answer(message).status, status);
+        assert_eq!(
+            (&answer["jsonrpc"], &answer["id"]),
+            (&json!("2.0"), &Value::Null)
+        );
+        assert!(answer["error"]["code"].is_i64() && answer["error"]["message"].is_string());
+        let page = world.answer(form);
+        assert_eq!(page.status, status);
+        let content_type = page.content_type.as_deref();
+        assert_eq!(content_type, Some("text/html; charset=utf-8"));
     }
 }
 

@@ -205,9 +205,11 @@ fn a_plain_upgrade_onto_a_session_is_refused() {
     let app = world.register();
     let late = world.open(false);
     assert_eq!(world.close_code(late), 4409);
+    assert!(world.close_reason(late).starts_with("the session exists"));
     // One that waited while another registered is refused when it registers.
     assert!(world.frame(early, &registration("register")).is_empty());
     assert_eq!(world.close_code(early), 4409);
+    assert_eq!(world.close_reason(early), world.close_reason(late));
     assert_eq!(world.close_code(app.socket), 0);
 }
 
@@ -230,6 +232,11 @@ fn past_four_waiting_sockets_the_oldest_goes() {
             .map(|socket| world.close_code(*socket))
             .collect();
         assert_eq!(closed, [[4409; 16].as_slice(), &[0; 4]].concat());
+        assert!(
+            world
+                .close_reason(idle[0])
+                .starts_with("too many sockets wait")
+        );
         world.resume(&app);
     }
 }

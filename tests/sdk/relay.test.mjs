@@ -195,7 +195,7 @@ test("tools are updated, inputs are checked, and closing ends the links", async 
     path: "/add", description: "Adds.", input: { type: "object", properties: { a: { type: "integer" } }, required: ["a"] },
     handler: ({ input }) => input.a + 1,
   })], { agentsMd: "# New" })
-  assert.match((await ai.get("/agents.md")).text, /# New$/)
+  assert.match((await ai.get("/agents.md")).text, /\n---\n\n# New\n/)
   assert.deepEqual((await ai.get("/tools.json")).json.tools[0].input_schema.required, ["a"])
   assert.equal((await ai.post("/add", { a: 1 })).json, 2)
   assert.match((await ai.post("/add", { a: "1" })).json.error.message, /^a: must be of type integer, not string$/)

@@ -81,7 +81,7 @@ enum Purpose {
     Poll(String),
 }
 
-/// What the shell has to do next.
+/// What the shell does next.
 enum Due {
     Timer,
     Alarm,

@@ -269,7 +269,7 @@ impl Driver {
         self.event(runtime, Event::Timer)
     }
 
-    /// The alarm went off, and is not set any more.
+    /// The alarm went off, so it is no longer set.
     ///
     /// # Errors
     /// The event had no effect; the shell must try again later, since nothing
@@ -498,8 +498,8 @@ impl Driver {
     }
 }
 
-/// The answer of an event whose writes have to wait for others' effects waits
-/// with them.
+/// While an event's writes must wait for the effects of others, its answer must
+/// wait with them.
 fn hold_answer(event: Event<'_>, out: &mut Output) {
     if let (Event::Request { request, .. }, Outcome::Answer(_)) = (event, &out.outcome)
         && let Outcome::Answer(answer) = std::mem::take(&mut out.outcome)

@@ -17,8 +17,8 @@
 //!
 //! # A whole shell
 //!
-//! This one has its sockets, requests and records in memory. What a real one
-//! does in addition is to read heads, bodies and frames.
+//! This one has its sockets, requests and records in memory. A real one also reads
+//! heads, bodies and frames.
 //!
 //! ```
 //! use std::collections::BTreeMap;

@@ -44,8 +44,8 @@ use agent_socket_wire::error::AppError;
 ///
 /// # What is gone
 ///
-/// A socket or request that is not there any more is nothing to complain of:
-/// its event is on its way, so these methods do nothing for it.
+/// A socket or a request may already be gone when one of these methods names it:
+/// the event that says so is on its way. The method then does nothing.
 pub trait Runtime {
     /// Why storage failed.
     type Error;
@@ -101,8 +101,8 @@ pub trait Runtime {
     /// Sends a text message. It may hold secrets: not for logs.
     fn send(&mut self, socket: SocketId, text: String);
 
-    /// Closes a socket, after what was sent to it, and forgets it: no event of
-    /// it comes any more.
+    /// Closes a socket, after what was sent to it, and forgets it: the shell
+    /// reports no further events of it.
     fn close(&mut self, socket: SocketId, code: CloseCode);
 
     /// Keeps a text with a socket, in place of the one before, for as long as
@@ -122,8 +122,8 @@ pub trait Runtime {
     fn end_stream(&mut self, request: RequestId);
 
     /// Sees to it that [`Driver::timer`](crate::Driver::timer) is called at this
-    /// time, in place of any time before; `None`: there is no need to. Calling
-    /// it too early, or too often, does no harm.
+    /// time, in place of any time set before; `None`: it need not be called. A call
+    /// that comes too early, or too often, does no harm.
     fn set_timer(&mut self, at: Option<Millis>);
 
     /// A line for the log of a relay in debug mode. It holds no secret.

@@ -26,6 +26,9 @@ use serde_json::{Value, json};
 
 const SOCKET: SocketId = SocketId(1);
 
+/// What a runtime does in the middle of one of its methods.
+type CallBack = Box<dyn FnOnce(&Shell)>;
+
 /// A runtime that notes each of its calls, in order, and does on a call what
 /// the test wants.
 #[derive(Default)]
@@ -38,9 +41,9 @@ struct Notes {
     commits_fail: Cell<bool>,
     reads_fail: Cell<bool>,
     /// What to do when something is sent, once.
-    on_send: RefCell<Option<Box<dyn FnOnce(&Shell)>>>,
+    on_send: RefCell<Option<CallBack>>,
     /// What to do when random bytes are asked for, once.
-    on_random: RefCell<Option<Box<dyn FnOnce(&Shell)>>>,
+    on_random: RefCell<Option<CallBack>>,
 }
 
 /// A shell whose runtime can call it back, as runtimes of one thread do.
@@ -328,10 +331,7 @@ fn a_request_gets_at_once_what_is_known_at_once() {
     );
     let reply = json!({"type": "tool_reply", "id": shell.call_id(), "status": 202, "taskId": "t"});
     shell.frame(&reply).unwrap();
-    assert_eq!(
-        shell.calls(),
-        ["commit 1", "answer 2 202", "timer off"]
-    );
+    assert_eq!(shell.calls(), ["commit 1", "answer 2 202", "timer off"]);
     let waiting = shell.ask(3, "GET", &token, "/_as_tasks/t?wait=5");
     assert_eq!(waiting.unwrap(), Reply::Later);
 }

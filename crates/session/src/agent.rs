@@ -40,7 +40,7 @@ pub struct AgentRequest<'a> {
 }
 
 impl<'a> AgentRequest<'a> {
-    /// Splits a URL that [`agent_socket_front::route::route`] took for an agent's.
+    /// Splits the URL of an agent's request.
     #[must_use]
     pub fn new(
         method: &'a str,
@@ -72,8 +72,8 @@ impl<'a> AgentRequest<'a> {
         site.is_some_and(|site| site != "none")
     }
 
-    /// Whether a page of another origin made it: the relay's own page is of
-    /// this one.
+    /// Whether a page of another origin made the request. The relay's own page is
+    /// of this origin.
     pub(crate) fn is_cross_origin(&self) -> bool {
         let site = self.headers.get("sec-fetch-site");
         site.is_some_and(|site| site != "none" && site != "same-origin")
@@ -94,7 +94,7 @@ impl<'a> AgentRequest<'a> {
                 .is_some_and(|types| types.contains("text/html"))
     }
 
-    /// Why the link does not work, for an agent or for a person.
+    /// Says why the link does not work, to an agent or to a person.
     fn refuse(&self, path: AgentPath<'_>, error: HttpError) -> Answer {
         let is_page = matches!(path, AgentPath::Base | AgentPath::Page(_));
         if is_page && self.wants_page() {
@@ -103,7 +103,7 @@ impl<'a> AgentRequest<'a> {
         self.for_method(error)
     }
 
-    /// The answer as this method takes it.
+    /// The answer as it goes out to this method: HEAD gets no body.
     pub(crate) fn for_method(&self, answer: impl Into<Answer>) -> Answer {
         let answer = answer.into();
         if self.method == "HEAD" {
@@ -121,13 +121,14 @@ impl<'a> AgentRequest<'a> {
     }
 }
 
-/// Why a link does not work whose session does not exist.
+/// The answer to a request whose session does not exist.
 pub(crate) fn refuse_without_session(head: &AgentRequest<'_>) -> Answer {
     head.refuse(agent_path(head.path), message::no_session())
 }
 
 impl Session {
-    /// The order of the checks is the protocol's. The app was alive just now.
+    /// Checks in the order that the protocol gives. Whether the app is alive was
+    /// checked before.
     pub(crate) fn on_request(
         &mut self,
         cx: &mut Context<'_>,
@@ -137,10 +138,10 @@ impl Session {
         let path = agent_path(head.path);
         let token = head.token.verifier.hash();
         match (self.tokens.state(&token, cx.now), path) {
-            // The last call may have started a task, whose result is its answer.
+            // The last call may have started a task, whose result is the call's answer.
             (TokenState::Live, _) | (TokenState::Spent, AgentPath::Task(_)) => {}
             (TokenState::Spent, AgentPath::Page(rest)) if task_on_page(rest).is_some() => {}
-            // Nor is the answer lost to a preview that asked first.
+            // A preview that asked first must not cost the agent its answer.
             (TokenState::Spent, AgentPath::Get(rest))
                 if self.replays.has(&(token, rest.to_owned()), cx.now) => {}
             (TokenState::Unknown, _) => {
@@ -177,7 +178,7 @@ impl Session {
             );
         }
         let text = self.kept_briefing(head, token);
-        // A browser would download markdown; as plain text it shows it.
+        // A browser downloads markdown but shows plain text.
         let content_type = if head.is_navigation() {
             PLAIN
         } else {
@@ -232,7 +233,7 @@ impl Session {
         }
     }
 
-    /// Makes a call that came through a door, all of which is there.
+    /// Makes a call that came through a door, body and all.
     pub(crate) fn call_through(
         &mut self,
         cx: &mut Context<'_>,
@@ -260,10 +261,10 @@ impl Session {
         }
     }
 
-    /// Takes a call in: it counts, and may take so long.
+    /// Admits a call: counts it, and returns how long it may take, in ms.
     ///
     /// # Errors
-    /// Why it may not be made.
+    /// Why the call may not be made.
     pub(crate) fn admit(
         &mut self,
         cx: &mut Context<'_>,
@@ -288,7 +289,7 @@ impl Session {
         Ok(timeout)
     }
 
-    /// Gives a request its place among the calls in flight until its body is there.
+    /// Keeps a request among the calls in flight until its body has arrived.
     pub(crate) fn wait_for_body(
         &mut self,
         cx: &mut Context<'_>,
@@ -307,7 +308,7 @@ impl Session {
         cx.conclude(Outcome::ReadBody);
     }
 
-    /// Goes on with a request whose body is there.
+    /// Goes on with a request whose body has arrived, or failed to.
     pub(crate) fn on_body(
         &mut self,
         cx: &mut Context<'_>,
@@ -355,7 +356,7 @@ impl Session {
         }
     }
 
-    /// `tool_reply`: the first one for a call counts, a later one is ignored.
+    /// `tool_reply`: the first one for a call counts; later ones are ignored.
     pub(crate) fn on_tool_reply(&mut self, cx: &mut Context<'_>, fields: &Fields<'_>) {
         let id = fields.id.and_then(json_str);
         let Some((request, token, surface)) = id.and_then(|id| self.calls.take_sent(&id)) else {
@@ -403,7 +404,8 @@ impl Session {
         );
     }
 
-    /// What is at a path: an app's tool wins over a door of the same name.
+    /// What a path leads to: an app's tool takes precedence over a door of the same
+    /// name.
     fn door_at<'a>(&self, path: AgentPath<'a>) -> AgentPath<'a> {
         let AgentPath::Tool(name) = path else {
             return path;
@@ -423,7 +425,7 @@ impl Session {
         Ok(())
     }
 
-    /// Sends a call, which is among those in flight, to the app.
+    /// Sends a call in flight to the app.
     pub(crate) fn send_call(
         &mut self,
         cx: &mut Context<'_>,

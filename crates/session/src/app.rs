@@ -46,7 +46,7 @@ impl Session {
             FrameType::TaskProgress => self.on_task_progress(cx, fields),
             FrameType::Register | FrameType::Resume => {
                 let error = AppError::shape(
-                    "this socket has its session already; use `update_tools` to change the tools",
+                    "this socket already has its session: use `update_tools` to change the tools",
                 );
                 let outcome = Err(error.into());
                 cx.send(socket, RegisterReply { outcome });
@@ -164,12 +164,12 @@ impl Session {
     fn on_revoke(&mut self, cx: &mut Context<'_>, socket: SocketId, fields: &Fields<'_>) {
         let outcome = match fields.token.and_then(json_str) {
             None => Err(AppError::shape(
-                "`token` is to be the token to revoke, a string",
+                "`token` must be the token to revoke, a string",
             )),
             Some(token) if self.revoke(cx, &token) => Ok(()),
             Some(_) => Err(AppError::new(
                 AppCode::TokenInvalid,
-                "`token` is none of this session's tokens; nothing changed",
+                "`token` is not a token of this session; nothing changed",
             )),
         };
         let (id, outcome) = (fields.echo_id(), outcome.map_err(Refusal::from));
@@ -270,7 +270,7 @@ pub(crate) fn registered(
 pub(crate) fn resume_failed() -> AppError {
     AppError::new(
         AppCode::ResumeFailed,
-        "the secret does not fit, or the session has ended: open /v1/_ws and register anew",
+        "the secret is wrong, or the session has ended: open /v1/_ws and register again",
     )
 }
 
@@ -281,6 +281,6 @@ fn parse_pending(fields: &Fields<'_>) -> Result<BTreeSet<String>, AppError> {
         .map_or(Some(Vec::new()), string_list)
         .map(|ids| ids.into_iter().collect())
         .ok_or_else(|| {
-            AppError::shape("`pendingCalls` is to be an array of call ids, which are strings")
+            AppError::shape("`pendingCalls` must be an array of call ids, which are strings")
         })
 }

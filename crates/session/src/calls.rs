@@ -12,14 +12,14 @@ use crate::effect::{Millis, RequestId};
 pub(crate) struct Call {
     pub(crate) token: VerifierHash,
     pub(crate) deadline: Millis,
-    /// How long it was given.
+    /// How long the app may take, in ms.
     pub(crate) timeout: Millis,
     pub(crate) stage: Stage,
 }
 
 /// How far a call has come.
 pub(crate) enum Stage {
-    /// Its body is still being read, so that nothing was called yet.
+    /// Its body is still being read, so nothing has been called yet.
     Pending(PendingBody),
     /// The app has it. Its answer goes out through this surface.
     Sent(Surface),
@@ -39,7 +39,7 @@ impl Call {
     }
 }
 
-/// A call as the app gets it, less its body.
+/// A call as the app gets it, without its body.
 pub(crate) struct Outgoing {
     pub(crate) method: String,
     pub(crate) path: String,
@@ -50,8 +50,8 @@ pub(crate) struct Outgoing {
 /// All calls in flight of a session.
 #[derive(Default)]
 pub(crate) struct Calls {
-    /// Makes call ids of this process differ from those of one before, so that
-    /// a late reply to a lost call answers no other.
+    /// Makes the ids of calls differ from those that a lost memory gave out, so that
+    /// a late reply to a lost call never answers another one.
     nonce: Option<String>,
     by_request: BTreeMap<RequestId, Call>,
 }
@@ -73,8 +73,8 @@ impl Calls {
         }
     }
 
-    /// The body of a plain call is there: it goes to the app, whose time begins
-    /// now. The upload took the agent's.
+    /// The body of a plain call has arrived, so the app gets the call. Its time
+    /// begins now: the upload was the agent's.
     pub(crate) fn start(
         &mut self,
         request: RequestId,
@@ -144,8 +144,8 @@ impl Calls {
         self.sent_id(request)
     }
 
-    /// The id that a call has on the wire. What differs from call to call comes
-    /// first: apps show, log and compare the first characters of ids.
+    /// The id that a call has on the wire. The counter comes first, since some apps
+    /// shorten ids to their first characters.
     pub(crate) fn sent_id(&self, request: RequestId) -> String {
         format!(
             "{}-{}",
@@ -168,7 +168,7 @@ impl Calls {
         std::mem::take(&mut self.by_request).into_iter().collect()
     }
 
-    /// Takes out the calls that were sent, but for those whose wire ids are in
+    /// Takes out the calls that were sent, except those whose wire ids are in
     /// `kept`.
     pub(crate) fn take_sent_but(&mut self, kept: &BTreeSet<String>) -> Vec<(RequestId, Call)> {
         let nonce = self.nonce.clone().unwrap_or_default();

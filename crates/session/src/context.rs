@@ -52,7 +52,7 @@ impl<'a> Context<'a> {
         self.effect(Effect::Close { socket, code });
     }
 
-    /// Closes a socket that is not the app's (any more), with a reason.
+    /// Tells a socket that is not the app's why it is refused, and closes it.
     pub(crate) fn refuse(&mut self, socket: SocketId, frame: impl Into<Frame>, code: CloseCode) {
         self.send(socket, frame);
         self.close(socket, code);

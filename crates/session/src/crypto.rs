@@ -110,7 +110,7 @@ impl SealKey {
 ///
 /// A nonce is a time in ms and a mark of 16 bytes by HKDF-SHA-256 from the
 /// verifier, with the time as salt. Who can't read the token can't make one,
-/// and nothing has to be kept.
+/// and the relay keeps nothing.
 pub(crate) struct PageNonces(Verifier);
 
 /// How a nonce stands.

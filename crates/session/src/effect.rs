@@ -33,8 +33,8 @@ pub struct Output {
     pub alarm: Option<Alarm>,
     /// What goes out, in order.
     pub effects: Vec<Effect>,
-    /// What the socket or the request that the event brought gets at once. It
-    /// goes out like an effect, and no earlier.
+    /// What the socket or the request that the event brought gets at once. It must
+    /// not go out before the writes are durable, either.
     pub outcome: Outcome,
 }
 
@@ -49,13 +49,13 @@ impl Output {
 /// What the socket or the request that an event brought gets at once.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Outcome {
-    /// Nothing. A request that ends so is answered by an effect later, at the
-    /// latest when [`crate::Slot::next_timer`] has come.
+    /// Nothing. A request is then answered by a later effect, at the latest when
+    /// the time of [`crate::Slot::next_timer`] has come.
     #[default]
     Done,
     /// The socket is opened.
     Accept,
-    /// The socket is not opened; its peer is told this.
+    /// The socket is not opened; its peer gets this close code.
     Refuse(CloseCode),
     /// The shell reads the request's body, then comes with
     /// [`crate::Event::Body`].
@@ -92,10 +92,10 @@ pub enum Write {
 }
 
 /// A change of the alarm: the time at which [`crate::Event::Alarm`] must come
-/// even if the process was gone in between.
+/// even if the process ends before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Alarm {
-    /// It goes off at this time, and at no other.
+    /// It goes off at this time only.
     At(Millis),
     /// It does not go off.
     Off,
@@ -115,8 +115,8 @@ pub enum Effect {
         /// The message. May hold secrets: not for logs.
         text: String,
     },
-    /// Closes a socket, after what was sent to it. The shell forgets it and
-    /// reports no more of it.
+    /// Closes a socket, after what was sent to it. The shell forgets it and reports
+    /// no further events of it.
     Close {
         /// Which.
         socket: SocketId,
@@ -178,7 +178,7 @@ pub trait Host {
     /// Reads a record.
     ///
     /// It sees the writes of all events before this one, durable yet or not,
-    /// and none of this one: those are in [`Output`] still.
+    /// and none of this one, which are still in [`Output`].
     fn read(&mut self, key: &str) -> Option<String>;
 
     /// An app that may register does so under this id: for a new session, or for

@@ -50,14 +50,14 @@ pub enum Event<'a> {
         /// All of it, or why it could not be had.
         body: Result<&'a [u8], BodyError>,
     },
-    /// An agent went away; its request needs no answer any more.
+    /// An agent went away; its request no longer needs an answer.
     RequestGone {
         /// Which.
         request: RequestId,
     },
     /// The time of [`crate::Slot::next_timer`] has come, or may have.
     Timer,
-    /// The alarm went off: it is not set any more.
+    /// The alarm went off, so it is no longer set.
     Alarm,
     /// A debugger drops the app's socket.
     DropApp(DropMode),

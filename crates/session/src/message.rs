@@ -1,5 +1,5 @@
-//! What an AI is told when a call cannot be answered: what happened, and what
-//! to do or ask the user.
+//! The messages that an AI reads when a request fails: what happened, and what
+//! to do or what to ask the user for.
 
 use agent_socket_wire::answer::BadReply;
 use agent_socket_wire::error::{HttpCode, HttpError};
@@ -23,7 +23,7 @@ pub(crate) fn away(since: Millis, now: Millis) -> HttpError {
         ..HttpError::new(
             HttpCode::AppOffline,
             format!(
-                "The app has been offline for {away}. The link keeps working: retry in a few seconds, and if it stays offline ask the user to open the app again."
+                "The app has been offline for {away}. The link keeps working: retry in a few seconds. If the app stays offline, ask the user to open it again."
             ),
         )
     }
@@ -34,7 +34,7 @@ pub(crate) fn dropped() -> HttpError {
         retry_after: Some(RETRY_AFTER_S),
         ..HttpError::new(
             HttpCode::AppOffline,
-            "The app went offline before it answered; the call may or may not have had its effect. The link keeps working: check the state or retry in a few seconds.",
+            "The app went offline before it answered, so the call may or may not have had its effect. The link keeps working: check the state, or retry in a few seconds.",
         )
     }
 }
@@ -42,7 +42,7 @@ pub(crate) fn dropped() -> HttpError {
 pub(crate) fn token_invalid() -> HttpError {
     HttpError::new(
         HttpCode::TokenInvalid,
-        "This link is not valid any more: its token was revoked or never existed. Ask the user for a new link from the app.",
+        "This link is no longer valid: its token was revoked or never existed. Ask the user for a new link from the app.",
     )
 }
 
@@ -60,11 +60,11 @@ pub(crate) fn csrf_denied() -> HttpError {
     )
 }
 
-/// For a person: what another page sent to the forms of this link.
+/// For a person: another page sent one of this link's forms.
 pub(crate) fn form_refused() -> HttpError {
     HttpError::new(
         HttpCode::CsrfDenied,
-        "Another web page sent this form, and only this link's own page may. Nothing was done: open the link itself and send the form from there.",
+        "Another web page sent this form, and only this link's own page may do that. Nothing was done. Open the link itself and send the form from there.",
     )
 }
 
@@ -72,7 +72,7 @@ pub(crate) fn too_many_inflight() -> HttpError {
     HttpError::new(
         HttpCode::TooManyInflight,
         format!(
-            "{MAX_INFLIGHT_CALLS} calls to this app are running, which is the limit. Retry when some have finished."
+            "{MAX_INFLIGHT_CALLS} calls to this app are running, which is the limit. Retry when some of them have finished."
         ),
     )
 }
@@ -97,7 +97,7 @@ pub(crate) fn wrong_method(path: &str, allow: String) -> HttpError {
 pub(crate) fn no_such_page() -> HttpError {
     HttpError::new(
         HttpCode::NotFound,
-        "There is no such page: the app has no tool like that now, or this link does not cover it. The link itself shows what there is.",
+        "This page does not exist: the app does not have this tool now, or this link does not cover it. Open the link itself to see the tools that it covers.",
     )
 }
 
@@ -113,7 +113,7 @@ pub(crate) fn tool_not_allowed(method: &str, path: &str) -> HttpError {
 pub(crate) fn unknown_task() -> HttpError {
     HttpError::new(
         HttpCode::NotFound,
-        "There is no such task for this link: its id is wrong, its result was read and freed, or it expired.",
+        "This link has no such task: the id is wrong, the task has expired, or its result was read and deleted.",
     )
 }
 
@@ -121,7 +121,7 @@ pub(crate) fn too_many_tasks() -> HttpError {
     HttpError::new(
         HttpCode::TooManyTasks,
         format!(
-            "The app has {MAX_PENDING_TASKS} tasks pending or {MAX_FINISHED_TASKS} results waiting, which is the limit. Fetch or DELETE results at $BASE/_as_tasks/<taskId>, or retry when some have finished."
+            "The app has {MAX_PENDING_TASKS} pending tasks or {MAX_FINISHED_TASKS} results that nobody fetched, which is the limit. Fetch or DELETE results at $BASE/_as_tasks/<taskId>, or retry when some have finished."
         ),
     )
 }
@@ -150,7 +150,7 @@ pub(crate) fn bad_reply(problem: BadReply) -> HttpError {
     HttpError::new(
         HttpCode::BadReply,
         format!(
-            "The app answered, but {}. This is a mistake in the app; tell the user.",
+            "The app answered, but {}. This is a mistake in the app. Tell the user.",
             problem.0
         ),
     )
@@ -159,18 +159,18 @@ pub(crate) fn bad_reply(problem: BadReply) -> HttpError {
 pub(crate) fn reply_too_large() -> HttpError {
     HttpError::new(
         HttpCode::BadReply,
-        "The app sent more than 4 MiB at once, so its answer was lost. Ask for a smaller part, or tell the user.",
+        "The app sent a frame of more than 4 MiB, so its answer was lost. Ask for less at once, or tell the user.",
     )
 }
 
 pub(crate) fn body_unread() -> HttpError {
     HttpError::new(
         HttpCode::BadRequest,
-        "The request's body could not be read to its end. Send it again.",
+        "The request's body broke off before its end, so nothing was called. Send the request again.",
     )
 }
 
-/// A limit, as exact as it is.
+/// A limit, exactly.
 fn limit(ms: Millis) -> String {
     if ms.is_multiple_of(1000) {
         format!("{} s", ms / 1000)
@@ -179,7 +179,7 @@ fn limit(ms: Millis) -> String {
     }
 }
 
-/// A span that has passed, in the unit a person would use.
+/// A time that has passed, in the unit that a person would use.
 pub(crate) fn span(ms: Millis) -> String {
     let seconds = ms / 1000;
     match seconds {

@@ -1,4 +1,5 @@
-//! Who is there: the app's socket, and how long an absent app is waited for.
+//! Whether the app is there: its socket, its signs of life, and how long the
+//! session is held for it.
 
 use std::collections::BTreeSet;
 
@@ -20,15 +21,15 @@ use crate::session::{Fate, Session};
 /// the next: an idle session is woken 27 times in its first day.
 const PAUSE_GROWTH: u64 = 4;
 
-/// The socket that a session's app holds.
+/// The socket of a session's app.
 #[derive(Clone)]
 pub(crate) struct AppSocket {
     pub(crate) socket: SocketId,
     pub(crate) seal_key: SealKey,
     pub(crate) last_frame_at: Millis,
-    /// `last_frame_at` as the attachment has it.
+    /// `last_frame_at` as it stands in the attachment.
     saved_frame_at: Millis,
-    /// When to look whether the app is alive.
+    /// When to check whether the app is alive.
     check_at: Millis,
     /// How long the last check waited.
     pause: Millis,
@@ -41,8 +42,8 @@ pub(crate) enum Presence {
 }
 
 impl Presence {
-    /// What the records alone tell: a session that was not held is held from
-    /// now on, unless its app's socket turns up.
+    /// What the records alone say: a session that was not held is held from now on,
+    /// unless its app's socket turns up.
     pub(crate) fn loaded(held: Option<Hold>, now: Millis, grace: Millis) -> Self {
         Self::Held(held.unwrap_or(Hold {
             since: now,
@@ -65,7 +66,7 @@ impl Presence {
     }
 }
 
-/// What is kept with a socket while the memory is lost.
+/// What is attached to a socket, so that it survives the loss of memory.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Attachment {
@@ -73,7 +74,7 @@ pub(crate) enum Attachment {
     App(AppAttachment),
 }
 
-/// What is kept with a socket that has not sent its first frame.
+/// What is attached to a socket that has not sent its first frame.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct WaitingAttachment {
@@ -83,7 +84,7 @@ pub(crate) struct WaitingAttachment {
     pub(crate) deadline: Millis,
 }
 
-/// What is kept with the app's socket.
+/// What is attached to the app's socket.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct AppAttachment {
@@ -110,13 +111,13 @@ pub fn id_of_attachment(attachment: &str) -> Option<SessionId> {
     SessionId::parse(&session)
 }
 
-/// How much time passes between two saves of the app's last frame.
+/// The least time between two saves of the app's last frame, in ms.
 const fn save_interval(config: &Config) -> Millis {
     config.heartbeat_timeout_ms / 4
 }
 
 impl AppSocket {
-    /// The app came, on this socket.
+    /// The app registered or resumed on this socket.
     pub(crate) fn new(
         cx: &mut Context<'_>,
         config: &Config,
@@ -174,8 +175,8 @@ impl Session {
         }
     }
 
-    /// Takes up the app's socket, which outlived the memory. Whether it is the
-    /// app's indeed.
+    /// Takes up the app's socket, which outlived the memory. Returns whether it is
+    /// the app's.
     pub(crate) fn adopt(
         &mut self,
         cx: &Context<'_>,
@@ -189,7 +190,7 @@ impl Session {
             return false;
         }
         let frame_at = attachment.frame_at;
-        // A frame after the last save may be forgotten; assume one.
+        // Frames after the last save are forgotten, so assume one.
         let last_frame_at = frame_at
             .saturating_add(save_interval(&self.config))
             .min(cx.now.max(frame_at));
@@ -204,8 +205,8 @@ impl Session {
         true
     }
 
-    /// After a load that missed the app's socket: the hold starts now and is
-    /// written down.
+    /// After a load that did not find the app's socket: the hold starts now and is
+    /// stored.
     pub(crate) fn hold_from_load(&self, cx: &mut Context<'_>) -> Fate {
         if self.config.resume_grace_ms == 0 {
             return Fate::Ends;
@@ -214,22 +215,22 @@ impl Session {
         Fate::GoesOn
     }
 
-    /// Notes a sign of life. The attachment is brought up to date now and then
-    /// only, since it takes time on the path of every call.
+    /// Notes a sign of life. The attachment is updated only now and then, since it
+    /// takes time on the path of every call.
     pub(crate) fn saw(&mut self, cx: &mut Context<'_>, socket: SocketId) {
         let (id, interval) = (self.id, save_interval(&self.config));
         let Some(app) = self.attached_mut().filter(|app| app.socket == socket) else {
             return;
         };
         app.last_frame_at = cx.now;
-        // A clock that went back is a reason to save, too.
+        // Save as well after the clock went back.
         if cx.now.abs_diff(app.saved_frame_at) >= interval {
             app.save(cx, id);
         }
     }
 
-    /// Drops the app if it has been silent for too long. The runtime's own
-    /// answers to heartbeats are asked for only when they matter.
+    /// Drops the app if it has been silent for too long. The runtime is asked for
+    /// the last heartbeat that it answered only when that matters.
     pub(crate) fn check_alive(&mut self, cx: &mut Context<'_>) -> Fate {
         let timeout = self.config.heartbeat_timeout_ms;
         let Some(app) = self.attached_mut() else {
@@ -239,7 +240,7 @@ impl Session {
             return Fate::GoesOn;
         }
         if let Some(seen) = cx.host.last_auto_response(app.socket) {
-            // A sign from the future is one from before the clock went back.
+            // A heartbeat from the future came before the clock went back.
             app.last_frame_at = app.last_frame_at.max(seen.min(cx.now));
             if cx.now.saturating_sub(app.last_frame_at) < timeout {
                 return Fate::GoesOn;
@@ -249,8 +250,8 @@ impl Session {
         self.hold(cx, None)
     }
 
-    /// The liveness check of the alarm: it comes less and less often while the
-    /// app proves alive.
+    /// The liveness check that the alarm makes: it comes less and less often while
+    /// the app proves to be alive.
     pub(crate) fn check_alive_by_alarm(&mut self, cx: &mut Context<'_>) -> Fate {
         if self.attached().is_none_or(|app| app.check_at > cx.now) {
             return Fate::GoesOn;
@@ -301,7 +302,7 @@ impl Session {
         }
     }
 
-    /// The app's socket is gone: keep the session for it, for a while.
+    /// The app's socket is gone: hold the session for it, for a while.
     fn hold(&mut self, cx: &mut Context<'_>, span: Option<Millis>) -> Fate {
         let span = span.unwrap_or(self.config.resume_grace_ms);
         if span == 0 {

@@ -111,13 +111,13 @@ impl Records {
 }
 
 fn parse<'a, T: Deserialize<'a>>(key: &str, value: &'a str) -> Result<T, LoadError> {
-    // The error of serde_json may quote the value; its category does not.
+    // An error of serde_json may quote the value; its category does not.
     serde_json::from_str(value)
         .map_err(|error| LoadError(format!("{key}: {:?} error", error.classify())))
 }
 
-/// A record's text. Serialising these types to JSON cannot fail: no map has a
-/// key that is no string.
+/// A record's text. Serialising these types to JSON cannot fail: every map has
+/// strings as keys.
 pub(crate) fn to_json(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }

@@ -33,7 +33,7 @@ use crate::tokens::Tokens;
 #[must_use]
 pub(crate) enum Fate {
     GoesOn,
-    /// It is over, and the slot is to end it.
+    /// It is over: the slot must end it.
     Ends,
 }
 
@@ -42,7 +42,7 @@ pub(crate) struct Session {
     pub(crate) config: Arc<Config>,
     pub(crate) id: SessionId,
     pub(crate) registration: Registration,
-    /// `tools.json` for a token without a scope, made when first asked for.
+    /// `tools.json` for a token without a scope, once somebody asked for it.
     pub(crate) tools_json: Option<String>,
     pub(crate) check: ResumeCheck,
     pub(crate) presence: Presence,
@@ -57,7 +57,7 @@ pub(crate) struct Session {
     names: OnceCell<Vec<String>>,
 }
 
-/// A briefing as it is served: whose, under which address, and its text.
+/// A briefing as it is served: to which token, under which address, and its text.
 struct Briefing {
     token: VerifierHash,
     origin: String,
@@ -82,7 +82,7 @@ impl Session {
         session
     }
 
-    /// The session that records make, held until its app's socket turns up.
+    /// The session that the records describe, held until its app's socket turns up.
     pub(crate) fn load(
         config: &Arc<Config>,
         id: SessionId,
@@ -139,22 +139,22 @@ impl Session {
 
     // ---- time ----
 
-    /// When something is to be done that only matters as long as the process lives.
+    /// The nearest deadline that only matters as long as the process lives.
     pub(crate) fn next_timer(&self) -> Option<Millis> {
         let calls = self.calls.next_deadline();
         let waiters = self.waiters.values().map(Waiter::due).min();
         earlier(calls, waiters)
     }
 
-    /// The nearest deadline that must be met even if the process does not live.
+    /// The nearest deadline that must be met even if the process ends before it.
     pub(crate) fn wanted_alarm(&self) -> Millis {
         let expiry = earlier(self.tokens.next_expiry(), self.tasks.next_expiry());
         let deadline = self.presence.deadline();
         expiry.map_or(deadline, |expiry| expiry.min(deadline))
     }
 
-    /// Before each event: a hold that is over ends the session, and an alarm
-    /// that is late is no reason to take a task that is over for pending.
+    /// Before each event: a hold that has expired ends the session, and tasks that
+    /// have expired are forgotten even if the alarm is late.
     pub(crate) fn expire(&mut self, cx: &mut Context<'_>, is_alarm_late: bool) -> Fate {
         if self
             .presence

@@ -50,7 +50,7 @@ impl Slot {
     /// `out` may tell the shell to write down.
     ///
     /// # Errors
-    /// If the records do not make a session. Then nothing is to be done.
+    /// If the records do not make a session. Then `out` is empty.
     pub fn load(
         config: Arc<Config>,
         id: SessionId,
@@ -83,7 +83,7 @@ impl Slot {
                 return Ok(slot);
             }
         }
-        // What is set follows from what is kept, so it need not be asked for.
+        // The alarm that is set follows from what is stored.
         slot.alarm = slot.wanted_alarm();
         Ok(slot)
     }
@@ -191,7 +191,7 @@ impl Slot {
         }
     }
 
-    /// Lets the session act, if there is one, and ends it if it has to.
+    /// Lets the session act, if there is one, and ends it if that is its fate.
     fn with_session(
         &mut self,
         cx: &mut Context<'_>,
@@ -203,18 +203,18 @@ impl Slot {
         }
     }
 
-    /// Ends the session if that is what it has come to.
+    /// Ends the session if that is its fate.
     fn meet(&mut self, cx: &mut Context<'_>, fate: Fate) {
         if fate == Fate::Ends
             && let Some(session) = self.session.take()
         {
             session.end(cx);
-            // It goes with the records.
+            // Deleting the records took the alarm away.
             self.alarm = None;
         }
     }
 
-    /// What is over by now is over, whether or not an alarm or a timer came.
+    /// What has expired by now is over, even if its alarm or timer is late.
     fn expire(&mut self, cx: &mut Context<'_>) {
         let is_alarm_late = self.alarm.is_some_and(|due| due <= cx.now);
         self.with_session(cx, |session, cx| session.expire(cx, is_alarm_late));
@@ -257,7 +257,7 @@ impl Slot {
                 cx.close(socket, CloseCode::SessionTaken);
             }
         }
-        // The shell names them in any order; the oldest is to be the first to go.
+        // The shell lists them in any order; the oldest must be the first to go.
         self.waiting.sort();
     }
 
@@ -386,7 +386,7 @@ impl Slot {
     fn on_end(&mut self, cx: &mut Context<'_>, socket: SocketId, fields: &Fields<'_>) {
         let app = self.session.as_ref().and_then(Session::app_socket);
         if self.proven(fields).is_none() {
-            // The app's own socket made a mistake, which is no reason to drop it.
+            // A mistake on the app's own socket is no reason to drop the app.
             let outcome = Err(resume_failed().into());
             let reply = EndReply { outcome };
             return if app == Some(socket) {
@@ -402,8 +402,8 @@ impl Slot {
         }
     }
 
-    /// The session, with its secret, if a `resume` or `end` frame has that. The
-    /// same work is done when there is no session, so that time tells nothing.
+    /// The session with its secret, if a `resume` or `end` frame proves it. The same
+    /// work is done when there is no session, so that timing reveals nothing.
     fn proven(&mut self, fields: &Fields<'_>) -> Option<(&mut Session, ResumeSecret)> {
         let named = fields.session_id.and_then(json_str);
         let given = fields

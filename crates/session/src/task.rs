@@ -1,4 +1,4 @@
-//! Async calls: tasks that outlive the request that started them.
+//! Tasks: calls that outlive the request that started them.
 
 use std::collections::BTreeMap;
 
@@ -29,10 +29,10 @@ use crate::session::Session;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Task {
-    /// Hash of the verifier of the token that started it, as hex: no other
+    /// The hash of the verifier of the token that started it, as hex. No other
     /// token sees the task.
     token: String,
-    /// Whether its result is there.
+    /// Whether it has its result.
     completed: bool,
     /// When it is forgotten.
     expires_at: Millis,
@@ -53,7 +53,7 @@ pub(crate) struct Waiter {
 }
 
 impl Waiter {
-    /// The nearest time at which something is to be done about it.
+    /// When something must be done about it next.
     pub(crate) fn due(&self) -> Millis {
         self.surface.due_before(self.until)
     }
@@ -98,7 +98,7 @@ impl Tasks {
         }
     }
 
-    /// Removes the tasks that `which` picks, and says which they were.
+    /// Removes the tasks that `which` picks, and returns their ids.
     fn remove_where(
         &mut self,
         which: impl Fn(&Task) -> bool,
@@ -124,7 +124,7 @@ fn put(id: &str, task: &Task) -> Write {
     }
 }
 
-/// The state of a pending task, for its poller.
+/// The state of a pending task, for the agent that polls it.
 fn pending(id: &str, task: &Task) -> Answer {
     let mut body = json!({"taskId": id, "completed": false});
     if let Some(members) = body.as_object_mut() {
@@ -158,8 +158,8 @@ impl Session {
         if !waits {
             return self.finish(cx, request, surface, answer);
         }
-        // A stream stays for as long as the task may take; who takes none is
-        // told after a while that it goes on.
+        // A stream stays open for as long as the task may take. A client that takes
+        // no stream is told after a while that the task goes on.
         let span = if surface.next_beat().is_some() {
             TASK_PENDING_MS
         } else {
@@ -245,7 +245,7 @@ impl Session {
             .filter(|task| task.token == hex && task.expires_at > now)
     }
 
-    /// How a task stands, or its result; a HEAD reads nothing.
+    /// The state of a task, or its result. A HEAD does not count as reading it.
     pub(crate) fn task_state(
         &mut self,
         cx: &mut Context<'_>,
@@ -364,7 +364,8 @@ impl Session {
         }
         let reply = AppReply::parse(fields)
             .map_err(|problem| AppError::shape(format!("the task goes on, since {}", problem.0)))?;
-        // Whoever waits reads the result, which starts its last ten minutes.
+        // An agent that waits reads the result at once, which starts its last ten
+        // minutes.
         task.read = self.waiters.values().any(|waiter| waiter.task_id == id);
         task.completed = true;
         let span = if task.read {
@@ -379,7 +380,7 @@ impl Session {
         Ok(())
     }
 
-    /// `task_progress`: shown to whoever polls. Not worth a write.
+    /// `task_progress`: shown to agents that poll or wait, and never stored.
     pub(crate) fn on_task_progress(&mut self, cx: &mut Context<'_>, fields: &Fields<'_>) {
         let Some(id) = fields.task_id.and_then(json_str) else {
             return;
@@ -404,7 +405,7 @@ impl Session {
         }
     }
 
-    /// Sends signs of life to those who wait on a stream.
+    /// Sends signs of life on streams that wait.
     pub(crate) fn send_beats(&mut self, cx: &mut Context<'_>) {
         for (request, surface) in self.calls.surfaces_mut() {
             surface.beat(cx, request, false);
@@ -414,7 +415,7 @@ impl Session {
         }
     }
 
-    /// Tells those whose wait is over how far the task is.
+    /// Tells agents whose wait is over how far the task is.
     pub(crate) fn expire_waiters(&mut self, cx: &mut Context<'_>) {
         let over: Vec<RequestId> = self
             .waiters
@@ -434,7 +435,7 @@ impl Session {
         }
     }
 
-    /// Forgets the tasks whose time is over.
+    /// Forgets expired tasks.
     pub(crate) fn expire_tasks(&mut self, cx: &mut Context<'_>) {
         let now = cx.now;
         let gone = self
@@ -444,7 +445,7 @@ impl Session {
     }
 }
 
-/// The answer that a stored result makes, without reading it for anybody.
+/// A stored result as an answer. The task does not count as read by this.
 fn stored_answer(cx: &mut Context<'_>, id: &str) -> Answer {
     let stored = cx.host.read(&format!("{RESULT_PREFIX}{id}"));
     let reply: Option<AppReply> = stored.and_then(|json| serde_json::from_str(&json).ok());

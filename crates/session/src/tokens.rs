@@ -64,7 +64,7 @@ impl Tokens {
             .into_iter()
             .map(|(hash, token)| {
                 let hash = VerifierHash::from_hex(&hash)
-                    .ok_or_else(|| LoadError("a token's key is no hash".to_owned()))?;
+                    .ok_or_else(|| LoadError("a token's key is not a hash".to_owned()))?;
                 Ok((hash, token))
             })
             .collect::<Result<_, _>>()

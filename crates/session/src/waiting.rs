@@ -65,8 +65,8 @@ impl WaitingSockets {
         Some(self.0.remove(at))
     }
 
-    /// A socket was opened. Where there are too many the oldest goes, never the
-    /// newcomer: idle sockets cannot keep the owner out.
+    /// A socket was opened. If there are too many, the oldest is closed, never the
+    /// newcomer, so that idle sockets cannot keep the owner out.
     pub(crate) fn add(
         &mut self,
         cx: &mut Context<'_>,
@@ -81,7 +81,7 @@ impl WaitingSockets {
         let waiting = WaitingAttachment {
             session: session.to_string(),
             resume: opening.resume,
-            // A longer one is no origin that could be allowed: it stays as one that is not.
+            // No origin that may be allowed is longer: keep it as one that is refused.
             origin: opening.origin.map(|origin| {
                 let is_sound = origin.len() <= MAX_ORIGIN_BYTES;
                 if is_sound { origin } else { "null" }.to_owned()

@@ -42,7 +42,7 @@ impl Fact {
         }
     }
 
-    /// When something is to happen to it.
+    /// When something must happen to it.
     fn deadline(&self) -> Option<Millis> {
         match self {
             Self::Session { until } => *until,

@@ -370,7 +370,7 @@ pub enum PagePath {
 pub enum Body {
     /// It cannot be read.
     Unreadable,
-    /// It is no text.
+    /// It is not UTF-8.
     Bytes,
     /// It is a text.
     Text,

@@ -41,7 +41,7 @@ fn task_id(task: u8) -> String {
 }
 
 impl<'a> Play<'a> {
-    /// A session with two tokens, on which everything is to be tried.
+    /// A session with two tokens, on which everything is tried.
     #[must_use]
     pub fn new(vars: &[(&str, &str)], raw: &'a [Vec<u8>]) -> Self {
         let mut world = World::with_vars(vars);

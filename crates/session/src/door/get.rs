@@ -20,7 +20,7 @@ pub(crate) struct GetCall {
     pub(crate) key: ReplayKey,
     /// The link without `/agents.md`.
     base: String,
-    /// Whether the agent that came first has left, while others wait.
+    /// Whether the agent that asked first has left while others wait.
     pub(crate) is_left: bool,
 }
 
@@ -84,10 +84,9 @@ impl Session {
         Ok(self.replays.join(key, request, cx.now))
     }
 
-    /// An answer as it goes out at the GET door, with the links that may be of
-    /// use after it.
+    /// An answer as the GET door sends it, with links that may be useful next.
     fn with_links(&self, base: &str, token: &VerifierHash, answer: Answer) -> Answer {
-        // The token of a call that goes on may be revoked by now.
+        // The token of a call that goes on may have been revoked.
         let scope = self.tokens.scope(token).into_iter();
         let ready = scope.flat_map(|scope| ready_links(base, &self.registration.tools, scope));
         let next = next_links(base, &answer, ready);
@@ -107,7 +106,7 @@ impl Session {
         cx.answer(request, head.for_method(answer));
     }
 
-    /// Answers a GET, and those that wait for the same.
+    /// Answers a GET and the others that wait for the same call.
     pub(super) fn finish_get(
         &mut self,
         cx: &mut Context<'_>,

@@ -14,15 +14,15 @@ use crate::effect::{Effect, Millis, RequestId};
 use crate::message;
 use crate::session::Session;
 
-/// How long a call may go on before its response begins as a stream, so that
-/// nothing on the way takes it for dead, in ms.
+/// How long a call runs before its response begins as a stream, in ms, so that
+/// nothing on the way takes the connection for dead.
 const STREAM_AFTER_MS: Millis = 2_000;
 
 /// Time between two signs of life on a stream, in ms. Proxies give up on silent
 /// connections after 30 s and more, clients after 60 s.
 const STREAM_BEAT_MS: Millis = 10_000;
 
-/// A request to the MCP door, as far as its head tells.
+/// What the head of a request to the MCP door says.
 pub(crate) struct McpRequest {
     head: McpHead,
     /// The link without `/agents.md`.
@@ -38,11 +38,11 @@ pub(crate) struct McpCall {
     /// When the next sign of life is due.
     next_beat: Millis,
     is_streaming: bool,
-    /// What the app's progress is added to: the seconds that were told before
-    /// it told its own.
-    base: f64,
-    /// The progress that was told last, if any.
-    told: Option<f64>,
+    /// What the app's progress is added to: the seconds that the client was told
+    /// before the app sent progress of its own.
+    seconds_before: f64,
+    /// The progress that the client was told last, if any.
+    last_progress: Option<f64>,
 }
 
 impl McpCall {
@@ -52,8 +52,8 @@ impl McpCall {
             started: now,
             next_beat: now.saturating_add(STREAM_AFTER_MS),
             is_streaming: false,
-            base: 0.0,
-            told: None,
+            seconds_before: 0.0,
+            last_progress: None,
         }
     }
 
@@ -61,7 +61,7 @@ impl McpCall {
         self.pending.accepts_stream().then_some(self.next_beat)
     }
 
-    /// Begins the response, if its client takes a stream.
+    /// Begins the response, if the client takes a stream.
     pub(super) fn open(&mut self, cx: &mut Context<'_>, request: RequestId) {
         if !self.is_streaming && self.pending.accepts_stream() {
             self.is_streaming = true;
@@ -88,8 +88,8 @@ impl McpCall {
         } else {
             #[expect(clippy::cast_precision_loss, reason = "a call lasts minutes at most")]
             let progress = seconds as f64;
-            self.base = progress;
-            self.told = Some(progress);
+            self.seconds_before = progress;
+            self.last_progress = Some(progress);
             let message = format!("The app has been working on this for {seconds} s");
             self.pending.progress_event(progress, None, Some(&message))
         };
@@ -107,12 +107,12 @@ impl McpCall {
         if !self.is_streaming {
             return;
         }
-        // MCP wants it to grow with each notification. One that does not, or
-        // tells a message only, grows by the least there is.
-        let least = self.told.map_or(self.base, f64::next_up);
-        let progress = progress.map_or(least, |own| (self.base + own).max(least));
+        // In MCP, progress must grow with each notification. Progress that does not,
+        // or a message alone, counts as the least growth there is.
+        let least = self.last_progress.map_or(self.seconds_before, f64::next_up);
+        let progress = progress.map_or(least, |own| (self.seconds_before + own).max(least));
         if let Some(text) = self.pending.progress_event(progress, None, message) {
-            self.told = Some(progress);
+            self.last_progress = Some(progress);
             self.next_beat = cx.now.saturating_add(STREAM_BEAT_MS);
             cx.effect(Effect::Chunk { request, text });
         }
@@ -161,7 +161,7 @@ impl Session {
         self.wait_for_body(cx, request, token, timeout, pending);
     }
 
-    /// What can be refused before the body is read.
+    /// The checks that need no body.
     fn check_mcp(&self, head: &AgentRequest<'_>) -> Result<(), Answer> {
         mcp::check_origin(head.headers.get("origin").as_deref(), head.origin)?;
         if head.is_cross_site() {
@@ -173,7 +173,7 @@ impl Session {
         self.check_in_flight().map_err(HttpError::into)
     }
 
-    /// A message to the MCP door. It has no place among the calls in flight now.
+    /// A message to the MCP door; it was taken out of the calls in flight.
     pub(crate) fn on_mcp_message(
         &mut self,
         cx: &mut Context<'_>,

@@ -1,6 +1,6 @@
-//! Doors: the ways, beside a plain call, by which an agent or a person gets at
-//! an app's tools. A door makes a call of what came in, and makes of the
-//! call's answer what its own client expects; in between it is a call as any
+//! Doors: the ways, besides a plain call, in which an agent or a person reaches
+//! an app's tools. A door turns what comes in into a call, and turns the call's
+//! answer into what its own client expects. In between it is a call like any
 //! other, with the same checks and limits.
 
 mod get;
@@ -34,7 +34,7 @@ pub(crate) enum PendingBody {
 }
 
 impl PendingBody {
-    /// The answer to a request that came to nothing, as its client reads it.
+    /// The error as the client of this surface reads it.
     pub(crate) fn refuse(&self, error: HttpError) -> Answer {
         match self {
             Self::Call(_) => error.into(),
@@ -44,7 +44,8 @@ impl PendingBody {
     }
 }
 
-/// Through what a call came in, which decides how its answer goes out.
+/// The surface through which a call came in, which decides how its answer goes
+/// out.
 pub(crate) enum Surface {
     /// Plain HTTP: the answer is the response.
     Http,
@@ -79,8 +80,8 @@ impl Surface {
         }
     }
 
-    /// The app goes on with the call as a task. Whether the client waits for its
-    /// end, since it could not ask for it later.
+    /// The app goes on with the call as a task. Returns whether the client waits for
+    /// its end, since it could not ask for the result later.
     pub(crate) fn waits_for_task(&mut self, cx: &mut Context<'_>, request: RequestId) -> bool {
         match self {
             Self::Mcp(call) => {
@@ -91,7 +92,7 @@ impl Surface {
         }
     }
 
-    /// The app told how far a task is.
+    /// The app said how far a task is.
     pub(crate) fn progress(
         &mut self,
         cx: &mut Context<'_>,
@@ -106,7 +107,7 @@ impl Surface {
 }
 
 impl Session {
-    /// Answers a request as its surface does.
+    /// Answers a request in the form of its surface.
     pub(crate) fn finish(
         &mut self,
         cx: &mut Context<'_>,
@@ -122,7 +123,7 @@ impl Session {
         }
     }
 
-    /// Answers a call that came to nothing.
+    /// Answers a call that failed.
     pub(crate) fn fail(
         &mut self,
         cx: &mut Context<'_>,

@@ -20,13 +20,13 @@ use crate::message;
 use crate::presence::Presence;
 use crate::session::Session;
 
-/// A form that was sent, as far as the request's head tells.
+/// What the head of a request that sends a form says.
 pub(crate) struct FormRequest {
     /// The method of the tool that it is for.
     method: String,
     /// The path of that tool.
     path: String,
-    /// Whether a page of whatever site sent it: then its nonce has to be good.
+    /// Whether a web page sent it: then its nonce must be good.
     is_cross_site: bool,
     verifier: Verifier,
     /// The link without `/agents.md`.
@@ -35,7 +35,7 @@ pub(crate) struct FormRequest {
     headers_json: String,
 }
 
-/// The task whose page this path below `_as_page/` is.
+/// The task whose page a path below `_as_page/` names.
 pub(crate) fn task_on_page(rest: &str) -> Option<&str> {
     rest.strip_prefix("_as_tasks/")
 }
@@ -70,7 +70,7 @@ impl Session {
                 };
                 cx.answer(request, head.for_method(answer));
             }
-            // A nonce can be had with the link, so a page elsewhere may have one.
+            // Whoever has the link can get a nonce, so a page elsewhere may have one.
             ("POST", _) if head.is_cross_origin() => {
                 cx.answer(request, problem_page(&message::form_refused()));
             }
@@ -100,7 +100,7 @@ impl Session {
         }
     }
 
-    /// A form that a person sent. It has no place among the calls in flight now.
+    /// A form that a person sent; it was taken out of the calls in flight.
     pub(crate) fn on_form(
         &mut self,
         cx: &mut Context<'_>,
@@ -120,7 +120,7 @@ impl Session {
     /// The call that a form asks for.
     ///
     /// # Errors
-    /// The page that says what is wrong, with what was filled in.
+    /// The page that says what is wrong, with the form as it was filled in.
     fn read_form(
         &self,
         cx: &Context<'_>,
@@ -132,7 +132,7 @@ impl Session {
         let form = Form::parse(body).map_err(problem)?;
         let nonces = PageNonces::new(sent.verifier.clone());
         let state = nonces.state(form.nonce(), cx.now);
-        // A form without a nonce is a call as any other: a page may not make it.
+        // A form without a nonce is a call like any other, which a page may not make.
         if state == NonceState::Bad && sent.is_cross_site {
             return Err(problem(message::form_refused()));
         }

@@ -1,5 +1,5 @@
-//! GETs that came twice: caches, previews and impatient fetchers repeat a GET
-//! within seconds, and its handler is to run once.
+//! GETs that come twice: caches, previews and impatient fetchers repeat a GET
+//! within seconds, and its handler must run only once.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::effect::{Millis, RequestId};
 pub(crate) type ReplayKey = (VerifierHash, String);
 
 enum Replay {
-    /// The call runs, and these requests wait for its answer, too.
+    /// The call is running, and these requests also wait for its answer.
     Running(Vec<RequestId>),
     /// It was answered.
     Done { answer: Answer, until: Millis },
@@ -21,21 +21,21 @@ enum Replay {
 
 /// What a GET finds.
 pub(crate) enum Found {
-    /// It is the first: the call is to be made.
+    /// It is the first: make the call.
     Nothing,
-    /// The same runs: it waits with it.
+    /// The same call is running: this request waits for its answer.
     Joined,
-    /// The same was answered just now.
+    /// The same call was answered in the last seconds.
     Answer(Answer),
 }
 
-/// The GETs of the last seconds. In memory only: it is gone with an object that
-/// is idle for as long as it counts.
+/// The GETs of the last seconds, in memory only: a session that loses its memory
+/// was idle for longer than they count.
 #[derive(Default)]
 pub(crate) struct Replays(BTreeMap<ReplayKey, Replay>);
 
 impl Replays {
-    /// Looks for the same GET, and waits for it if it runs.
+    /// Looks for the same GET, and joins it if it is running.
     pub(crate) fn join(&mut self, key: &ReplayKey, request: RequestId, now: Millis) -> Found {
         match self.0.get_mut(key) {
             Some(Replay::Running(waiting)) => {
@@ -47,7 +47,7 @@ impl Replays {
         }
     }
 
-    /// Whether the same GET runs, or was answered just now.
+    /// Whether the same GET is running, or was answered in the last seconds.
     pub(crate) fn has(&self, key: &ReplayKey, now: Millis) -> bool {
         match self.0.get(key) {
             Some(Replay::Running(_)) => true,
@@ -56,7 +56,7 @@ impl Replays {
         }
     }
 
-    /// How many requests wait for another one's answer.
+    /// How many requests wait for the answer to another one.
     pub(crate) fn waiting(&self) -> usize {
         let waiting = self.0.values().map(|replay| match replay {
             Replay::Running(waiting) => waiting.len(),
@@ -70,8 +70,8 @@ impl Replays {
         self.0.insert(key, Replay::Running(Vec::new()));
     }
 
-    /// Gives the requests that wait for this GET's call, which is answered, and
-    /// keeps the answer for a while if it is worth it.
+    /// The call of this GET was answered: returns the requests that waited for it,
+    /// and keeps the answer for a while unless a retry may get a better one.
     pub(crate) fn finish(
         &mut self,
         key: ReplayKey,
@@ -83,7 +83,7 @@ impl Replays {
             // The call was refused before it began.
             _ => return Vec::new(),
         };
-        // What may go better the next time is tried again.
+        // A retry may get a better answer.
         if answer.retry_after.is_some() {
             self.0.remove(&key);
         } else {
@@ -97,8 +97,8 @@ impl Replays {
         waiting
     }
 
-    /// Whether a call whose agent went away is to go on, since others wait for
-    /// it. If not, it is forgotten.
+    /// Whether a call whose agent went away goes on because others wait for it.
+    /// If not, it is forgotten.
     pub(crate) fn goes_on(&mut self, key: &ReplayKey) -> bool {
         let goes_on =
             matches!(self.0.get(key), Some(Replay::Running(waiting)) if !waiting.is_empty());
@@ -108,7 +108,7 @@ impl Replays {
         goes_on
     }
 
-    /// A request that waits for another one's answer went away.
+    /// A request that waited for the answer to another one went away.
     pub(crate) fn leave(&mut self, request: RequestId) {
         for replay in self.0.values_mut() {
             if let Replay::Running(waiting) = replay {
@@ -117,7 +117,7 @@ impl Replays {
         }
     }
 
-    /// Forgets what is over, then the oldest answers until the rest is within bounds.
+    /// Forgets expired answers, then the oldest ones until the rest is within bounds.
     fn make_room(&mut self, now: Millis) {
         self.0
             .retain(|_, replay| !matches!(replay, Replay::Done { until, .. } if *until <= now));

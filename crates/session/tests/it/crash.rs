@@ -108,7 +108,7 @@ impl Work {
     }
 
     /// Does something, then looks at the records after each event of it: they
-    /// are to show what was acknowledged before or after.
+    /// must show what was acknowledged before or after.
     fn step(&mut self, [kind, by]: [u8; 2]) {
         let before = self.ledger.clone();
         self.count += 1;

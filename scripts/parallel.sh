@@ -18,15 +18,16 @@
 PROGRESS_EVERY=20
 END_GRACE=8
 
-# By name: the process group of what runs, when it began, the result (passed,
-# failed or left out) of what is over, and its time in ms.
-declare -A PART_GROUP=() PART_STARTED=() PART_RESULT=() PART_TOOK=()
+# By name: the process group of what runs and when it began; of what is over the
+# result (passed, failed or left out), its time, and the time that its processes
+# had a processor, in ms: much less than its time, if others had the processors.
+declare -A PART_GROUP=() PART_STARTED=() PART_RESULT=() PART_TOOK=() PART_CPU=()
 
 # run_parts JOBS NAME…: runs the parts, at most so many at once; the first that
 # can run is started first. With one job at a time there is no log: a part
 # writes to the terminal. Returns 1 if a part did not pass.
 run_parts() {
-  local jobs=$1 pipe ends waiting=("${@:2}") name code
+  local jobs=$1 pipe ends waiting=("${@:2}") name code cpu
   PART_LOGS=$TOOLS_DIR/log/test
   mkdir -p "$PART_LOGS"
   # Parts tell their end here. Nobody else needs its name.
@@ -39,8 +40,8 @@ run_parts() {
   while [ "${#waiting[@]}" -gt 0 ] || [ "${#PART_GROUP[@]}" -gt 0 ]; do
     start_parts
     if [ "${#PART_GROUP[@]}" -eq 0 ]; then continue; fi
-    if read -r -t "$PROGRESS_EVERY" -u "$ends" name code; then
-      end_of_part "$name" "$code"
+    if read -r -t "$PROGRESS_EVERY" -u "$ends" name code cpu; then
+      end_of_part "$name" "$code" "$cpu"
     else
       show_progress
       notice_lost_parts
@@ -59,6 +60,7 @@ start_parts() {
     if need=$(lacking "$name"); then
       PART_RESULT[$name]='left out'
       PART_TOOK[$name]=0
+      PART_CPU[$name]=0
       error "$name: left out, as it needs '$need', which did not pass"
     elif [ "${#PART_GROUP[@]}" -lt "$jobs" ] && can_start "$name"; then
       start_part "$name"
@@ -109,15 +111,24 @@ start_part() {
     else
       part "$name" >"$PART_LOGS/$name.log" 2>&1 {ends}>&- || code=$?
     fi
-    echo "$name $code" >&"$ends"
+    # Not in a pipe, where it would be another shell's times.
+    times >"$PART_LOGS/$name.times"
+    echo "$name $code $(cpu_ms <"$PART_LOGS/$name.times")" >&"$ends"
   } </dev/null &
   PART_GROUP[$name]=$!
   set +m
 }
 
-# end_of_part NAME CODE
+# The processor time of all children that ended, in ms, from what `times` prints:
+# a line for the shell and one for its children, each like `0m1.250s 0m0.310s`.
+cpu_ms() {
+  awk -F '[ms ]+' 'NR == 2 { printf "%d", 1000 * (60 * $1 + $2 + 60 * $3 + $4) }'
+}
+
+# end_of_part NAME CODE [CPU]
 end_of_part() {
   local name=$1 code=$2 shown
+  PART_CPU[$name]=${3:-0}
   wait "${PART_GROUP[$name]}" 2>/dev/null || true
   unset "PART_GROUP[$name]"
   PART_TOOK[$name]=$(($(now_ms) - PART_STARTED[$name]))
@@ -127,7 +138,7 @@ end_of_part() {
     step "$name"
     cat "$PART_LOGS/$name.log" >&2
   fi
-  info "$name: $shown, $(show_ms "${PART_TOOK[$name]}")"
+  info "$name: $shown, $(show_ms "${PART_TOOK[$name]}") (processors: $(show_ms "${PART_CPU[$name]}"))"
 }
 
 # show_result RESULT: in its colour.
@@ -151,12 +162,12 @@ show_progress() {
 # A part that was killed tells no end. One that ended told it before, so what
 # was told is read first.
 notice_lost_parts() {
-  local name code gone=()
+  local name code cpu gone=()
   for name in "${!PART_GROUP[@]}"; do
     kill -0 "${PART_GROUP[$name]}" 2>/dev/null || gone+=("$name")
   done
   [ "${#gone[@]}" -gt 0 ] || return 0
-  while read -r -t 0.1 -u "$ends" name code; do end_of_part "$name" "$code"; done
+  while read -r -t 0.1 -u "$ends" name code cpu; do end_of_part "$name" "$code" "$cpu"; done
   for name in "${gone[@]}"; do
     if [ -n "${PART_GROUP[$name]:-}" ]; then end_of_part "$name" 137; fi
   done

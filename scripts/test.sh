@@ -36,7 +36,7 @@
 # them, also when only those are named.
 # Parts that share nothing run side by side; each prints its output when it ends,
 # and every 20 s a line tells what runs. A part that fails doesn't keep the
-# others from running: a table at the end shows each part's result and time, and
+# others from running: a table at the end shows each part's time and result, and
 # the exit code is 1 if one failed. The last line is `N passed, N failed`, of
 # parts. Ctrl-C ends everything that was started.
 
@@ -232,14 +232,15 @@ holds_of() {
 
 finish() {
   local name passed=0 failed=0
-  step "all parts: $(since "$started_all")"
+  step "all parts: $(since "$started_all"); of each: its time, the processors' time, its result"
   for name in setup "${parts[@]}"; do
     case ${PART_RESULT[$name]:-} in
       passed) passed=$((passed + 1)) ;;
       '') continue ;;
       *) failed=$((failed + 1)) ;;
     esac
-    printf '    %-12s %-13s %s\n' "$name" "$(show_ms "${PART_TOOK[$name]}")" "$(show_result "${PART_RESULT[$name]}")" >&2
+    printf '    %-12s %-13s %-13s %s\n' "$name" "$(show_ms "${PART_TOOK[$name]}")" "$(show_ms "${PART_CPU[$name]}")" \
+      "$(show_result "${PART_RESULT[$name]}")" >&2
   done
   printf '%d passed, %d failed\n' "$passed" "$failed"
   [ "$failed" -eq 0 ] || exit 1

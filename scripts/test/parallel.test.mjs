@@ -28,6 +28,7 @@ async function start(definitions, jobs, names) {
     code=0
     run_parts ${jobs} ${names.join(" ")} || code=$?
     for name in ${names.join(" ")}; do echo "$name: \${PART_RESULT[$name]}"; done
+    echo "cpu: \${PART_CPU[*]}" >&2
     exit $code
   `)
   const child = spawn("bash", [script], { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, NO_COLOR: "1" } })
@@ -84,6 +85,13 @@ test("parts that hold the same thing run one after the other", async () => {
     part() { mkdir ${folder}/held && sleep 0.2 && rmdir ${folder}/held; }
     holds_of() { echo thing; }`, 3, ["a", "b", "c"])
   assert.equal(await run.end, 0, run.err)
+})
+
+test("what a part's processes took is counted", async () => {
+  const run = await start(`part() { bash -c 'n=0; while [ $n -lt 200000 ]; do n=$((n + 1)); done'; }`, 2, ["a"])
+  assert.equal(await run.end, 0, run.err)
+  const [, ms] = /cpu: (\d+)/.exec(run.err)
+  assert.ok(ms > 50 && ms < 60_000, run.err)
 })
 
 test("long work shows what it is at", async () => {

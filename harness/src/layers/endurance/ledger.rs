@@ -25,6 +25,8 @@ pub struct Tally {
     pub looks: AtomicU64,
     /// Drops, each with a resume.
     pub drops: AtomicU64,
+    /// Resumes that the relay did not read in time.
+    pub late: AtomicU64,
 }
 
 impl Tally {

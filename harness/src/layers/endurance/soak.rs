@@ -198,8 +198,9 @@ impl Memory {
 fn say(tally: &Tally, (seed, seconds, rate): (u64, u64, u64), memory: &Memory) {
     let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     report(&format!(
-        "HARNESS_SEED={seed}: {SESSIONS} sessions, {seconds} s after {WARM_UP_STEPS} steps to warm up, {rate} steps a second; {} drops, each resumed",
-        get(&tally.drops)
+        "HARNESS_SEED={seed}: {SESSIONS} sessions, {seconds} s after {WARM_UP_STEPS} steps to warm up, {rate} steps a second; {} drops, each resumed ({} tries were too late)",
+        get(&tally.drops),
+        get(&tally.late)
     ));
     report(&format!(
         "calls: {} answered ({} of them after a drop), {} failed by a drop, {} given up; {} tasks ({} results sent again); {} looks",

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use agent_socket_wire::close::CloseCode;
 use agent_socket_wire::error::AppCode;
 use agent_socket_wire::frame::app::{Ping, ReplyBody, TaskComplete};
 use agent_socket_wire::limits::HEARTBEAT_PING;
@@ -28,6 +29,8 @@ const BEAT: Duration = Duration::from_secs(10);
 const DROP_EVERY_MS: (u64, u64) = (10_000, 40_000);
 /// Longest absence, in ms.
 const MAX_AWAY_MS: u64 = 1500;
+/// How often an app tries to resume.
+const MAX_TRIES: u32 = 5;
 /// Longest time over a call, in ms: most are done at once or soon.
 const CALL_MS: [(u64, u64); 3] = [(50, 1), (35, 300), (15, 4000)];
 /// Longest time over a task, in ms.
@@ -267,7 +270,7 @@ impl SoakApp {
         if self.carries {
             merge(&mut more, &json!({"pendingCalls": pending}));
         }
-        let app = self.cx.resume(&self.credentials, &more).await?;
+        let app = self.resume(&more).await?;
         self.ledger.turn();
         let unheard: Vec<u64> = self
             .tasks
@@ -280,6 +283,22 @@ impl SoakApp {
             self.complete(&app, number);
         }
         Ok(app)
+    }
+
+    /// Resumes. On a machine that is so busy that the runtime stands still, the
+    /// time for a first frame may be over before the relay reads it; then the app
+    /// tries again, as every client does.
+    async fn resume(&self, more: &Value) -> Result<App> {
+        let too_late = format!("closed {}", CloseCode::Timeout.code());
+        for _ in 1..MAX_TRIES {
+            match self.cx.resume(&self.credentials, more).await {
+                Err(error) if format!("{error:#}").contains(&too_late) => {
+                    count(&self.ledger.tally.late);
+                }
+                done => return done,
+            }
+        }
+        self.cx.resume(&self.credentials, more).await
     }
 
     async fn lose_connection(&mut self, app: App) -> Result<()> {

@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use clap::Parser;
 
 use crate::scenario::Scenario;
+use crate::shell::Shell;
 
 /// Runs agent-socket's end-to-end scenarios.
 ///
@@ -19,6 +20,9 @@ pub struct Cli {
     /// Which scenarios: `all`, a number, a range (`20-29`) or a list (`01,05`).
     #[arg(default_value = "all")]
     pub scenarios: Vec<String>,
+    /// Which shell of the relay is tested.
+    #[arg(long, value_enum, default_value_t)]
+    pub shell: Shell,
     /// Use this relay instead of booting own ones; what needs a relay of its
     /// own, or `/_debug` where it is off, is skipped.
     #[arg(long, value_name = "URL", value_parser = relay_url)]

@@ -3,7 +3,8 @@
 //! `cargo run -p harness -- all` boots relays of its own with `scripts/dev.sh`
 //! (which needs a build: `scripts/test.sh` or `scripts/dev.sh` makes one), runs
 //! every scenario and says what passed. A failing scenario shows every frame
-//! and HTTP response it saw.
+//! and HTTP response it saw. With `--shell native` the relays are native ones,
+//! which `cargo build -p agent-socket-server --example relay` makes.
 //!
 //! Modules: [`client`] is an app and an agent, [`relay`] a process under test,
 //! [`layers`] the scenarios, [`runner`] their schedule and the report.
@@ -17,6 +18,7 @@ mod pool;
 mod relay;
 mod runner;
 mod scenario;
+mod shell;
 mod transcript;
 
 use std::process::ExitCode;
@@ -29,6 +31,7 @@ const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
+    cli.shell.put_under_test();
     let all = layers::all();
     let chosen = match cli.chosen(all) {
         Ok(chosen) => chosen,

@@ -1,4 +1,5 @@
-//! A relay under test: a process of `scripts/dev.sh`, or one that was given.
+//! A relay under test: a process of `scripts/dev.sh`, a native one, or one that
+//! was given.
 //!
 //! **A relay never outlives the harness.** Dropping it ends it (SIGINT, then
 //! SIGKILL), and a small watchdog process ends it if the harness is killed.
@@ -14,6 +15,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process};
 use tokio::sync::Notify;
+
+use crate::shell::Shell;
 
 /// How long a relay may take to be ready: longer than `dev.sh` waits, whose
 /// message tells more.
@@ -41,7 +44,7 @@ pub struct Boot {
     pub state: Option<PathBuf>,
     /// Its port; one that is free if absent.
     pub port: Option<u16>,
-    /// Serve even if a var is bad.
+    /// Serve even if a var is bad. A native relay never does.
     pub unchecked: bool,
 }
 
@@ -66,7 +69,7 @@ pub struct Relay {
 }
 
 struct Process {
-    /// `dev.sh`, which leads a process group of its own.
+    /// `dev.sh` or the native relay; it leads a process group of its own.
     script: Mutex<Child>,
     watchdog: Mutex<Child>,
     /// The runtime itself.
@@ -93,7 +96,17 @@ impl Relay {
     pub async fn boot(boot: &Boot) -> Result<Self> {
         let fresh = boot.state.is_none().then(StateDir::new).transpose()?;
         let state = fresh.as_ref().map(|dir| dir.0.as_path());
-        let mut script = spawn_script(boot, boot.state.as_deref().or(state))?;
+        let shell = Shell::under_test();
+        let mut command = match shell {
+            Shell::Worker => worker(boot, boot.state.as_deref().or(state))?,
+            Shell::Native => {
+                let state = boot.state.as_deref().or(state).context("a state folder")?;
+                let mut command = native(boot.port.unwrap_or(0), state)?;
+                command.args(vars(boot));
+                command
+            }
+        };
+        let mut script = spawn(&mut command)?;
         let watchdog = spawn_watchdog(&script, state)?;
         let output = Output::of(&mut script);
         let mut process = Process {
@@ -103,12 +116,15 @@ impl Relay {
             output,
             is_stopped: AtomicBool::new(false),
         };
-        process.pid = process
-            .line_after("pid ", BOOT_PATIENCE)
-            .await?
-            .trim()
-            .parse()
-            .context("dev.sh: its `pid` line has no number")?;
+        process.pid = match shell {
+            Shell::Worker => process
+                .line_after("pid ", BOOT_PATIENCE)
+                .await?
+                .trim()
+                .parse()
+                .context("dev.sh: its `pid` line has no number")?,
+            Shell::Native => lock(&process.script).id(),
+        };
         process.tell_watchdog(process.pid)?;
         let base = process.line_after("ready ", BOOT_PATIENCE).await?;
         Ok(Self {
@@ -228,7 +244,7 @@ impl Process {
         let line = self
             .wait_for_line(|line| line.starts_with(start), patience)
             .await
-            .with_context(|| format!("scripts/dev.sh printed no line `{}…`", start))?;
+            .with_context(|| format!("the relay printed no line `{start}…`"))?;
         Ok(line.strip_prefix(start).unwrap_or_default().to_owned())
     }
 
@@ -334,12 +350,42 @@ impl Output {
     }
 }
 
-fn spawn_script(boot: &Boot, state: Option<&Path>) -> Result<Child> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+/// Upgrades that one address may make in 10 s: the harness is one address, and
+/// where workerd runs alone nothing counts them either.
+const NO_UPGRADE_LIMIT: (&str, &str) = ("UPGRADE_LIMIT", "0");
+
+/// A native relay on a port, with its state in this folder; its program lies
+/// beside this one.
+///
+/// # Errors
+/// If the folder cannot be made.
+pub fn native(port: u16, state: &Path) -> Result<Command> {
+    let own = std::env::current_exe().context("where this program is")?;
+    let mut command = Command::new(own.with_file_name("examples").join("relay"));
+    std::fs::create_dir_all(state).with_context(|| state.display().to_string())?;
+    command.arg(format!("127.0.0.1:{port}"));
+    command.arg(root()?.join("apps.json"));
+    command.arg(state.join("relay.db"));
+    let (name, value) = NO_UPGRADE_LIMIT;
+    command.args([format!("{name}={value}"), "DEBUG=1".to_owned()]);
+    Ok(command)
+}
+
+fn vars(boot: &Boot) -> impl Iterator<Item = String> {
+    let vars = boot.vars.iter();
+    vars.map(|(name, value)| format!("{name}={value}"))
+}
+
+fn root() -> Result<&'static Path> {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
-        .context("the harness has no folder above it")?;
-    let script = root.join("scripts/dev.sh");
-    let mut command = Command::new(&script);
+        .context("the harness has no folder above it")
+}
+
+/// The Worker on workerd alone.
+fn worker(boot: &Boot, state: Option<&Path>) -> Result<Command> {
+    let root = root()?;
+    let mut command = Command::new(root.join("scripts/dev.sh"));
     command.current_dir(root);
     command.args([
         "--bare",
@@ -355,11 +401,11 @@ fn spawn_script(boot: &Boot, state: Option<&Path>) -> Result<Child> {
     if boot.unchecked {
         command.arg("--no-check");
     }
-    command.args(
-        boot.vars
-            .iter()
-            .map(|(name, value)| format!("{name}={value}")),
-    );
+    command.args(vars(boot));
+    Ok(command)
+}
+
+fn spawn(command: &mut Command) -> Result<Child> {
     command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -367,7 +413,7 @@ fn spawn_script(boot: &Boot, state: Option<&Path>) -> Result<Child> {
         // Its own group: Ctrl-C reaches the harness alone, which then ends it.
         .process_group(0)
         .spawn()
-        .with_context(|| format!("starting {}", script.display()))
+        .with_context(|| format!("starting {}", command.get_program().display()))
 }
 
 fn spawn_watchdog(script: &Child, state: Option<&Path>) -> Result<Child> {

@@ -13,6 +13,7 @@ use crate::cli::Cli;
 use crate::context::Context;
 use crate::pool::Pool;
 use crate::scenario::{Needs, Scenario};
+use crate::shell::Shell;
 use crate::transcript::Transcript;
 
 /// How a scenario went.
@@ -103,6 +104,9 @@ async fn run_one(
 }
 
 fn reason_to_skip(pool: &Pool, has_debug: bool, scenario: &Scenario) -> Option<&'static str> {
+    if let Some(reason) = Shell::under_test().reason_to_skip(scenario.number) {
+        return Some(reason);
+    }
     pool.given()?;
     match scenario.needs {
         Needs::Any => None,

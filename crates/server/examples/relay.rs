@@ -34,6 +34,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             _ => builder.var(name, value),
         };
     }
+    tracing_subscriber::fmt().with_ansi(false).init();
     let (mut interrupt, mut terminate) = (
         signal(SignalKind::interrupt())?,
         signal(SignalKind::terminate())?,

@@ -4,14 +4,14 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Sleep, sleep};
 use tokio_rustls::server::TlsStream;
 
 /// After how long without a byte the peer is asked whether it is there.
@@ -69,6 +69,9 @@ enum Stream {
 #[derive(Debug)]
 pub(crate) struct Io {
     stream: Stream,
+    /// Until when the peer's last bytes are passed over, once nothing more is
+    /// sent.
+    lingering: Option<Pin<Box<Sleep>>>,
     /// What another reader took from the stream and did not use.
     first: Bytes,
     traffic: Arc<Traffic>,
@@ -86,6 +89,7 @@ impl Io {
     fn new(stream: Stream) -> Self {
         Self {
             stream,
+            lingering: None,
             first: Bytes::new(),
             traffic: Arc::default(),
         }
@@ -101,6 +105,7 @@ impl Io {
     pub(crate) fn take(&mut self) -> Self {
         Self {
             stream: std::mem::replace(&mut self.stream, Stream::Taken),
+            lingering: None,
             first: std::mem::take(&mut self.first),
             traffic: Arc::clone(&self.traffic),
         }
@@ -117,21 +122,6 @@ impl Io {
 
     pub(crate) fn traffic(&self) -> Arc<Traffic> {
         Arc::clone(&self.traffic)
-    }
-
-    /// Ends the connection once the peer has had the time to read what was
-    /// sent: nothing more is sent, and what still comes is passed over.
-    pub(crate) async fn finish(mut self) {
-        let deadline = Instant::now().checked_add(LINGER);
-        let Some(deadline) = deadline else { return };
-        let ending = async {
-            self.shutdown().await?;
-            let mut rest = [0; 4096];
-            while self.read(&mut rest).await? > 0 {}
-            io::Result::Ok(())
-        };
-        // A peer that is gone, or that stays too long, is let go of all the same.
-        let _ = timeout_at(deadline, ending).await;
     }
 }
 
@@ -204,16 +194,43 @@ impl AsyncWrite for Io {
         }
     }
 
+    /// Ends the connection once the peer has had the time to read what was sent:
+    /// nothing more is sent, and what still comes is passed over. A connection
+    /// that is ended while bytes wait to be read is reset, and the peer may lose
+    /// what it has not read yet (RFC 9112, 9.6).
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.lingering.is_none() {
+            ready!(self.poll_end(cx))?;
+            self.lingering = Some(Box::pin(sleep(LINGER)));
+        }
+        let is_over = self
+            .lingering
+            .as_mut()
+            .is_none_or(|until| until.as_mut().poll(cx).is_ready());
+        if is_over {
+            return Poll::Ready(Ok(()));
+        }
+        let mut rest = [0; 1024];
+        loop {
+            let mut rest = ReadBuf::new(&mut rest);
+            match ready!(self.as_mut().poll_read(cx, &mut rest)) {
+                Ok(()) if !rest.filled().is_empty() => {}
+                // The peer has ended it too, or is gone.
+                _ => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+}
+
+impl Io {
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.stream {
             Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Stream::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
             Stream::Taken => Poll::Ready(Ok(())),
         }
     }
-}
 
-impl Io {
     fn wrote(&self, poll: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if let Poll::Ready(Ok(more)) = &poll {
             let written = &self.traffic.written;

@@ -3,7 +3,7 @@
 use agent_socket_wire::frame::app::MintAgentToken;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use agent_socket_wire::close::CloseCode;
 use agent_socket_wire::error::HttpCode;
@@ -23,6 +23,7 @@ use crate::context::{Context, registration};
 use crate::relay::{Boot, Relay, StateDir};
 use crate::run;
 use crate::scenario::Scenario;
+use crate::shell::Shell;
 
 pub fn scenarios() -> Vec<Scenario> {
     vec![
@@ -91,8 +92,8 @@ pub fn scenarios() -> Vec<Scenario> {
         .debug(),
         Scenario::new(
             65,
-            "upgrades past the rate limit are 429, where one is bound",
-            run!(rate_limit),
+            "upgrades past the rate limit are 429: exactly on the native relay, where one is bound on the Worker",
+            run!(exact_rate_limit),
         )
         .alone(),
     ]
@@ -566,6 +567,32 @@ async fn long_gap(cx: Context) -> Result<()> {
     kept.resumes(&cx).await?;
     let mut fresh = cx.socket("").await?;
     fresh.register(&registration(&Value::Null)).await.map(drop)
+}
+
+async fn exact_rate_limit(cx: Context) -> Result<()> {
+    if Shell::under_test() == Shell::Worker {
+        return rate_limit(cx).await;
+    }
+    let relay = Arc::new(cx.boot(&Boot::with(&[("UPGRADE_LIMIT", "100")])).await?);
+    let own = cx.on(relay);
+    let started = Instant::now();
+    for number in 1..=100 {
+        let answer = own.upgrade("/v1/_ws").await?;
+        ensure!(answer.status == 101, "upgrade {number}: {answer}");
+    }
+    let answer = own.upgrade("/v1/_ws").await?;
+    ensure!(
+        started.elapsed() < Duration::from_secs(10),
+        "the machine is too slow for this"
+    );
+    answer
+        .fails(HttpCode::RateLimited)?
+        .has("retry-after", "10")?;
+    // Agents are not limited by it.
+    for _ in 0..200 {
+        own.fetch("GET", "/healthz").await?.is(200)?;
+    }
+    Ok(())
 }
 
 async fn rate_limit(cx: Context) -> Result<()> {

@@ -2,7 +2,7 @@
 //! upgraded.
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -52,6 +52,9 @@ pub(crate) struct Connection {
     requests: AtomicU64,
     /// Bytes that had been read when the last request was answered.
     read_before: AtomicU64,
+    /// Whether the request that is being answered has a body that has not been
+    /// read to its end.
+    has_unread_body: AtomicBool,
     upgrade: Mutex<Option<PendingUpgrade>>,
 }
 
@@ -78,6 +81,15 @@ impl Connection {
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.busy.fetch_add(1, Ordering::Relaxed);
         Busy(Arc::clone(self))
+    }
+
+    /// Says whether a body is still to be read.
+    pub(crate) fn brings_body(&self, brings: bool) {
+        self.has_unread_body.store(brings, Ordering::Relaxed);
+    }
+
+    pub(crate) fn has_unread_body(&self) -> bool {
+        self.has_unread_body.load(Ordering::Relaxed)
     }
 
     /// Says what the connection becomes once its answer is sent.
@@ -144,6 +156,7 @@ pub(crate) async fn run(shared: Arc<Shared>, io: Io, peer: IpAddr, place: OwnedS
         busy: AtomicUsize::new(0),
         requests: AtomicU64::new(0),
         read_before: AtomicU64::new(0),
+        has_unread_body: AtomicBool::new(false),
         upgrade: Mutex::new(None),
     });
     let service =

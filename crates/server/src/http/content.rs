@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Frame, Incoming};
 use tokio::time::timeout;
+
+use super::connection::Connection;
 
 /// How long an agent may take for the next part of a body.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -24,17 +27,18 @@ const EARLY_BYTES: u64 = 64 * 1024;
 pub(super) struct TooLarge;
 
 /// A body, and what has been read of it.
-#[derive(Debug)]
 pub(super) struct Content {
     incoming: Incoming,
     read: BytesMut,
+    connection: Arc<Connection>,
 }
 
 impl Content {
-    pub(super) fn new(incoming: Incoming) -> Self {
+    pub(super) fn new(incoming: Incoming, connection: Arc<Connection>) -> Self {
         Self {
             incoming,
             read: BytesMut::new(),
+            connection,
         }
     }
 
@@ -59,6 +63,7 @@ impl Content {
         });
         let data = frame.await?.ok()?.into_data().ok()?;
         if data.len() as u64 == length {
+            self.connection.brings_body(false);
             return Some(data);
         }
         self.read.extend_from_slice(&data);
@@ -74,7 +79,10 @@ impl Content {
         loop {
             let data = match timeout(PATIENCE, self.incoming.frame()).await {
                 Ok(Some(Ok(frame))) => Frame::into_data(frame).unwrap_or_default(),
-                Ok(None) => return Ok(Ok(self.read.split().freeze())),
+                Ok(None) => {
+                    self.connection.brings_body(false);
+                    return Ok(Ok(self.read.split().freeze()));
+                }
                 Ok(Some(Err(_))) | Err(_) => return Ok(Err(BodyError::Unreadable)),
             };
             if self.read.len().saturating_add(data.len()) > MAX_BODY_BYTES {

@@ -11,8 +11,8 @@ use agent_socket_front::{
 use agent_socket_wire::error::HttpError;
 use agent_socket_wire::token::AgentToken;
 use bytes::Bytes;
-use hyper::body::Incoming;
-use hyper::header::{self, HeaderName};
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Request, Response};
 use tokio::sync::oneshot;
 
@@ -43,7 +43,14 @@ pub(crate) async fn serve(
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
     let busy = connection.busy();
-    let mut response = answer(shared, connection, request).await;
+    connection.brings_body(!request.body().is_end_stream());
+    let mut response = answer(shared, Arc::clone(&connection), request).await;
+    if connection.has_unread_body() {
+        // What follows would be the rest of it: the client is told not to send
+        // another request here.
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+    }
     // A body that goes on is part of the answer.
     response.body_mut().keep(busy);
     Ok(response)
@@ -73,7 +80,8 @@ async fn answer(
         Decision::Answer(answer) => response(answer),
         Decision::Agent { token, body } => {
             let url = written(&settings, url);
-            agent(&shared, &settings, request, url, token, body).await
+            let content = (request, connection, body);
+            agent(&shared, &settings, content, url, token).await
         }
         Decision::App(upgrade) => {
             let address = AddressKey::of(origin.address);
@@ -174,13 +182,12 @@ fn app(
 async fn agent(
     shared: &Arc<Shared>,
     settings: &Settings,
-    request: Request<Incoming>,
+    (request, connection, rule): (Request<Incoming>, Arc<Connection>, BodyRule),
     url: String,
     token: AgentToken,
-    rule: BodyRule,
 ) -> Response<Body> {
     let (parts, incoming) = request.into_parts();
-    let mut content = Content::new(incoming);
+    let mut content = Content::new(incoming, connection);
     let mut early = match rule {
         BodyRule::None => Some(Bytes::new()),
         BodyRule::Pass | BodyRule::Cap => content.early().await,

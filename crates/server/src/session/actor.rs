@@ -41,6 +41,8 @@ const MAX_TURN: u32 = 64;
 enum Event {
     Message(Message),
     Socket(SocketId, Received),
+    /// All that was written is on the disk, and what waited for it is done.
+    Committed,
     /// A commit failed, and with it what came after.
     Uncommitted(StoreError),
 }
@@ -143,8 +145,9 @@ impl Actor {
     /// The next event. Before it waits for one, what the last ones send is
     /// written.
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
-        if let Poll::Ready(Err(error)) = self.world.poll_steps(cx) {
-            return Poll::Ready(Event::Uncommitted(error));
+        if let Poll::Ready(outcome) = self.world.poll_steps(cx) {
+            let event = outcome.map_or_else(Event::Uncommitted, |()| Event::Committed);
+            return Poll::Ready(event);
         }
         if self.events_in_turn >= MAX_TURN
             && let Some(event) = self.flush(cx)
@@ -200,7 +203,7 @@ impl Actor {
     // ---- what is done ----
 
     fn handle(&mut self, event: Event) {
-        if !matches!(event, Event::Message(Message::Tick)) {
+        if !matches!(event, Event::Message(Message::Tick) | Event::Committed) {
             self.last_event = clock::now();
         }
         match event {
@@ -211,6 +214,7 @@ impl Actor {
                 self.check(outcome);
             }
             Event::Socket(socket, Received::Closed(code)) => self.on_closed(socket, code),
+            Event::Committed => {}
             Event::Uncommitted(error) => {
                 self.driver.forget();
                 self.failed(&Failure::Storage(error));

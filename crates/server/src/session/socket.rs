@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use agent_socket_driver::{Millis, SocketId};
 use agent_socket_wire::close::CloseCode;
 use futures_util::{SinkExt as _, StreamExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use tokio_websockets::{Config, Error, Limits, Message, Payload, ServerBuilder, WebSocketStream};
@@ -24,8 +25,12 @@ const LARGE_BYTES: u64 = 64 * 1024;
 /// How long what is sent may wait until the peer takes some of it.
 pub(crate) const WRITE_PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long a peer has to answer a Close frame (RFC 6455, 7.1.1).
+/// How long a peer has to answer a Close frame and end its connection (RFC 6455,
+/// 7.1.1).
 const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The same when the relay ends, which cannot wait for it longer.
+const RESTART_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What came from a socket.
 #[derive(Debug)]
@@ -211,30 +216,38 @@ impl AppSocket {
     /// Closes it: sends a Close frame after what was sent, waits for the peer's
     /// and ends the connection.
     pub(crate) async fn close(mut self, code: CloseCode) {
-        let code = tokio_websockets::CloseCode::try_from(code.code())
-            .ok()
-            .map(|number| (number, code.reason()));
-        let message = match code {
-            Some((number, reason)) => Message::close(Some(number), reason),
-            None => Message::close(None, ""),
-        };
+        let number = tokio_websockets::CloseCode::try_from(code.code()).ok();
+        let reason = number.map_or("", |_| code.reason());
         // It fails if the socket is closing, or if the library has told the peer
         // what is wrong already.
-        let _ = self.stream.start_send_unpin(message);
-        self.finish().await;
+        let _ = self.stream.start_send_unpin(Message::close(number, reason));
+        let patience = match code {
+            CloseCode::Restarting => RESTART_PATIENCE,
+            _ => CLOSE_PATIENCE,
+        };
+        self.finish_within(patience).await;
     }
 
     /// Ends a connection whose closing has begun.
-    pub(crate) async fn finish(mut self) {
+    pub(crate) async fn finish(self) {
+        self.finish_within(CLOSE_PATIENCE).await;
+    }
+
+    async fn finish_within(mut self, patience: Duration) {
         let closing = async {
-            self.stream.flush().await?;
-            while let Some(message) = self.stream.next().await {
-                message?;
-            }
-            Ok::<_, Error>(())
+            // What is wrong with the socket, and how it ends, does not matter any
+            // more.
+            let _ = self.wait_for_close().await;
+            let _ = self.stream.get_mut().shutdown().await;
         };
-        // What is wrong with the socket does not matter any more.
-        let _ = timeout(CLOSE_PATIENCE, closing).await;
-        self.stream.into_inner().finish().await;
+        let _ = timeout(patience, closing).await;
+    }
+
+    async fn wait_for_close(&mut self) -> Result<(), Error> {
+        self.stream.flush().await?;
+        while let Some(message) = self.stream.next().await {
+            message?;
+        }
+        Ok(())
     }
 }

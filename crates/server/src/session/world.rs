@@ -231,8 +231,15 @@ impl World {
         self.sizes.keys().map(String::as_str).collect()
     }
 
-    /// Does what waited for a commit that is done by now.
+    /// Does what waited for commits that are done by now. It is ready when
+    /// nothing waits any more.
+    ///
+    /// # Errors
+    /// If a commit failed.
     pub(crate) fn poll_steps(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StoreError>> {
+        if self.steps.is_empty() {
+            return Poll::Pending;
+        }
         while let Some(step) = self.steps.front_mut() {
             if let Step::Commit(commit) = step {
                 match Pin::new(commit).poll(cx) {
@@ -244,7 +251,7 @@ impl World {
                 self.carry_out(out);
             }
         }
-        Poll::Pending
+        Poll::Ready(Ok(()))
     }
 
     fn committed(&mut self) {

@@ -9,5 +9,7 @@
     reason = "tests say so when something is not as it must be"
 )]
 
+mod client;
 mod process;
+mod server;
 mod storage;

@@ -1,7 +1,8 @@
 //! The runtime alone, started again and again on the same storage.
 //!
 //! `scripts/dev.sh` checks and waits for more than 200 starts in a row have time
-//! for, so its config is written once and workerd is run directly. **A runtime
+//! for, so its config is written once and workerd is run directly; the native
+//! relay is one anyhow. **A runtime
 //! never outlives the harness**: a watchdog kills the last one it was told of
 //! when the harness is gone.
 
@@ -16,7 +17,8 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use crate::relay::StateDir;
+use crate::relay::{StateDir, native};
+use crate::shell::Shell;
 
 /// How long a runtime may take to listen.
 const START_PATIENCE: Duration = Duration::from_secs(120);
@@ -28,7 +30,8 @@ const WATCHDOG: &str =
 /// Where runtimes are started, one after the other.
 pub struct Bench {
     folder: StateDir,
-    workerd: PathBuf,
+    /// Of the Worker: where it is.
+    workerd: Option<PathBuf>,
     watchdog: Child,
     log: Log,
 }
@@ -63,7 +66,10 @@ impl Bench {
     /// If there is no build, or no workerd.
     pub fn new() -> Result<Self> {
         let folder = StateDir::new()?;
-        let workerd = write_config(&folder.0)?;
+        let workerd = match Shell::under_test() {
+            Shell::Worker => Some(write_config(&folder.0)?),
+            Shell::Native => None,
+        };
         let watchdog = Command::new("sh")
             .args(["-c", WATCHDOG])
             .stdin(Stdio::piped())
@@ -95,15 +101,23 @@ impl Bench {
     /// # Errors
     /// With what it printed, if it does not.
     pub async fn start(&mut self) -> Result<Runtime> {
-        let mut child = Command::new(&self.workerd)
-            .args(["serve", "--socket-addr=http=127.0.0.1:0", "--control-fd=1"])
-            .arg(self.folder.0.join("config.capnp"))
+        let mut command = match &self.workerd {
+            Some(workerd) => {
+                let mut command = Command::new(workerd);
+                command
+                    .args(["serve", "--socket-addr=http=127.0.0.1:0", "--control-fd=1"])
+                    .arg(self.folder.0.join("config.capnp"));
+                command
+            }
+            None => native(0, &self.state())?,
+        };
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0)
             .spawn()
-            .with_context(|| format!("starting {}", self.workerd.display()))?;
+            .with_context(|| format!("starting {}", command.get_program().display()))?;
         let (port, ports) = unbounded_channel();
         let stdout = child.stdout.take().context("the runtime's stdout")?;
         let stderr = child.stderr.take().context("the runtime's stderr")?;
@@ -195,7 +209,8 @@ fn write_config(folder: &Path) -> Result<PathBuf> {
     Ok(PathBuf::from(path.trim()))
 }
 
-/// Reads lines to the end; those of the control channel tell the port.
+/// Reads lines to the end; those of workerd's control channel tell the port, and
+/// the native relay's `ready` line.
 fn read_lines(from: impl Read + Send + 'static, log: Log, port: Option<UnboundedSender<u64>>) {
     std::thread::spawn(move || {
         for line in BufReader::new(from).split(b'\n').map_while(Result::ok) {
@@ -212,6 +227,9 @@ fn read_lines(from: impl Read + Send + 'static, log: Log, port: Option<Unbounded
 }
 
 fn listening(line: &str) -> Option<u64> {
+    if let Some(base) = line.strip_prefix("ready ") {
+        return base.rsplit(':').next()?.parse().ok();
+    }
     let event: Value = serde_json::from_str(line).ok()?;
     (event["event"] == "listen" && event["socket"] == "http").then(|| event["port"].as_u64())?
 }

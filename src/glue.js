@@ -162,18 +162,12 @@ export function randomFill(bytes) {
 
 const encoder = new TextEncoder();
 
-/** Longest value in a row, in UTF-16 units: at three bytes each within the 2 MB of a row. */
-const PART = 600_000;
-
-/** After how long an agent that waits is watched for going away, in ms. */
-const WATCH_AFTER_MS = 100;
-
-/** Longest timer, in ms. */
-const STEP_MS = 2000;
-
 /** The sockets, requests, records and timer of one object. */
 export class Shell {
-  constructor(state, onBody, onGone, onTimer) {
+  /** `watchAfterMs` and `stepMs`: see `arm`. */
+  constructor(state, onBody, onGone, onTimer, watchAfterMs, stepMs) {
+    this.watchAfterMs = watchAfterMs;
+    this.stepMs = stepMs;
     this.state = state;
     this.sql = state.storage.sql;
     this.onBody = onBody;
@@ -405,28 +399,19 @@ export class Shell {
 
   // The next four say whether it was done.
 
-  put(key, value) {
+  /** Writes a value in parts. */
+  put(key, parts) {
     return this.guarded(false, () => {
-      this.write(key, value);
+      if (!this.tableExists()) {
+        this.sql.exec("CREATE TABLE record (key TEXT, part INTEGER, value TEXT, PRIMARY KEY (key, part)) WITHOUT ROWID");
+        this.hasTable = true;
+      }
+      for (const [part, value] of parts.entries()) {
+        this.sql.exec("INSERT OR REPLACE INTO record (key, part, value) VALUES (?, ?, ?)", key, part, value);
+      }
+      this.sql.exec("DELETE FROM record WHERE key = ? AND part >= ?", key, parts.length);
       return true;
     });
-  }
-
-  write(key, value) {
-    if (!this.tableExists()) {
-      this.sql.exec("CREATE TABLE record (key TEXT, part INTEGER, value TEXT, PRIMARY KEY (key, part)) WITHOUT ROWID");
-      this.hasTable = true;
-    }
-    // A value is JSON, so it is never empty and has at least one part.
-    let part = 0;
-    for (let at = 0; at < value.length; part++) {
-      let end = Math.min(at + PART, value.length);
-      // A surrogate pair stays in one part.
-      if (end < value.length && (value.charCodeAt(end - 1) & 0xfc00) === 0xd800) end--;
-      this.sql.exec("INSERT OR REPLACE INTO record (key, part, value) VALUES (?, ?, ?)", key, part, value.slice(at, end));
-      at = end;
-    }
-    this.sql.exec("DELETE FROM record WHERE key = ? AND part >= ?", key, part);
   }
 
   delete(key) {
@@ -474,7 +459,7 @@ export class Shell {
       return;
     }
     const now = Date.now();
-    const step = this.isWatching && this.unwatched.size === 0 ? STEP_MS : WATCH_AFTER_MS;
+    const step = this.isWatching && this.unwatched.size === 0 ? this.stepMs : this.watchAfterMs;
     const until = Math.min(at, now + step);
     if (until >= this.timerAt) return;
     clearTimeout(this.timer);

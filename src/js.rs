@@ -88,6 +88,8 @@ extern "C" {
         on_body: &JsValue,
         on_gone: &JsValue,
         on_timer: &JsValue,
+        watch_after_ms: f64,
+        step_ms: f64,
     ) -> Shell;
 
     #[wasm_bindgen(method)]
@@ -139,7 +141,7 @@ extern "C" {
     pub(crate) fn read(this: &Shell, key: &str) -> Option<String>;
 
     #[wasm_bindgen(method)]
-    pub(crate) fn put(this: &Shell, key: &str, value: &str) -> bool;
+    pub(crate) fn put(this: &Shell, key: &str, parts: Vec<String>) -> bool;
 
     #[wasm_bindgen(method)]
     pub(crate) fn delete(this: &Shell, key: &str) -> bool;

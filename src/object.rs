@@ -4,6 +4,7 @@ use std::cell::{Cell, OnceCell};
 use std::fmt;
 use std::rc::{Rc, Weak};
 
+use agent_socket_driver::frugal::{STEP_MS, WATCH_AFTER_MS, parts};
 use agent_socket_driver::{
     AgentRequest, Alarm, BodyError, Driver, DropMode, Failure, Frame, LAZY_RECORDS, Millis,
     Opening, Reply, RequestHeaders, RequestId, Runtime, SocketId, Verdict, Write,
@@ -114,7 +115,10 @@ impl Runtime for ObjectRuntime<'_> {
         // Writes without an await between them are one transaction.
         for write in writes {
             match write {
-                Write::Put { key, value } => done(self.shell().put(&key, &value))?,
+                Write::Put { key, value } => {
+                    let parts = parts(&value).map(ToOwned::to_owned).collect();
+                    done(self.shell().put(&key, parts))?;
+                }
                 Write::Delete { key } => done(self.shell().delete(&key))?,
                 Write::DeleteAll => done(self.shell().delete_all())?,
             }
@@ -316,7 +320,14 @@ impl Inner {
                 inner.event(|driver, runtime| driver.timer(runtime));
             }
         });
-        let shell = Shell::new(state, body.as_ref(), gone.as_ref(), timer.as_ref());
+        let shell = Shell::new(
+            state,
+            body.as_ref(),
+            gone.as_ref(),
+            timer.as_ref(),
+            to_js_time(WATCH_AFTER_MS),
+            to_js_time(STEP_MS),
+        );
         Self {
             shell,
             ready: settings(env).map(|settings| Ready {

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use agent_socket_driver::frugal::step_to;
 use agent_socket_driver::{
     AgentRequest, Config, Driver, Failure, Frame, Millis, Opening, Reply, RequestHeaders,
     RequestId, SocketId, Verdict,
@@ -299,14 +300,8 @@ impl Day {
         Ok(result)
     }
 
-    /// As `arm` in `src/glue.js`: in short steps.
     fn arm(&mut self, at: Millis) {
-        let step = if self.is_watching {
-            self.setup.timer_step_ms
-        } else {
-            self.setup.watch_after_ms
-        };
-        let until = at.min(self.now.saturating_add(step));
+        let until = step_to(at, self.now, self.is_watching);
         if self.timer.is_none_or(|set| until < set) {
             self.timer = Some(until);
         }

@@ -7,18 +7,11 @@ use agent_socket_wire::limits::{
     FIRST_FRAME_TIMEOUT_MS, MAX_AGENTS_MD_CHARS, MAX_ATTACHMENT_BYTES, MAX_BODY_BYTES,
     MAX_FINISHED_TASKS, MAX_FRAME_BYTES, MAX_INFLIGHT_CALLS, MAX_LIVE_TOKENS,
     MAX_LIVENESS_PAUSE_MS, MAX_PENDING_TASKS, MAX_POLL_WAIT_S, MAX_REPLAY_BYTES, MAX_REPLAYS,
-    MAX_TASK_BODY_BYTES, MAX_TOOL_TIMEOUT_MS, MAX_WAITING_POLLS, MAX_WAITING_SOCKETS, REPLAY_MS,
-    TASK_PENDING_MS, TASK_READ_MS, TASK_UNREAD_MS,
+    MAX_TASK_BODY_BYTES, MAX_TOOL_TIMEOUT_MS, MAX_UPGRADES, MAX_WAITING_POLLS, MAX_WAITING_SOCKETS,
+    REPLAY_MS, TASK_PENDING_MS, TASK_READ_MS, TASK_UNREAD_MS, UPGRADE_PERIOD_S,
 };
 
 use crate::format::{bytes, count, span, table};
-
-/// Upgrades that one address may make in a period (`[[ratelimits]]` in
-/// `wrangler.toml`).
-pub const UPGRADES: u64 = 100;
-
-/// The period of [`UPGRADES`], in s.
-pub const UPGRADES_PERIOD_S: u64 = 10;
 
 /// The longest WebSocket message that the runtime takes, in bytes (*Workers:
 /// Limits*).
@@ -219,7 +212,7 @@ pub fn of_the_platform() -> String {
         ),
         limit(
             "upgrades of one address",
-            format!("{UPGRADES} in {UPGRADES_PERIOD_S} s"),
+            format!("{MAX_UPGRADES} in {UPGRADE_PERIOD_S} s"),
             "`429 rate_limited`; counted per location, leniently. A large office behind one address meets it when all its apps come back at once: they retry",
         ),
         limit(

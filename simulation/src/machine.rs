@@ -4,14 +4,12 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 
+use agent_socket_driver::frugal::parts;
 use agent_socket_driver::{Alarm, LAZY_RECORDS, Millis, RequestId, Runtime, SocketId, Write};
 use agent_socket_wire::answer::Answer;
 use agent_socket_wire::close::CloseCode;
 
 use crate::random::Random;
-
-/// Longest value in a row, in UTF-16 units (`PART` in `src/glue.js`).
-const PART: usize = 600_000;
 
 /// Rows that making the table writes.
 const TABLE_ROWS: u64 = 2;
@@ -19,7 +17,7 @@ const TABLE_ROWS: u64 = 2;
 /// The sockets and the storage of one object.
 ///
 /// Rows are counted as workerd's `rowsRead` and `rowsWritten` say for the
-/// statements of `src/glue.js` (workerd 2026-11-17): a part of a value is one
+/// statements of the Worker's shell (workerd 2026-11-17): a part of a value is one
 /// row written, whether or not it was there; looking for parts that are left
 /// over reads one; a delete reads one more than it removes; a load reads every
 /// row, also those that it passes over.
@@ -64,11 +62,7 @@ pub(crate) enum Outgoing {
 }
 
 fn rows_of(value: &str) -> u64 {
-    // A text has no more units than bytes, so most need no counting.
-    if value.len() <= PART {
-        return 1;
-    }
-    value.encode_utf16().count().div_ceil(PART) as u64
+    parts(value).count() as u64
 }
 
 impl Machine {
@@ -240,6 +234,8 @@ impl Runtime for Machine {
 
 #[cfg(test)]
 mod tests {
+    use agent_socket_driver::frugal::MAX_PART_BYTES;
+
     use super::*;
 
     #[test]
@@ -250,7 +246,7 @@ mod tests {
         assert_eq!((machine.rows_read, machine.rows_written), (1, 0));
         machine.put("a".to_owned(), "x".to_owned());
         assert_eq!((machine.rows_read, machine.rows_written), (2, 3));
-        machine.put("a".to_owned(), "x".repeat(PART + 1));
+        machine.put("a".to_owned(), "x".repeat(MAX_PART_BYTES + 1));
         assert_eq!((machine.rows_read, machine.rows_written), (3, 5));
         machine.put("a".to_owned(), "y".to_owned());
         assert_eq!((machine.rows_read, machine.rows_written), (5, 7));

@@ -57,10 +57,6 @@ pub struct Setup {
     pub heartbeat_ms: Millis,
     /// After how much idleness an object hibernates.
     pub hibernate_ms: Millis,
-    /// The longest timer that the shell sets (`STEP_MS` in `src/glue.js`).
-    pub timer_step_ms: Millis,
-    /// When it looks first after agents that wait (`WATCH_AFTER_MS` there).
-    pub watch_after_ms: Millis,
 }
 
 impl Setup {
@@ -71,7 +67,5 @@ impl Setup {
         first_frame_ms: 50,
         heartbeat_ms: 20_000,
         hibernate_ms: 10_000,
-        timer_step_ms: 2_000,
-        watch_after_ms: 100,
     };
 }

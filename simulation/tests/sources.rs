@@ -5,10 +5,10 @@
 use std::path::Path;
 
 use agent_socket_simulation::document::fill;
-use agent_socket_simulation::limits::{UPGRADES, UPGRADES_PERIOD_S};
 use agent_socket_simulation::policy::Setup;
 use agent_socket_simulation::report::{Subject, blocks};
 use agent_socket_simulation::storm::Backoff;
+use agent_socket_wire::limits::{MAX_UPGRADES, UPGRADE_PERIOD_S};
 
 fn source(path: &str) -> String {
     let full = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
@@ -52,31 +52,17 @@ fn the_heartbeat_is_the_sdks() {
 }
 
 #[test]
-fn timers_are_as_short_as_the_shells() {
-    let glue = source("src/glue.js");
-    for (name, value) in [
-        ("const STEP_MS", Setup::USUAL.timer_step_ms),
-        ("const WATCH_AFTER_MS", Setup::USUAL.watch_after_ms),
-    ] {
-        assert_eq!(number_after(&glue, name), value as f64, "{name}");
-    }
-}
-
-#[test]
-fn values_are_split_as_the_shell_does() {
-    let part = number_after(&source("src/glue.js"), "const PART");
+fn the_limiter_is_bound_with_the_relays_limit() {
+    let config: toml_edit::DocumentMut = source("wrangler.toml").parse().unwrap();
+    let limiters = config["ratelimits"].as_array_of_tables().unwrap();
+    let mut limiters = limiters.iter();
+    let upgrades = limiters.find(|limiter| limiter["name"].as_str() == Some("UPGRADES"));
+    let simple = &upgrades.unwrap()["simple"];
+    assert_eq!(simple["limit"].as_integer(), Some(i64::from(MAX_UPGRADES)));
     assert_eq!(
-        part,
-        number_after(&source("simulation/src/machine.rs"), "PART: usize")
+        simple["period"].as_integer(),
+        Some(i64::from(UPGRADE_PERIOD_S))
     );
-}
-
-#[test]
-fn the_rate_limit_is_that_of_the_deploy() {
-    let text = source("wrangler.toml");
-    let limit = after(&text, "name = \"UPGRADES\"");
-    assert_eq!(number_after(limit, "limit"), UPGRADES as f64);
-    assert_eq!(number_after(limit, "period"), UPGRADES_PERIOD_S as f64);
 }
 
 #[test]

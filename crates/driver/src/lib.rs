@@ -238,6 +238,7 @@
 )]
 
 mod driver;
+pub mod frugal;
 mod runtime;
 
 pub use agent_socket_session::{

@@ -15,11 +15,11 @@ use agent_socket_wire::apps::Apps;
 use agent_socket_wire::frame::relay::Pong;
 use agent_socket_wire::frame::{AppFrame, Fields, string_list};
 use agent_socket_wire::id::is_task_id;
-use agent_socket_wire::limits::{MAX_AGENTS_MD_CHARS, MAX_DESCRIPTION_CHARS, MAX_FRAME_ID_BYTES, MAX_LABEL_CHARS};
+use agent_socket_wire::limits::{MAX_AGENTS_MD_CHARS, MAX_DESCRIPTION_CHARS, MAX_FRAME_ID_BYTES, MAX_LABEL_CHARS, MAX_REVOKE_ON_RESUME};
 use agent_socket_wire::register::{MintRequest, Registration, parse_revoke_tokens};
-use agent_socket_doors::path::agent_path;
+use agent_socket_doors::path::{AgentPath, agent_path};
 use agent_socket_wire::url::{origin, path_and_query};
-use agent_socket_front::route::route;
+use agent_socket_front::route::{Route, route};
 use agent_socket_wire::text::{json_str, json_uint, push_json_str, utf16_len};
 use agent_socket_wire::token::{AgentToken, ResumeSecret};
 use agent_socket_doors::tools::{AppView, tools_json};
@@ -43,8 +43,11 @@ fuzz_target!(|data: &[u8]| {
 
 /// What is read from a URL or a header, and what is written as JSON.
 fn texts(text: &str) {
-    let (path, _) = path_and_query(text);
-    let _ = (route(text, "as"), agent_path(path), origin(text));
+    let (path, query) = path_and_query(text);
+    let rest = text.strip_prefix(origin(text)).expect("a URL begins with its origin");
+    assert!(rest.starts_with(path) || path == "/");
+    assert!(query.is_none_or(|query| rest.contains(query) && !query.contains('#')));
+    paths(text, path);
     if let Some(token) = AgentToken::parse("as", text) {
         assert_eq!(token.reveal("as"), text);
     }
@@ -54,7 +57,38 @@ fn texts(text: &str) {
     let mut json = String::new();
     push_json_str(&mut json, text);
     assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
-    let _ = Apps::parse(text);
+    // Apps that are admitted have an origin that may use them.
+    if let Ok(apps) = Apps::parse(text) {
+        let known = serde_json::from_str::<serde_json::Map<String, Value>>(text).expect("an object");
+        assert!(known.iter().all(|(id, app)| id == "*" || apps.label(id) == app["label"].as_str()));
+    }
+}
+
+/// What a path means: nothing of it is lost, and only what is below a token's path
+/// belongs to an agent.
+fn paths(url: &str, path: &str) {
+    match route(url, "as") {
+        Route::Agent(token) => {
+            let below = path.strip_prefix("/v1/t/").and_then(|rest| rest.strip_prefix(&token.reveal("as")));
+            let below = below.expect("a token stands in its path");
+            match agent_path(path) {
+                AgentPath::Base => assert!(matches!(below, "" | "/")),
+                AgentPath::Briefing => assert_eq!(below, "/agents.md"),
+                AgentPath::Tools => assert_eq!(below, "/tools.json"),
+                AgentPath::Mcp => assert_eq!(below, "/_as_mcp"),
+                AgentPath::OpenApi => assert_eq!(below, "/_as_openapi.json"),
+                AgentPath::Task(id) => assert_eq!(below, format!("/_as_tasks/{id}")),
+                AgentPath::Get(rest) => assert_eq!(below, format!("/_as_get/{rest}")),
+                AgentPath::Page(rest) => assert_eq!(below.trim_end_matches('/'), format!("/_as_page/{rest}").trim_end_matches('/')),
+                AgentPath::Tool(tool) => assert_eq!(below, tool),
+            }
+        }
+        Route::BadToken => assert!(path.starts_with("/v1/t/")),
+        Route::Upgrade { .. } => assert_eq!(path, "/v1/_ws"),
+        Route::Health => assert_eq!(path, "/healthz"),
+        Route::Debug(rest) => assert_eq!(path, format!("/_debug/{rest}")),
+        Route::Other => assert!(!path.starts_with("/v1/t/") && path != "/healthz"),
+    }
 }
 
 fn ids(fields: &Fields<'_>) {
@@ -80,9 +114,16 @@ fn scalars(fields: &Fields<'_>) {
     for raw in all.into_iter().flatten() {
         let number = json_uint(raw);
         assert!(number.is_none() || json_str(raw).is_none());
-        let _ = string_list(raw);
+        match (string_list(raw), serde_json::from_str::<Vec<String>>(raw.get())) {
+            (Some(read), Ok(known)) => assert_eq!(read, known),
+            // What another reader refuses has a lone surrogate.
+            (Some(_), Err(_)) => assert!(raw.get().contains("\\u")),
+            (None, known) => assert!(known.is_err()),
+        }
     }
-    let _ = parse_revoke_tokens(fields.revoke_tokens);
+    if let Ok(tokens) = parse_revoke_tokens(fields.revoke_tokens) {
+        assert!(tokens.len() <= MAX_REVOKE_ON_RESUME);
+    }
 }
 
 fn registration(fields: &Fields<'_>) {

@@ -14,7 +14,7 @@
 use std::borrow::Cow;
 
 use agent_socket_wire::answer::{Answer, JSON};
-use agent_socket_doors::mcp::{Incoming, McpHead, Pending, RESULT_TYPE, ServerView, read};
+use agent_socket_doors::mcp::{Outcome, McpHead, PendingCall, RESULT_TYPE, ServerView, read};
 use agent_socket_doors::names::tool_names;
 use agent_socket_doors::tools::AppView;
 use agent_socket_wire::tool::{Scope, parse_tools};
@@ -70,15 +70,17 @@ fuzz_target!(|input: Input<'_>| {
     let head = head(&input);
     let body = body(&input);
     match read(&head, &body, &server) {
-        Incoming::Answer(answer) => check(&answer),
-        Incoming::Call {
+        Outcome::Answer(answer) => check(&answer),
+        Outcome::Call {
             body,
             query,
             pending,
             ..
         } => {
-            assert!(body.is_empty() || serde_json::from_slice::<&RawValue>(&body).is_ok());
-            assert!(query.is_none_or(|query| query.is_ascii()));
+            let json = serde_json::from_slice::<&RawValue>(&body);
+            assert!(body.is_empty() || json.is_ok());
+            let is_query = |query: &str| !query.is_empty() && query.bytes().all(|byte| byte.is_ascii_graphic());
+            assert!(query.is_none_or(|query| is_query(&query)));
             check_call(&input, &pending);
         }
     }
@@ -123,7 +125,7 @@ fn body<'a>(input: &'a Input<'_>) -> Cow<'a, [u8]> {
     Cow::Owned(text.into_bytes())
 }
 
-fn check_call(input: &Input<'_>, pending: &Pending) {
+fn check_call(input: &Input<'_>, pending: &PendingCall) {
     let types = [JSON, RESULT_TYPE, "text/plain", "image/png", "a/b", ""];
     let kind = types[usize::from(input.answer_type) % types.len()];
     let answer = Answer::new(200 + input.status % 400, kind, input.answer);

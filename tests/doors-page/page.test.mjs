@@ -122,7 +122,7 @@ for (const [mode, options] of MODES) {
     await page.getByLabel("tags").fill("[1, 2")
     await run(page, "/paint")
     const alert = page.getByRole("alert")
-    assert.match(await alert.innerText(), /Nothing was done: tags is to be JSON/)
+    assert.match(await alert.innerText(), /Nothing was done: tags must be JSON/)
     assert.equal(await page.getByLabel("note").inputValue(), "kept <as> it is")
     assert.equal(await page.getByLabel("tags").inputValue(), "[1, 2")
     assert.equal(await page.getByLabel("x needed").inputValue(), "31")

@@ -34,6 +34,8 @@ pub mod briefing;
 mod example;
 pub mod get;
 pub mod input;
+#[cfg(test)]
+mod linear;
 mod markdown;
 pub mod mcp;
 pub mod names;

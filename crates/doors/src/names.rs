@@ -1,17 +1,18 @@
 //! Names for tools, for the doors whose clients know no paths: MCP tools and
 //! OpenAPI operations.
 //!
-//! A name is the tool's path made to match `^[A-Za-z_][A-Za-z0-9_-]{0,63}$`,
-//! which the strictest clients take as the name of a function. Which name a
-//! tool gets depends on the whole registration but not on its order, so a
-//! token with a scope sees the same names as one without.
+//! A name is the tool's path made to match `^[A-Za-z_][A-Za-z0-9_-]{0,63}$`, which
+//! the strictest clients accept as the name of a function. Which name a tool gets
+//! depends on the whole registration but not on its order, so a token with a scope
+//! sees the same names as one without.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest as _, Sha256};
 
 use agent_socket_wire::hex;
 use agent_socket_wire::tool::Tool;
+use agent_socket_wire::work::{self, counted};
 
 /// Longest name, in characters.
 pub const MAX_NAME_CHARS: usize = 64;
@@ -24,28 +25,29 @@ const HASH_CHARS: usize = 6;
 ///
 /// `/set/pixel` is `set_pixel`. Where several tools come to the same name, the
 /// one with POST has it (else the first by path and method), and the others
-/// add their method: `set_pixel_get`. What is too long or still taken gets the
-/// start of the SHA-256 of its method and path.
+/// add their method: `set_pixel_get`. A name that is too long or still taken gets
+/// the start of the SHA-256 of its method and path.
 #[must_use]
 pub fn tool_names(tools: &[Tool]) -> Vec<String> {
-    let plain: Vec<String> = tools.iter().map(plain_name).collect();
+    let plain: Vec<String> = counted(tools).map(plain_name).collect();
     let mut order: Vec<(usize, &Tool)> = tools.iter().enumerate().collect();
     order.sort_by_key(|(_, tool)| (tool.method != "POST", &tool.path, &tool.method));
-    let reserved: BTreeSet<&str> = plain.iter().map(String::as_str).collect();
-    let mut taken: BTreeSet<String> = BTreeSet::new();
+    let mut taken = Taken {
+        plain: plain.iter().map(String::as_str).collect(),
+        given: BTreeSet::new(),
+        numbers: BTreeMap::new(),
+    };
     let mut names = vec![String::new(); tools.len()];
-    for (index, tool) in order {
+    for (index, tool) in counted(order) {
         let Some(own) = plain.get(index) else {
             continue;
         };
-        let name = if taken.contains(own) {
-            free_name(own, tool, |name| {
-                reserved.contains(name) || taken.contains(name)
-            })
+        let name = if taken.given.contains(own) {
+            taken.free_name(own, tool)
         } else {
             own.clone()
         };
-        taken.insert(name.clone());
+        taken.given.insert(name.clone());
         if let Some(slot) = names.get_mut(index) {
             *slot = name;
         }
@@ -60,7 +62,7 @@ fn plain_name(tool: &Tool) -> String {
         if name.is_empty() && (char.is_ascii_digit() || char == '-') {
             name.push('_');
         }
-        name.push(fit_char(char));
+        name.push(name_char(char));
     }
     if name.len() > MAX_NAME_CHARS {
         return with_suffix(&name, &hash(tool));
@@ -68,7 +70,8 @@ fn plain_name(tool: &Tool) -> String {
     name
 }
 
-fn fit_char(char: char) -> char {
+/// The character, or `_` for one that a name can't have.
+fn name_char(char: char) -> char {
     if char.is_ascii_alphanumeric() || char == '-' {
         char
     } else {
@@ -76,17 +79,43 @@ fn fit_char(char: char) -> char {
     }
 }
 
-/// A name for a tool whose plain one is another's.
-fn free_name(plain: &str, tool: &Tool, is_taken: impl Fn(&str) -> bool) -> String {
-    let method: String = tool.method.chars().map(fit_char).collect();
-    let hash = hash(tool);
-    let numbered = (2_u32..).map(|number| format!("{hash}_{number}"));
-    [method.to_ascii_lowercase(), hash.clone()]
-        .into_iter()
-        .chain(numbered)
-        .map(|suffix| with_suffix(plain, &suffix))
-        .find(|name| !is_taken(name))
-        .unwrap_or(hash)
+/// Names that a tool can't have any more.
+struct Taken<'n> {
+    /// The plain names of all tools: each is or will be given.
+    plain: BTreeSet<&'n str>,
+    given: BTreeSet<String>,
+    /// The last number that was tried for a name with a hash. Numbers below it are
+    /// taken, so they are not tried again for each tool of that name.
+    numbers: BTreeMap<String, u32>,
+}
+
+impl Taken<'_> {
+    fn has(&self, name: &str) -> bool {
+        work::add(1);
+        self.plain.contains(name) || self.given.contains(name)
+    }
+
+    /// A name for a tool whose plain one is another's.
+    fn free_name(&mut self, plain: &str, tool: &Tool) -> String {
+        let method: String = tool.method.chars().map(name_char).collect();
+        let hash = hash(tool);
+        let with_hash = with_suffix(plain, &hash);
+        let with_method = with_suffix(plain, &method.to_ascii_lowercase());
+        for name in [with_method, with_hash.clone()] {
+            if !self.has(&name) {
+                return name;
+            }
+        }
+        let mut number = self.numbers.get(&with_hash).copied().unwrap_or(1);
+        loop {
+            number = number.saturating_add(1);
+            let name = with_suffix(plain, &format!("{hash}_{number}"));
+            if !self.has(&name) || number == u32::MAX {
+                self.numbers.insert(with_hash, number);
+                return name;
+            }
+        }
+    }
 }
 
 /// `name_suffix`, the name cut so that the whole fits.
@@ -158,6 +187,19 @@ mod tests {
             "{odd:?}"
         );
         assert_eq!(names(&[("M-X", "/a"), ("M$X", "/a")]), ["a_m-x", "a"]);
+    }
+
+    #[test]
+    fn numbers_are_the_last_resort() {
+        let hash = hash(&tools(&[("GET", "/a")])[0]);
+        let taken = [
+            "/a_get".to_owned(),
+            format!("/a_{hash}"),
+            format!("/a_{hash}_2"),
+        ];
+        let mut list = vec![("GET", "/a"), ("POST", "/a")];
+        list.extend(taken.iter().map(|path| ("POST", path.as_str())));
+        assert_eq!(names(&list)[0], format!("a_{hash}_3"));
     }
 
     #[test]

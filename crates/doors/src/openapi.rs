@@ -1,18 +1,20 @@
 //! The OpenAPI door: the tools as an OpenAPI 3.1 document, for chats that take a
 //! description of an API ("custom actions" and the like) and for code generators.
 //!
-//! - One server, `$BASE`; an operation for each tool, at its path and method.
-//!   Methods that OpenAPI has no word for are left out.
+//! - One server, `$BASE`, and an operation for each tool, at its path and method.
+//!   Tools with methods that OpenAPI has no field for are left out.
 //! - A tool's `input_schema` becomes the schema of the body, or query parameters
-//!   where a body has no meaning; see `schema::embed` for how it is embedded.
-//! - Descriptions are cut to what custom actions take, see
+//!   where a body has no meaning; `schema::embed` says how.
+//! - Descriptions are cut to the length that custom actions accept:
 //!   [`agent_socket_wire::limits::MAX_OPERATION_DESCRIPTION_CHARS`].
 //! - `x-openai-isConsequential` is true unless the tool only reads.
+//! - What the answers of all operations have in common stands once, in
+//!   `components/responses`.
 //!
 //! **Whatever an app registered, the document is valid**, and the same
 //! registration makes the same document.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::value::RawValue;
 
@@ -24,8 +26,9 @@ use agent_socket_wire::limits::{
 };
 use agent_socket_wire::text::{cut, push_json_str, utf16_len};
 use agent_socket_wire::tool::{Scope, Tool};
+use agent_socket_wire::work::counted;
 
-/// Ends the description of the whole.
+/// The end of the document's description.
 const PRIVATE: &str = "This document is private: the server URL in it is the key to the app, and nothing else is asked for.";
 
 /// The document of the tools that `scope` admits.
@@ -66,28 +69,35 @@ pub fn openapi_json(
     push_task_path(&mut out, names);
     out.push_str(r#"},"components":{"schemas":{"#);
     out.push_str(&schemas);
-    out.push_str(ERROR_AND_TASK);
+    out.push_str(COMMON_SCHEMAS);
+    out.push_str(r#"},"responses":{"#);
+    out.push_str(COMMON_RESPONSES);
     out.push_str("}}}");
     out
 }
 
-/// What every document has, whatever the tools; a tool's schema has `_input` at
-/// the end of its name. An app's own errors may lack `error`.
-const ERROR_AND_TASK: &str = concat!(
+/// The schemas of every document. A tool's schema has `_input` at the end of its
+/// name. An app's own errors may lack `error`.
+const COMMON_SCHEMAS: &str = concat!(
     r#""Error":{"type":"object","description":"What happened and what to do.","properties":{"error":{"type":"object","#,
     r#""properties":{"code":{"type":"string"},"message":{"type":"string"}},"required":["code","message"]}}},"#,
     r#""Task":{"type":"object","description":"The call goes on: get_task has its result later.","properties":{"taskId":{"type":"string"},"#,
     r#""completed":{"type":"boolean"},"progress":{"type":"number"},"message":{"type":"string"}},"required":["taskId"]}"#
 );
 
-/// What an operation can answer.
-const RESPONSES: &str = concat!(
-    r#""responses":{"200":{"description":"The app's answer.","content":{"application/json":{"schema":{}},"*/*":{"schema":{}}}},"#,
-    r#""202":{"description":"The app takes longer: the task that the call goes on as.","#,
+/// `components/responses`: what an operation can answer.
+const COMMON_RESPONSES: &str = concat!(
+    r#""Answer":{"description":"The app's answer.","content":{"application/json":{"schema":{}},"*/*":{"schema":{}}}},"#,
+    r#""Task":{"description":"The app takes longer: the task as which the call goes on.","#,
     r##""content":{"application/json":{"schema":{"$ref":"#/components/schemas/Task"}}}},"##,
-    r#""2XX":{"description":"Another answer of the app that tells of success.","content":{"application/json":{"schema":{}},"*/*":{"schema":{}}}},"#,
-    r#""default":{"description":"An error. Errors of the relay have this form; the app's may have another.","#,
-    r##""content":{"application/json":{"schema":{"$ref":"#/components/schemas/Error"}},"*/*":{"schema":{}}}}}"##
+    r#""Error":{"description":"An error. Errors of the relay have this form; the app's may have another.","#,
+    r##""content":{"application/json":{"schema":{"$ref":"#/components/schemas/Error"}},"*/*":{"schema":{}}}}"##
+);
+
+/// The answers of one operation.
+const RESPONSES: &str = concat!(
+    r##""responses":{"200":{"$ref":"#/components/responses/Answer"},"202":{"$ref":"#/components/responses/Task"},"##,
+    r##""2XX":{"$ref":"#/components/responses/Answer"},"default":{"$ref":"#/components/responses/Error"}}"##
 );
 
 fn about(description: &str) -> String {
@@ -103,7 +113,7 @@ fn about(description: &str) -> String {
 /// The tools at one path.
 struct Path<'t> {
     path: &'t str,
-    /// OpenAPI's word for the method, the tool and its operation id.
+    /// The field for the method, the tool and its operation id.
     operations: Vec<(&'static str, &'t Tool, &'t str)>,
 }
 
@@ -111,8 +121,8 @@ struct Path<'t> {
 fn paths<'t>(tools: &'t [Tool], names: &'t [String], scope: &Scope) -> Vec<Path<'t>> {
     let mut paths: Vec<Path<'t>> = Vec::new();
     let mut places: BTreeMap<&str, usize> = BTreeMap::new();
-    for (tool, name) in tools.iter().zip(names) {
-        let Some(method) = word_for(&tool.method).filter(|_| scope.admits(tool)) else {
+    for (tool, name) in counted(tools.iter().zip(names)) {
+        let Some(method) = path_item_field(&tool.method).filter(|_| scope.admits(tool)) else {
             continue;
         };
         let operation = (method, tool, name.as_str());
@@ -128,8 +138,8 @@ fn paths<'t>(tools: &'t [Tool], names: &'t [String], scope: &Scope) -> Vec<Path<
     paths
 }
 
-/// The field of a path item for this method (OpenAPI 3.1, 4.8.9.1).
-fn word_for(method: &str) -> Option<&'static str> {
+/// The field of a path item for this method (OpenAPI 3.1, section 4.8.9.1).
+fn path_item_field(method: &str) -> Option<&'static str> {
     Some(match method {
         "GET" => "get",
         "PUT" => "put",
@@ -153,7 +163,7 @@ fn push_operation(out: &mut String, schemas: &mut String, tool: &Tool, name: &st
     out.push_str(r#","x-openai-isConsequential":"#);
     out.push_str(if tool.read_only { "false" } else { "true" });
     out.push(',');
-    // A TRACE request has no body (RFC 9110, 9.3.8).
+    // A TRACE request has no body (RFC 9110, section 9.3.8).
     if tool.takes_query() {
         push_parameters(out, schemas, tool, name);
     } else if tool.method != "TRACE" {
@@ -203,7 +213,7 @@ fn push_parameters(out: &mut String, schemas: &mut String, tool: &Tool, name: &s
         return;
     };
     out.push_str(r#""parameters":["#);
-    for (index, property) in properties.iter().enumerate() {
+    for (index, property) in counted(&properties).enumerate() {
         if index > 0 {
             out.push(',');
         }
@@ -224,7 +234,7 @@ fn push_parameter<'a>(out: &mut String, property: &Property<'a>, schema: &Embedd
         out.push_str(r#","description":"#);
         push_json_str(out, cut(&text, MAX_PARAMETER_DESCRIPTION_CHARS));
     }
-    // What no single word says goes as JSON, which a parameter says by its content.
+    // A value that is not a plain word goes as JSON: its parameter has `content`.
     let is_json = property.kind == ValueKind::Json;
     if is_json {
         out.push_str(r#","content":{"application/json":{"#);
@@ -252,13 +262,13 @@ fn push_task_path(out: &mut String, names: &[String]) {
     out.push_str("}}");
 }
 
-/// `get_task`, or that with the first number that makes it no tool's.
+/// `get_task`, or `get_task_2` and so on if a tool has that name.
 fn task_name(names: &[String]) -> String {
     const NAME: &str = "get_task";
-    let is_free = |name: &String| !names.contains(name);
+    let taken: BTreeSet<&str> = counted(names).map(String::as_str).collect();
     std::iter::once(NAME.to_owned())
         .chain((2_u32..).map(|number| format!("{NAME}_{number}")))
-        .find(is_free)
+        .find(|name| !taken.contains(name.as_str()))
         .unwrap_or_default()
 }
 
@@ -347,6 +357,19 @@ mod tests {
         let task = &paths["/_as_tasks/{taskId}"]["get"];
         assert_eq!(task["operationId"], "get_task");
         assert_eq!(task["parameters"][0]["name"], "taskId");
+        for operation in [paint, task] {
+            for (status, response) in operation["responses"].as_object().unwrap() {
+                let pointer = response["$ref"]
+                    .as_str()
+                    .unwrap()
+                    .strip_prefix('#')
+                    .unwrap();
+                let shared = document.pointer(pointer).unwrap();
+                assert!(shared["description"].is_string(), "{status}");
+            }
+        }
+        let error = &document["components"]["responses"]["Error"]["content"]["application/json"];
+        assert_eq!(error["schema"]["$ref"], "#/components/schemas/Error");
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! What an agent's path below its link is, read without decoding anything.
+//! What a path below an agent's link means, read without decoding anything.
 
-/// What an agent's path below `$BASE` is.
+/// What an agent's path below `$BASE` means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AgentPath<'a> {
     /// `$BASE` itself: the briefing, or a page for a person's browser.
@@ -15,15 +15,15 @@ pub enum AgentPath<'a> {
     Mcp,
     /// `/_as_openapi.json`: the tools as an OpenAPI document.
     OpenApi,
-    /// `/_as_get/…`, with what follows: a call by a plain GET.
+    /// `/_as_get/…`, with what follows: a call by a plain link.
     Get(&'a str),
     /// `/_as_page` or `/_as_page/…`, with what follows: the page for people.
     Page(&'a str),
-    /// The path of a tool, perhaps.
+    /// Anything else: the path of a tool, perhaps.
     Tool(&'a str),
 }
 
-/// The door at a path that an app may register a tool at, if none is.
+/// The door at a path where an app may also register a tool, which then wins.
 #[must_use]
 pub fn door_unless_tool(path: &str) -> Option<AgentPath<'static>> {
     match path {
@@ -52,7 +52,7 @@ pub fn agent_path(path: &str) -> AgentPath<'_> {
     }
 }
 
-/// The paths under `/_as_`, which no app can take.
+/// The paths under `/_as_`, which an app can't take.
 fn own_path(name: &str) -> Option<AgentPath<'_>> {
     match name {
         "mcp" => return Some(AgentPath::Mcp),

@@ -2,6 +2,7 @@
 
 use agent_socket_wire::text::push_json_str;
 use agent_socket_wire::tool::{Scope, Tool};
+use agent_socket_wire::work::counted;
 
 /// The app, as `tools.json` shows it.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +26,7 @@ pub fn tools_json(app: AppView<'_>, tools: &[Tool], scope: &Scope) -> String {
     out.push_str(r#","description":"#);
     push_json_str(&mut out, app.description);
     out.push_str(r#"},"tools":["#);
-    for (index, tool) in tools.iter().filter(|tool| scope.admits(tool)).enumerate() {
+    for (index, tool) in counted(tools).filter(|tool| scope.admits(tool)).enumerate() {
         if index > 0 {
             out.push(',');
         }

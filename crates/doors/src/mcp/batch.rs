@@ -1,11 +1,10 @@
-//! Batches: several messages in one body. Revision 2025-03-26 has them, later
-//! ones do not.
+//! Batches: several messages in one body. Only revision 2025-03-26 has them.
 
 use serde_json::value::RawValue;
 
 use super::rpc::{Era, INTERNAL, INVALID_REQUEST, Kind, Message, Problem, response};
 use super::{
-    Incoming, MAX_BATCH, MAX_BATCH_ANSWER_BYTES, MAX_BATCH_HELD_BYTES, McpHead, OLDEST, ServerView,
+    MAX_BATCH, MAX_BATCH_ANSWER_BYTES, MAX_BATCH_HELD_BYTES, McpHead, OLDEST, Outcome, ServerView,
     call, serve,
 };
 use agent_socket_wire::answer::{Answer, JSON};
@@ -16,10 +15,10 @@ pub(super) fn read<'t>(
     head: &McpHead,
     document: &RawValue,
     server: &ServerView<'t>,
-) -> Incoming<'t> {
+) -> Outcome<'t> {
     match messages(head, document) {
         Ok(messages) => answers(head, &messages, server),
-        Err(problem) => Incoming::Answer(problem.answer("null")),
+        Err(problem) => Outcome::Answer(problem.answer("null")),
     }
 }
 
@@ -27,13 +26,13 @@ fn messages<'a>(head: &McpHead, document: &'a RawValue) -> Result<Vec<Message<'a
     let invalid = |message: String| Problem::new(400, INVALID_REQUEST, message);
     if head.protocol_version.as_deref().unwrap_or(OLDEST) != OLDEST {
         return Err(invalid(format!(
-            "A body that is an array is a batch, which revision {OLDEST} alone has. Send each message by itself."
+            "A body that is an array is a batch, which only revision {OLDEST} has. Send each message by itself."
         )));
     }
     let parts: Vec<&RawValue> = serde_json::from_str(document.get()).unwrap_or_default();
     if !(1..=MAX_BATCH).contains(&parts.len()) {
         return Err(invalid(format!(
-            "A batch is to have 1 to {MAX_BATCH} messages, and this one has {}.",
+            "A batch must have 1 to {MAX_BATCH} messages, and this one has {}.",
             parts.len()
         )));
     }
@@ -42,7 +41,7 @@ fn messages<'a>(head: &McpHead, document: &'a RawValue) -> Result<Vec<Message<'a
         let message = Message::parse(part).map_err(|(_, problem)| problem)?;
         if message.method == "initialize" || message.era(head) == Era::Modern {
             return Err(invalid(format!(
-                "Message {index} of the batch can't be in one: `initialize` and requests of revision {} stand alone.",
+                "Message {index} of the batch must be sent by itself: `initialize` and requests of revision {} can't be in a batch.",
                 super::MODERN
             )));
         }
@@ -51,23 +50,23 @@ fn messages<'a>(head: &McpHead, document: &'a RawValue) -> Result<Vec<Message<'a
     let is_call = |message: &&Message<'_>| message.id.is_some() && message.method == "tools/call";
     if messages.iter().filter(is_call).count() > 1 {
         return Err(invalid(
-            "A batch may have one `tools/call` at most. Send each call by itself.".to_owned(),
+            "A batch may have at most one `tools/call`. Send each call by itself.".to_owned(),
         ));
     }
     Ok(messages)
 }
 
-fn answers<'t>(head: &McpHead, messages: &[Message<'_>], server: &ServerView<'t>) -> Incoming<'t> {
+fn answers<'t>(head: &McpHead, messages: &[Message<'_>], server: &ServerView<'t>) -> Outcome<'t> {
     let mut done: Vec<String> = Vec::new();
     let mut bytes = 0_usize;
     let mut waiting = None;
     for message in messages {
         let id = message.id.unwrap_or("null");
         let answered = match message.kind(Era::Legacy) {
-            Ok(Kind::Silent) => continue,
+            Ok(Kind::NoAnswer) => continue,
             Ok(_) if bytes > MAX_BATCH_ANSWER_BYTES => Err(Problem::in_band(
                 INTERNAL,
-                "The answers to the batch got too long before this one. Send this message by itself.",
+                "The answers to the messages before this one are too long for one batch. Send this message by itself.",
             )),
             Ok(Kind::Call) => match call::read(head, Era::Legacy, message, server) {
                 Ok(call) => {
@@ -87,31 +86,31 @@ fn answers<'t>(head: &McpHead, messages: &[Message<'_>], server: &ServerView<'t>
         done.push(text);
     }
     match waiting {
-        // They would be kept for as long as the app takes.
-        Some(Incoming::Call { pending, .. }) if bytes > MAX_BATCH_HELD_BYTES => {
+        // The other answers would be kept for as long as the app takes.
+        Some(Outcome::Call { pending, .. }) if bytes > MAX_BATCH_HELD_BYTES => {
             let problem = Problem::in_band(
                 INTERNAL,
-                "The other answers of the batch are too long to wait for this call, which was not made. Send it by itself.",
+                "The other answers of the batch are too long to be kept while this call runs, so it was not made. Send it by itself.",
             );
             done.push(problem.response(pending.id()));
             all(&done)
         }
-        Some(Incoming::Call {
+        Some(Outcome::Call {
             tool,
             body,
             query,
             pending,
-        }) => Incoming::Call {
+        }) => Outcome::Call {
             tool,
             body,
             query,
             pending: pending.in_batch(done),
         },
-        _ if done.is_empty() => Incoming::Answer(Answer::empty(202)),
+        _ if done.is_empty() => Outcome::Answer(Answer::empty(202)),
         _ => all(&done),
     }
 }
 
-fn all<'t>(done: &[String]) -> Incoming<'t> {
-    Incoming::Answer(Answer::new(200, JSON, format!("[{}]", done.join(","))))
+fn all<'t>(done: &[String]) -> Outcome<'t> {
+    Outcome::Answer(Answer::new(200, JSON, format!("[{}]", done.join(","))))
 }

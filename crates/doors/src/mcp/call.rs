@@ -5,17 +5,18 @@ use serde_json::value::RawValue;
 
 use super::rpc::{Era, INVALID_PARAMS, MISSING_CAPABILITY, Message, Problem, quoted};
 use super::{
-    Incoming, McpHead, REQUIRED_CAPABILITIES, ServerView, list, mirror, result, rpc, serve,
+    McpHead, Outcome, REQUIRED_CAPABILITIES, ServerView, list, mirror, result, rpc, serve,
 };
 use crate::input::query_of;
 use agent_socket_wire::answer::{Answer, JSON};
 use agent_socket_wire::json::Object;
 use agent_socket_wire::text::{json_str, push_json_str};
 use agent_socket_wire::tool::Tool;
+use agent_socket_wire::work::counted;
 
-/// A `tools/call` that waits for the app: all that is needed to answer it.
+/// A `tools/call` that waits for the app, with all that its answer needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pending {
+pub struct PendingCall {
     /// As JSON.
     id: String,
     era: Era,
@@ -29,21 +30,21 @@ pub struct Pending {
     batch: Option<Vec<String>>,
 }
 
-impl Pending {
+impl PendingCall {
     /// Whether the client takes the answer as a stream of events.
     #[must_use]
     pub const fn accepts_stream(&self) -> bool {
         self.takes_stream
     }
 
-    /// Whether the client wants to be told of progress, and can be.
+    /// Whether the client wants to hear of progress, and can.
     #[must_use]
     pub const fn wants_progress(&self) -> bool {
         self.takes_stream && self.progress_token.is_some()
     }
 
-    /// The whole HTTP response for the app's answer, or for an error of the
-    /// relay: both are the result of the tool, so that the AI gets to see them.
+    /// The whole HTTP response for the app's answer, or for an error of the relay:
+    /// both are the result of the tool, so that the AI sees them.
     #[must_use]
     pub fn answer(&self, answer: Answer) -> Answer {
         let response = self.response(answer);
@@ -60,8 +61,8 @@ impl Pending {
         }
     }
 
-    /// The head of a stream: a response without its body yet. No proxy is to
-    /// hold events back (`X-Accel-Buffering`).
+    /// The head of a stream: a response whose body is still to come. A proxy must
+    /// not hold events back (`X-Accel-Buffering`).
     #[must_use]
     pub fn stream_head() -> Answer {
         Answer {
@@ -70,7 +71,7 @@ impl Pending {
         }
     }
 
-    /// What ends a stream: the same as [`Pending::answer`], as events.
+    /// The end of a stream: the same as [`PendingCall::answer`], as events.
     #[must_use]
     pub fn last_event(&self, answer: Answer) -> String {
         self.batch
@@ -81,9 +82,9 @@ impl Pending {
             .collect()
     }
 
-    /// An event that tells how far the call is; `None` if the client does not
-    /// want to know, or a number is none. `progress` is to grow from one to the
-    /// next; both count in whatever unit the app chose.
+    /// An event that tells how far the call is; `None` if the client does not want
+    /// to know, or `progress` is not finite. `progress` must grow from one event to
+    /// the next; both numbers count in the unit that the app chose.
     #[must_use]
     pub fn progress_event(
         &self,
@@ -129,8 +130,8 @@ impl Pending {
     }
 }
 
-/// A message as one event. JSON has line breaks only between its tokens, where
-/// a space does as well; in an event each would begin a new field.
+/// A message as one event. JSON has line breaks only between its tokens, where a
+/// space says the same; in an event each would begin a new field.
 fn event(message: &str) -> String {
     let data = message.replace(['\r', '\n'], " ");
     format!("event: message\ndata: {data}\n\n")
@@ -142,35 +143,25 @@ pub(super) fn read<'t>(
     era: Era,
     message: &Message<'_>,
     server: &ServerView<'t>,
-) -> Result<Incoming<'t>, Problem> {
+) -> Result<Outcome<'t>, Problem> {
     let invalid = |message: &str| Problem::in_band(INVALID_PARAMS, message);
     let params = &message.params;
     let name = params
         .name
         .and_then(json_str)
-        .ok_or_else(|| invalid("`params.name` is to be the name of a tool."))?;
+        .ok_or_else(|| invalid("`params.name` must be the name of a tool."))?;
     let tool = find(server, &name).ok_or_else(|| {
         invalid(&format!(
-            "There is no tool {}; `tools/list` has those there are now.",
+            "There is no tool {}. `tools/list` has the tools that there are now.",
             quoted(&name)
         ))
     })?;
     let arguments = match params.arguments.map(RawValue::get) {
         None | Some("null") => "{}",
         Some(json) if json.starts_with('{') => json,
-        Some(_) => return Err(invalid("`params.arguments` is to be an object.")),
+        Some(_) => return Err(invalid("`params.arguments` must be an object.")),
     };
-    if era == Era::Modern {
-        check_capabilities(tool, params.meta.capabilities)?;
-        mirror::check_params(head, tool, arguments)?;
-    }
-    let body = list::app_body(tool, arguments)?;
-    let query = if tool.takes_query() {
-        query_of(body)
-    } else {
-        None
-    };
-    let pending = Pending {
+    let pending = PendingCall {
         id: message.id.unwrap_or("null").to_owned(),
         era,
         progress_token: params.meta.progress_token()?,
@@ -182,7 +173,26 @@ pub(super) fn read<'t>(
         },
         batch: None,
     };
-    Ok(Incoming::Call {
+    // Nothing is told of what a tool takes that the token does not cover.
+    if !server.scope.admits(tool) {
+        return Ok(Outcome::Call {
+            tool,
+            body: Vec::new(),
+            query: None,
+            pending,
+        });
+    }
+    if era == Era::Modern {
+        check_capabilities(tool, params.meta.capabilities)?;
+        mirror::check_params(head, tool, arguments)?;
+    }
+    let body = list::app_body(tool, arguments)?;
+    let query = if tool.takes_query() {
+        query_of(body)
+    } else {
+        None
+    };
+    Ok(Outcome::Call {
         tool,
         body: body.as_bytes().to_vec(),
         query,
@@ -191,12 +201,12 @@ pub(super) fn read<'t>(
 }
 
 fn find<'t>(server: &ServerView<'t>, name: &str) -> Option<&'t Tool> {
-    let at = server.names.iter().position(|known| known == name)?;
-    server.tools.get(at)
+    let index = counted(server.names).position(|known| known == name)?;
+    server.tools.get(index)
 }
 
-/// Checks that the client has what the tool says it needs. Legacy clients said
-/// what they have when they opened, and nothing is kept of that.
+/// Checks that the client declared the capabilities that the tool needs. Legacy
+/// clients declared theirs in `initialize`, of which nothing is kept.
 fn check_capabilities(tool: &Tool, declared: Option<&RawValue>) -> Result<(), Problem> {
     let Some(needed) = tool
         .input_schema
@@ -204,7 +214,7 @@ fn check_capabilities(tool: &Tool, declared: Option<&RawValue>) -> Result<(), Pr
         .filter(|schema| schema.get().contains(REQUIRED_CAPABILITIES))
         .and_then(|schema| Object::read(schema.get()))
         .and_then(|schema| schema.get(REQUIRED_CAPABILITIES))
-        .filter(|needed| mirror::is_object(needed) && list::is_plain(needed.get()))
+        .filter(|needed| mirror::is_object(needed) && list::is_portable(needed.get()))
     else {
         return Ok(());
     };
@@ -215,13 +225,13 @@ fn check_capabilities(tool: &Tool, declared: Option<&RawValue>) -> Result<(), Pr
     Err(Problem::new(
         400,
         MISSING_CAPABILITY,
-        "This tool needs capabilities that the client did not declare in `params._meta`; `data.requiredCapabilities` has them.",
+        "This tool needs capabilities that the client did not declare in `params._meta`. `data.requiredCapabilities` has them.",
     )
     .with_data(format!(r#"{{"requiredCapabilities":{}}}"#, needed.get())))
 }
 
-/// Whether every member of `needed`, at any depth, is in `declared`. The depth
-/// is bounded: `needed` is plain.
+/// Whether every member of `needed`, at any depth, is in `declared`. The depth is
+/// bounded, as `needed` is portable.
 fn is_covered(needed: &str, declared: &str) -> bool {
     let Some(needed) = Object::read(needed) else {
         return true;

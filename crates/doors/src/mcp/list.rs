@@ -9,26 +9,23 @@ use crate::input::Input;
 use agent_socket_wire::json::Object;
 use agent_socket_wire::text::{json_str, push_json_str};
 use agent_socket_wire::tool::Tool;
+use agent_socket_wire::work::counted;
 
-/// The schema of a tool that said nothing of what it takes.
+/// The schema of a tool that does not say what it takes.
 const ANYTHING: &str = r#"{"type":"object","properties":{}}"#;
 
-/// Deepest JSON that is shown to clients as JSON. Some parsers stop at 128
-/// levels; the answer around it has some of its own.
+/// Deepest JSON that clients get as JSON. Some parsers stop at 128 levels, and the
+/// answer around it has some of its own.
 const MAX_DEPTH: usize = 100;
 
-/// Digits in a row that every 64-bit float has room for, 1.8e308 being the
-/// largest.
+/// Digits in a row that every 64-bit float has room for; the largest is 1.8e308.
 const MAX_DIGITS: usize = 300;
 
-/// `"tools":[…]`: what the scope admits, in the app's order.
+/// `"tools":[…]`: the tools that the scope admits, in the app's order.
 pub(super) fn tools(server: &ServerView<'_>) -> String {
     let mut out = String::with_capacity(server.tools.len().saturating_mul(200));
     out.push_str(r#""tools":["#);
-    let shown = server
-        .tools
-        .iter()
-        .zip(server.names)
+    let shown = counted(server.tools.iter().zip(server.names))
         .filter(|(tool, _)| server.scope.admits(tool));
     for (index, (tool, name)) in shown.enumerate() {
         if index > 0 {
@@ -55,14 +52,14 @@ fn push_tool(out: &mut String, tool: &Tool, name: &str) {
     out.push('}');
 }
 
-/// A schema that every client takes: an object's. The app's own is shown as it
-/// is wherever that is possible; one client refuses the whole list for one
-/// schema it can't read.
+/// A schema that every client takes: an object's. The app's own stands as it is
+/// wherever that is possible. Some clients refuse the whole list for one schema
+/// that they can't read.
 fn input_schema(tool: &Tool) -> Cow<'_, str> {
     let Some(schema) = tool
         .input_schema
         .as_deref()
-        .filter(|schema| is_plain(schema.get()))
+        .filter(|schema| is_portable(schema.get()))
     else {
         return Cow::Borrowed(ANYTHING);
     };
@@ -73,8 +70,8 @@ fn input_schema(tool: &Tool) -> Cow<'_, str> {
     }
 }
 
-/// A schema that is no object's, as that of the argument `body`. Its definitions
-/// stand at the root, too, where its references look for them.
+/// A schema of something other than an object, as that of the argument `body`. Its
+/// definitions stand at the root, too, where its references look for them.
 fn wrapped(schema: &RawValue) -> String {
     let shown = shown_schema(schema);
     let mut out =
@@ -91,7 +88,7 @@ fn wrapped(schema: &RawValue) -> String {
     out
 }
 
-/// A schema as an object, which is all that older revisions take.
+/// A schema as an object: older revisions take no other.
 fn shown_schema(schema: &RawValue) -> &str {
     match schema.get() {
         "false" => r#"{"not":{}}"#,
@@ -157,7 +154,7 @@ fn push_properties(out: &mut String, raw: &RawValue) {
     out.push('}');
 }
 
-/// What the app gets of a call's `arguments`.
+/// The body that the app gets for a call's `arguments`.
 ///
 /// # Errors
 /// What is wrong with them.
@@ -172,16 +169,16 @@ pub(super) fn app_body<'a>(tool: &Tool, arguments: &'a str) -> Result<&'a str, P
             .ok_or_else(|| {
                 Problem::in_band(
                     super::rpc::INVALID_PARAMS,
-                    "`params.arguments.body` is missing: it is what this tool takes.",
+                    "`params.arguments.body` is missing. It must be what this tool takes.",
                 )
             }),
     }
 }
 
-/// Whether every client can read this valid JSON: it is not too deep, none of
-/// its strings has a lone surrogate, which UTF-8 can't say, and none of its
-/// numbers is beyond a 64-bit float.
-pub(super) fn is_plain(json: &str) -> bool {
+/// Whether every client can read this valid JSON: it is not too deep, none of its
+/// strings has a lone surrogate, which UTF-8 can't express, and none of its numbers
+/// is beyond a 64-bit float.
+pub(super) fn is_portable(json: &str) -> bool {
     let mut depth = 0_usize;
     let mut is_in_string = false;
     let mut is_escaped = false;
@@ -210,6 +207,6 @@ pub(super) fn is_plain(json: &str) -> bool {
         }
         is_odd |= digits > MAX_DIGITS;
     }
-    // Few have something odd, so few are read twice.
+    // Little JSON has something odd, so little of it is read twice.
     !is_odd || serde_json::from_str::<serde_json::Value>(json).is_ok()
 }

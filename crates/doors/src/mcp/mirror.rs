@@ -2,27 +2,29 @@
 //! request need not parse it (2026-07-28, Streamable HTTP, request headers).
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use serde_json::value::RawValue;
 
 use super::rpc::{
-    CAPABILITIES_KEY, HEADER_MISMATCH, INVALID_PARAMS, Message, Problem, VERSION_KEY, quoted,
-    unsupported_version,
+    CAPABILITIES_KEY, HEADER_MISMATCH, INVALID_PARAMS, MAX_QUOTED_CHARS, Message, Problem,
+    VERSION_KEY, quoted, unsupported_version,
 };
 use super::{MODERN, McpHead};
 use agent_socket_wire::json::Object;
-use agent_socket_wire::text::json_str;
+use agent_socket_wire::text::{cut, json_str};
 use agent_socket_wire::tool::Tool;
+use agent_socket_wire::work::counted;
 
 /// How the headers that mirror an argument begin.
 pub(super) const PARAM_PREFIX: &str = "mcp-param-";
 
-/// Deepest property that an `x-mcp-header` is looked for in.
+/// How deep properties are searched for an `x-mcp-header`.
 const MAX_SCHEMA_DEPTH: usize = 8;
 
-/// Checks what every modern message has to have. A notification carries no
-/// `_meta` of its own, so only what it does say is compared.
+/// Checks what every modern message must have. A notification carries no `_meta`
+/// of its own, so only what it does say is compared.
 pub(super) fn check(head: &McpHead, message: &Message<'_>) -> Result<(), Problem> {
     let is_request = message.id.is_some();
     if is_request && head.protocol_version.is_none() {
@@ -86,14 +88,14 @@ fn compare(
     }
 }
 
-/// A header's value. `=?base64?…?=` is how one says what is no visible ASCII.
+/// A header's value. One that is not visible ASCII is written `=?base64?…?=`.
 fn decoded<'a>(header: &str, value: &'a str) -> Result<Cow<'a, str>, Problem> {
     let value = value.trim_matches([' ', '\t']);
     let bad = |why: &str| {
         Problem::new(
             400,
             HEADER_MISMATCH,
-            format!("The header `{header}` {why}."),
+            format!("The header `{}` {why}.", cut(header, MAX_QUOTED_CHARS)),
         )
     };
     if !value
@@ -101,7 +103,7 @@ fn decoded<'a>(header: &str, value: &'a str) -> Result<Cow<'a, str>, Problem> {
         .all(|b| b == b'\t' || (0x20..0x7f).contains(&b))
     {
         return Err(bad(
-            "has characters outside visible ASCII; it is to be written as =?base64?…?=",
+            "has characters that are not visible ASCII; its value must be written as =?base64?…?=",
         ));
     }
     let Some(coded) = value
@@ -115,7 +117,7 @@ fn decoded<'a>(header: &str, value: &'a str) -> Result<Cow<'a, str>, Problem> {
         .ok()
         .and_then(|bytes| String::from_utf8(bytes).ok())
         .map(Cow::Owned)
-        .ok_or_else(|| bad("has a =?base64?…?= that is no padded base64 of UTF-8"))
+        .ok_or_else(|| bad("has a =?base64?…?= that is not padded base64 of UTF-8"))
 }
 
 fn missing(header: &str, expected: &str) -> Problem {
@@ -123,7 +125,8 @@ fn missing(header: &str, expected: &str) -> Problem {
         400,
         HEADER_MISMATCH,
         format!(
-            "The header `{header}` is missing; for this body it is to be {}.",
+            "The header `{}` is missing. For this body it must be {}.",
+            cut(header, MAX_QUOTED_CHARS),
             quoted(expected)
         ),
     )
@@ -134,7 +137,8 @@ fn differs(header: &str, value: &str, field: &str, expected: &str) -> Problem {
         400,
         HEADER_MISMATCH,
         format!(
-            "The header `{header}` is {} but `{field}` in the body is {}; they are to be the same.",
+            "The header `{}` is {}, but `{field}` in the body is {}. They must be the same.",
+            cut(header, MAX_QUOTED_CHARS),
             quoted(value),
             quoted(expected)
         ),
@@ -145,7 +149,7 @@ fn meta_missing(key: &str, kind: &str) -> Problem {
     Problem::new(
         400,
         INVALID_PARAMS,
-        format!("`params._meta[\"{key}\"]` is to be {kind} in every request."),
+        format!("`params._meta[\"{key}\"]` must be {kind} in every request."),
     )
 }
 
@@ -153,70 +157,72 @@ pub(super) fn is_object(raw: &RawValue) -> bool {
     raw.get().starts_with('{')
 }
 
-/// Checks the headers that mirror arguments, for the properties whose schema
-/// has an `x-mcp-header`. An argument that is absent or `null` has none.
+/// Checks the headers that mirror arguments, for the properties whose schema has
+/// an `x-mcp-header`. An argument that is absent or `null` has none.
 pub(super) fn check_params(head: &McpHead, tool: &Tool, arguments: &str) -> Result<(), Problem> {
-    match tool.input_schema.as_deref() {
-        Some(schema) if schema.get().contains("x-mcp-header") => {
-            check_properties(head, schema.get(), arguments, MAX_SCHEMA_DEPTH)
-        }
-        _ => Ok(()),
-    }
-}
-
-fn check_properties(
-    head: &McpHead,
-    schema: &str,
-    arguments: &str,
-    depth: usize,
-) -> Result<(), Problem> {
-    let properties = Object::read(schema).and_then(|schema| {
-        schema
-            .get("properties")
-            .and_then(|properties| Object::read(properties.get()))
-    });
-    let (Some(properties), Some(arguments)) = (properties, Object::read(arguments)) else {
+    let Some(schema) = tool
+        .input_schema
+        .as_deref()
+        .filter(|schema| schema.get().contains("x-mcp-header"))
+    else {
         return Ok(());
     };
-    for (name, schema) in properties.iter() {
-        let Some(value) = arguments.get(name).filter(|value| value.get() != "null") else {
-            continue;
+    // Of duplicate names the first value counts.
+    let headers = head.params.iter().rev();
+    let headers = counted(headers).map(|(name, value)| (name.as_str(), value.as_str()));
+    ParamHeaders(headers.collect()).check(schema.get(), arguments, MAX_SCHEMA_DEPTH)
+}
+
+/// The values of the headers that mirror arguments, by their names in lower case.
+struct ParamHeaders<'h>(BTreeMap<&'h str, &'h str>);
+
+impl ParamHeaders<'_> {
+    /// Checks the properties of a schema against an object, and those inside of
+    /// them.
+    fn check(&self, schema: &str, arguments: &str, depth: usize) -> Result<(), Problem> {
+        let properties =
+            Object::read(schema).and_then(|schema| Object::read(schema.get("properties")?.get()));
+        let (Some(properties), Some(arguments)) = (properties, Object::read(arguments)) else {
+            return Ok(());
         };
-        let header = Object::read(schema.get())
-            .and_then(|schema| schema.get("x-mcp-header").and_then(json_str));
-        match header {
-            Some(header) => check_param(head, name, &header, value)?,
-            None if depth > 0 => {
-                check_properties(head, schema.get(), value.get(), depth.saturating_sub(1))?;
+        for (name, schema) in properties.iter() {
+            let Some(value) = arguments.get(name).filter(|value| value.get() != "null") else {
+                continue;
+            };
+            let header = Object::read(schema.get())
+                .and_then(|schema| schema.get("x-mcp-header").and_then(json_str));
+            match header {
+                Some(header) => self.check_one(name, &header, value)?,
+                None if depth > 0 => {
+                    self.check(schema.get(), value.get(), depth.saturating_sub(1))?;
+                }
+                None => {}
             }
-            None => {}
         }
+        Ok(())
     }
-    Ok(())
-}
 
-fn check_param(head: &McpHead, name: &str, suffix: &str, value: &RawValue) -> Result<(), Problem> {
-    let json = value.get();
-    let expected = match json_str(value) {
-        Some(text) => text,
-        // Objects and arrays are mirrored by no header.
-        None if json.starts_with(['{', '[']) => return Ok(()),
-        None => Cow::Borrowed(json),
-    };
-    let header = format!("Mcp-Param-{suffix}");
-    let lower = header.to_ascii_lowercase();
-    let field = format!("params.arguments.{name}");
-    let Some((_, found)) = head.params.iter().find(|(known, _)| *known == lower) else {
-        return Err(missing(&header, &expected));
-    };
-    let is_same = {
-        let found = decoded(&header, found)?;
-        found == expected || (!json.starts_with('"') && is_same_number(&found, json))
-    };
-    if is_same {
-        return Ok(());
+    fn check_one(&self, name: &str, suffix: &str, value: &RawValue) -> Result<(), Problem> {
+        let json = value.get();
+        let expected = match json_str(value) {
+            Some(text) => text,
+            // Objects and arrays are mirrored by no header.
+            None if json.starts_with(['{', '[']) => return Ok(()),
+            None => Cow::Borrowed(json),
+        };
+        let header = format!("Mcp-Param-{suffix}");
+        let Some(found) = self.0.get(header.to_ascii_lowercase().as_str()) else {
+            return Err(missing(&header, &expected));
+        };
+        let decoded = decoded(&header, found)?;
+        let is_same =
+            decoded == expected || (!json.starts_with('"') && is_same_number(&decoded, json));
+        if is_same {
+            return Ok(());
+        }
+        let field = format!("params.arguments.{}", cut(name, MAX_QUOTED_CHARS));
+        Err(differs(&header, found, &field, &expected))
     }
-    Err(differs(&header, found, &field, &expected))
 }
 
 /// Whether two texts are the same decimal number: `42` and `42.0` are.

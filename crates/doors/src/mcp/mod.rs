@@ -1,22 +1,21 @@
 //! The MCP door: the app's tools as a Model Context Protocol server, over
 //! Streamable HTTP, for clients of two eras on one path.
 //!
-//! How a request goes:
-//! 1. The session takes the headers ([`McpHead`]), refuses other pages' origins
-//!    ([`check_origin`]) and reads the body.
-//! 2. [`read`] finds out which era the message is of. **Modern** (revision
-//!    2026-07-28) is what names its revision in `params._meta`: each request
-//!    stands alone and its headers mirror its body. **Legacy** (2025-03-26 to
-//!    2025-11-25) is everything else; it opens with `initialize`.
-//! 3. Whatever needs no app comes back as [`Incoming::Answer`]: a whole HTTP
-//!    response.
-//! 4. A `tools/call` comes back as [`Incoming::Call`]: the tool, what the app
-//!    gets as body and query, and a [`Pending`], which later makes the app's
-//!    answer (or the relay's own error) into the client's: as JSON, or as the
-//!    events of a stream with progress before the end.
+//! The way of a request:
+//! 1. The session takes the headers ([`McpHead`]), refuses requests that pages of
+//!    other origins make ([`check_origin`]) and reads the body.
+//! 2. [`read`] finds the era of the message. A **modern** message (revision
+//!    2026-07-28) names its revision in `params._meta`: each request stands alone,
+//!    and its headers mirror its body. Every other message is **legacy**
+//!    (2025-03-26 to 2025-11-25), where a client opens with `initialize`.
+//! 3. What needs no app comes back as [`Outcome::Answer`]: a whole HTTP response.
+//! 4. A `tools/call` comes back as [`Outcome::Call`]: the tool, the body and query
+//!    for the app, and a [`PendingCall`]. That turns the app's answer (or the
+//!    relay's own error) into the client's: as JSON, or as the events of a stream
+//!    with progress before the end.
 //!
-//! **No state is kept between requests**, in either era: no session id is given
-//! out, and nothing is known of a client but what its request says.
+//! **No state is kept between requests**, in either era: the relay gives out no
+//! session id, and knows of a client only what its request says.
 
 mod batch;
 mod call;
@@ -32,7 +31,7 @@ use agent_socket_wire::error::HttpError;
 use agent_socket_wire::tool::{Scope, Tool};
 use rpc::{Era, Kind, Message, Problem};
 
-pub use call::Pending;
+pub use call::PendingCall;
 
 /// The revision of the modern era.
 pub const MODERN: &str = "2026-07-28";
@@ -40,43 +39,42 @@ pub const MODERN: &str = "2026-07-28";
 /// The revisions of the legacy era, the newest first.
 pub const LEGACY: [&str; 3] = ["2025-11-25", "2025-06-18", "2025-03-26"];
 
-/// The revision that a request without `MCP-Protocol-Version` is of, and the
-/// only one with batches.
+/// The revision of a request without `MCP-Protocol-Version`, and the only one with
+/// batches.
 const OLDEST: &str = "2025-03-26";
 
-/// Longest `id` and `progressToken`, in bytes of JSON. Both are kept for as
-/// long as a call waits, and sent back with every event.
+/// Longest `id` and `progressToken`, in bytes of JSON. Both are kept while a call
+/// waits, and sent back with every event.
 pub const MAX_ID_BYTES: usize = 256;
 
-/// Messages in a batch, at most.
+/// Most messages in a batch.
 pub const MAX_BATCH: usize = 16;
 
-/// Answers of a batch may have this many bytes in all; the rest of the batch is
-/// refused. A list of tools may be as long as a frame, and a batch could ask
-/// for it again and again.
+/// Most bytes that the answers of a batch may have in all; the rest of the batch is
+/// refused. A list of tools may be as long as a frame, and a batch could ask for it
+/// again and again.
 pub const MAX_BATCH_ANSWER_BYTES: usize = 4 * 1024 * 1024;
 
-/// Answers of a batch may have this many bytes if it also calls a tool: they
-/// wait with the call, and so may a hundred others.
+/// Most bytes that the answers of a batch may have if it also calls a tool: they
+/// wait with the call, and so may those of a hundred others.
 pub const MAX_BATCH_HELD_BYTES: usize = 128 * 1024;
 
-/// How long a client may keep a list, in ms. Short, since an app may change its
-/// tools at any time and nobody tells the client.
+/// How long a client may keep a list, in ms. It is short, since an app may change
+/// its tools at any time and nobody tells the client.
 pub const TTL_MS: u32 = 5_000;
 
-/// The comment that keeps an idle stream open (Server-sent events, HTML
-/// Standard, section 9.2.6).
+/// The comment that keeps an idle stream open (HTML Standard, section 9.2.6).
 pub const KEEP_ALIVE: &str = ": keep-alive\n\n";
 
 /// An app's reply of this content type is an MCP `CallToolResult` itself:
 /// `{"content":[…],"structuredContent"?,"isError"?,"_meta"?}`.
 pub const RESULT_TYPE: &str = "application/vnd.agent-socket.mcp-result+json";
 
-/// A member of a tool's `input_schema`: the client capabilities that a call of
-/// the tool needs, such as `{"sampling":{}}`.
+/// The member of a tool's `input_schema` that has the client capabilities which a
+/// call needs, such as `{"sampling":{}}`.
 pub const REQUIRED_CAPABILITIES: &str = "x-mcp-client-capabilities";
 
-/// What the headers of an MCP request say; taken before its body is read.
+/// What the headers of an MCP request say, taken before its body is read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct McpHead {
     /// `MCP-Protocol-Version`.
@@ -85,7 +83,7 @@ pub struct McpHead {
     pub method: Option<String>,
     /// `Mcp-Name`.
     pub name: Option<String>,
-    /// `mcp-param-*`: lower-case name (all of it) and value.
+    /// `mcp-param-*`: the whole name in lower case, and the value.
     pub params: Vec<(String, String)>,
     /// `Accept`.
     pub accept: Option<String>,
@@ -98,8 +96,8 @@ pub struct McpHead {
 }
 
 impl McpHead {
-    /// Takes what matters from a request's headers, whose names may be of any
-    /// case. `own_origin` is the scheme, host and port of its URL.
+    /// Takes what matters from a request's headers, whose names may have any case.
+    /// `own_origin` is the scheme, host and port of its URL.
     #[must_use]
     pub fn new<'a>(
         headers: impl IntoIterator<Item = (&'a str, &'a str)>,
@@ -136,7 +134,7 @@ impl McpHead {
     }
 
     /// Whether the client takes a stream of events: it names them, or it takes
-    /// anything and speaks this transport, which asks that of every client. A
+    /// anything and speaks this transport, which demands that of every client. A
     /// script that sends `*/*` and knows only JSON names no revision.
     fn takes_stream(&self) -> bool {
         let ranges = self.accept.as_deref().unwrap_or_default().split(',');
@@ -150,7 +148,8 @@ impl McpHead {
     }
 }
 
-/// Whether a parameter of a media range is a weight of zero (RFC 9110, 12.4.2).
+/// Whether a parameter of a media range is a weight of zero (RFC 9110, section
+/// 12.4.2).
 fn is_zero_quality(parameter: &str) -> bool {
     parameter
         .split_once('=')
@@ -171,16 +170,16 @@ fn essence(content_type: &str) -> String {
         .to_ascii_lowercase()
 }
 
-/// What the server is for this token.
+/// The server as one token sees it.
 #[derive(Clone, Copy)]
 pub struct ServerView<'a> {
     /// The app.
     pub app: AppView<'a>,
     /// The link without `/agents.md`.
     pub base: &'a str,
-    /// Makes the briefing, as it is served: most messages don't need it.
+    /// Makes the briefing as it is served; most messages do not need it.
     pub agents_md: &'a dyn Fn() -> String,
-    /// All tools of the app, in its order.
+    /// All tools of the app, in the app's order.
     pub tools: &'a [Tool],
     /// Their names: [`crate::names::tool_names`] of all of them.
     pub names: &'a [String],
@@ -188,30 +187,30 @@ pub struct ServerView<'a> {
     pub scope: &'a Scope,
 }
 
-/// What a request comes to.
+/// What becomes of a request.
 #[derive(Clone, Debug)]
-pub enum Incoming<'t> {
+pub enum Outcome<'t> {
     /// The whole HTTP response.
     Answer(Answer),
-    /// A call for the app. The tool may be out of the token's scope: that is
-    /// for the session to say, through [`Pending::answer`].
+    /// A call for the app. If the token's scope leaves the tool out, nothing of
+    /// its arguments was checked: the session refuses the call, through
+    /// [`PendingCall::answer`].
     Call {
         /// The tool.
         tool: &'t Tool,
         /// The body for the app: JSON, or empty.
         body: Vec<u8>,
-        /// The query for the app, of a tool that [takes
-        /// one](Tool::takes_query).
+        /// The query for the app, for a tool that [takes one](Tool::takes_query).
         query: Option<String>,
-        /// What makes the client's answer.
-        pending: Pending,
+        /// Makes the client's answer.
+        pending: PendingCall,
     },
 }
 
 /// Refuses a request that a page of another origin made. The relay's own origin
 /// counts only where no other page can claim it: over TLS or on a loopback
-/// address. Elsewhere a name that an attacker points at the relay (DNS
-/// rebinding) would make any page of theirs the relay's own.
+/// address. Elsewhere an attacker could point a name at the relay (DNS rebinding),
+/// and any page of theirs would be the relay's own.
 ///
 /// # Errors
 /// The HTTP response, 403.
@@ -222,14 +221,14 @@ pub fn check_origin(origin: Option<&str>, own: &str) -> Result<(), Answer> {
         Some(_) => Err(Problem::new(
             403,
             rpc::INVALID_REQUEST,
-            "The `Origin` header names a web page of another origin, and pages may not use this server. Use a client that is no page, or leave the header out.",
+            "The `Origin` header names a web page of another origin, and such pages may not use this server. Use a client that is not a web page, or leave the header out.",
         )
         .answer("null")),
     }
 }
 
-/// The response to a request whose body never became a message: its id is not
-/// known, so that the error has none.
+/// The response to a request whose body never became a message. Its id is not
+/// known, so the error has none.
 #[must_use]
 pub fn refuse(error: &HttpError) -> Answer {
     let status = error.code.status();
@@ -244,7 +243,7 @@ pub fn refuse(error: &HttpError) -> Answer {
     }
 }
 
-/// Whether an origin is potentially trustworthy (W3C Secure Contexts, 3.1).
+/// Whether an origin is potentially trustworthy (W3C Secure Contexts, section 3.1).
 fn is_trustworthy(origin: &str) -> bool {
     let Some((scheme, authority)) = origin.split_once("://") else {
         return false;
@@ -262,29 +261,29 @@ fn is_trustworthy(origin: &str) -> bool {
             .is_ok_and(|address| address.is_loopback())
 }
 
-/// Reads a POST: what it comes to, see [`Incoming`].
+/// Reads a POST.
 #[must_use]
-pub fn read<'t>(head: &McpHead, body: &[u8], server: &ServerView<'t>) -> Incoming<'t> {
+pub fn read<'t>(head: &McpHead, body: &[u8], server: &ServerView<'t>) -> Outcome<'t> {
     if let Err(answer) = check_origin(head.origin.as_deref(), &head.own_origin) {
-        return Incoming::Answer(answer);
+        return Outcome::Answer(answer);
     }
     let document = match rpc::document(head, body) {
         Ok(document) => document,
-        Err(problem) => return Incoming::Answer(problem.answer("null")),
+        Err(problem) => return Outcome::Answer(problem.answer("null")),
     };
     if document.get().starts_with('[') {
         return batch::read(head, document, server);
     }
     match Message::parse(document) {
         Ok(message) => single(head, &message, server),
-        Err((id, problem)) => Incoming::Answer(problem.answer(id)),
+        Err((id, problem)) => Outcome::Answer(problem.answer(id)),
     }
 }
 
-fn single<'t>(head: &McpHead, message: &Message<'_>, server: &ServerView<'t>) -> Incoming<'t> {
+fn single<'t>(head: &McpHead, message: &Message<'_>, server: &ServerView<'t>) -> Outcome<'t> {
     let era = message.era(head);
     let id = message.id.unwrap_or("null");
-    let refuse = |problem: Problem| Incoming::Answer(problem.answer(id));
+    let refuse = |problem: Problem| Outcome::Answer(problem.answer(id));
     let checked = message.kind(era).and_then(|kind| {
         match era {
             Era::Modern => mirror::check(head, message)?,
@@ -293,20 +292,20 @@ fn single<'t>(head: &McpHead, message: &Message<'_>, server: &ServerView<'t>) ->
         Ok(kind)
     });
     match checked {
-        Ok(Kind::Silent) => Incoming::Answer(Answer::empty(202)),
+        Ok(Kind::NoAnswer) => Outcome::Answer(Answer::empty(202)),
         Ok(Kind::Call) => match call::read(head, era, message, server) {
             Ok(call) => call,
             Err(problem) => refuse(problem),
         },
         Ok(Kind::Request) => match serve::result(era, message, server) {
-            Ok(result) => Incoming::Answer(Answer::json(rpc::response(id, &result))),
+            Ok(result) => Outcome::Answer(Answer::json(rpc::response(id, &result))),
             Err(problem) => refuse(problem),
         },
         Err(problem) => refuse(problem),
     }
 }
 
-/// `initialize` settles the version, so its header says nothing yet.
+/// `initialize` settles the version, so its header counts for nothing yet.
 fn check_legacy_version(head: &McpHead, message: &Message<'_>) -> Result<(), Problem> {
     match head.protocol_version.as_deref() {
         Some(version) if message.method != "initialize" && !LEGACY.contains(&version) => {

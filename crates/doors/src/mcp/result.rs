@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::value::RawValue;
 
-use super::list::is_plain;
+use super::list::is_portable;
 use super::rpc::Era;
 use super::{RESULT_TYPE, essence, serve};
 use agent_socket_wire::answer::Answer;
@@ -31,7 +31,7 @@ pub(super) fn of(answer: Answer, era: Era, tool_name: &str, server_info: &str) -
     parts.write(era, is_error, server_info)
 }
 
-/// What a result is made of, all as JSON.
+/// The parts of a result, all as JSON.
 struct Parts {
     /// An array.
     content: String,
@@ -77,12 +77,11 @@ impl Parts {
     }
 }
 
-/// A result that the app made itself; `None` if it is not one that clients
-/// could read.
+/// A result that the app made itself; `None` if clients could not read it.
 fn own_result(body: &[u8], era: Era) -> Option<Parts> {
     let text = std::str::from_utf8(body)
         .ok()
-        .filter(|text| is_json(text) && is_plain(text))?;
+        .filter(|text| is_json(text) && is_portable(text))?;
     let names = ["content", "structuredContent", "isError", "_meta"];
     let [content, structured, is_error, meta] = pick(text, names)?;
     let content = content?;
@@ -117,7 +116,7 @@ fn own_result(body: &[u8], era: Era) -> Option<Parts> {
     })
 }
 
-/// Whether a content block has what its type asks for.
+/// Whether a content block has the members that its type demands.
 fn is_block(raw: &RawValue) -> bool {
     let Some(block) = Object::read(raw.get()) else {
         return false;
@@ -138,7 +137,7 @@ fn is_block(raw: &RawValue) -> bool {
     }
 }
 
-/// Before 2026-07-28, `structuredContent` is an object.
+/// Before 2026-07-28, `structuredContent` must be an object.
 fn may_be_structured(json: &str, era: Era) -> bool {
     era == Era::Modern || json.starts_with('{')
 }
@@ -174,12 +173,12 @@ fn content(
 
 fn json_content(json: &str, era: Era) -> (String, Option<String>) {
     let json = json.trim_matches([' ', '\t', '\r', '\n']);
-    // A text that is JSON reads better without its quotes and escapes.
+    // A JSON string reads better without its quotes and escapes.
     let text = match json.strip_prefix('"') {
         Some(_) => serde_json::from_str::<String>(json).unwrap_or_else(|_| json.to_owned()),
         None => json.to_owned(),
     };
-    let is_shown = may_be_structured(json, era) && is_plain(json);
+    let is_shown = may_be_structured(json, era) && is_portable(json);
     (text_block(&text), is_shown.then(|| json.to_owned()))
 }
 

@@ -9,13 +9,13 @@ use agent_socket_wire::answer::{Answer, JSON};
 use agent_socket_wire::json::pick;
 use agent_socket_wire::text::{cut, json_str, push_json_str};
 
-/// The body is no JSON.
+/// The body is not JSON.
 pub(super) const PARSE_ERROR: i32 = -32700;
-/// The body is no request.
+/// The body is not a request.
 pub(super) const INVALID_REQUEST: i32 = -32600;
 /// The method is not offered.
 pub(super) const METHOD_NOT_FOUND: i32 = -32601;
-/// `params` are not what the method takes.
+/// `params` is not what the method takes.
 pub(super) const INVALID_PARAMS: i32 = -32602;
 /// The relay can't do it.
 pub(super) const INTERNAL: i32 = -32603;
@@ -29,14 +29,14 @@ pub(super) const MISSING_CAPABILITY: i32 = -32021;
 pub(super) const UNSUPPORTED_VERSION: i32 = -32022;
 
 /// Longest text of a client that an error repeats, in characters.
-const MAX_QUOTED_CHARS: usize = 80;
+pub(super) const MAX_QUOTED_CHARS: usize = 80;
 
 /// `_meta` key of a request's revision.
 pub(super) const VERSION_KEY: &str = "io.modelcontextprotocol/protocolVersion";
 /// `_meta` key of the client's capabilities.
 pub(super) const CAPABILITIES_KEY: &str = "io.modelcontextprotocol/clientCapabilities";
 
-/// Which rules a message is under.
+/// The rules that a message is under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Era {
     /// 2026-07-28.
@@ -108,7 +108,8 @@ pub(super) fn quoted(text: &str) -> String {
     out
 }
 
-/// A revision that is not served. `with_legacy` if any revision would do.
+/// The error for a revision that is not served. `with_legacy` if any revision
+/// would do.
 pub(super) fn unsupported_version(requested: &str, with_legacy: bool) -> Problem {
     let legacy: &[&str] = if with_legacy { &LEGACY } else { &[] };
     let served: Vec<String> = std::iter::once(&MODERN)
@@ -122,7 +123,7 @@ pub(super) fn unsupported_version(requested: &str, with_legacy: bool) -> Problem
         400,
         UNSUPPORTED_VERSION,
         format!(
-            "MCP revision {} is not served; {MODERN} is, and through `initialize` {}.",
+            "MCP revision {} is not served. {MODERN} is served, and through `initialize` {}.",
             quoted(requested),
             LEGACY.join(", ")
         ),
@@ -136,7 +137,7 @@ pub(super) fn document<'a>(head: &McpHead, body: &'a [u8]) -> Result<&'a RawValu
         return Err(Problem::new(
             415,
             INVALID_REQUEST,
-            "The `Content-Type` of an MCP request is to be application/json.",
+            "The `Content-Type` of an MCP request must be application/json.",
         ));
     }
     let text = std::str::from_utf8(body).ok();
@@ -145,7 +146,7 @@ pub(super) fn document<'a>(head: &McpHead, body: &'a [u8]) -> Result<&'a RawValu
             Problem::new(
                 400,
                 PARSE_ERROR,
-                "The body is no JSON in UTF-8. It is to be one JSON-RPC 2.0 message.",
+                "The body is not JSON in UTF-8. It must be one JSON-RPC 2.0 message.",
             )
         })
 }
@@ -179,18 +180,18 @@ pub(super) struct Message<'a> {
     pub(super) params: Params<'a>,
 }
 
-/// What is to be done with a message.
+/// What a message asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Nothing: it gets no answer.
-    Silent,
+    NoAnswer,
     /// `tools/call`.
     Call,
     /// Another request.
     Request,
 }
 
-/// Methods that a client may forget to give an id.
+/// Methods of requests, which a client may send without their id by mistake.
 const REQUESTS: [&str; 10] = [
     "initialize",
     "ping",
@@ -213,7 +214,7 @@ impl<'a> Message<'a> {
         let invalid = |message: &str| Problem::new(400, INVALID_REQUEST, message);
         let names = ["jsonrpc", "id", "method", "params", "result", "error"];
         let Some([jsonrpc, id, method, params, result, error]) = pick(raw.get(), names) else {
-            return Err(("null", invalid("A JSON-RPC message is an object.")));
+            return Err(("null", invalid("A JSON-RPC message must be an object.")));
         };
         let id = id.map(RawValue::get);
         if let Some(id) = id
@@ -222,13 +223,13 @@ impl<'a> Message<'a> {
             return Err((
                 "null",
                 invalid(&format!(
-                    "`id` is to be a string or a whole number of at most {MAX_ID_BYTES} bytes as JSON."
+                    "`id` must be a string or a whole number of at most {MAX_ID_BYTES} bytes as JSON."
                 )),
             ));
         }
         let echo = id.unwrap_or("null");
         if jsonrpc.and_then(json_str).as_deref() != Some("2.0") {
-            return Err((echo, invalid("`jsonrpc` is to be \"2.0\".")));
+            return Err((echo, invalid("`jsonrpc` must be \"2.0\".")));
         }
         let method = match method.map(json_str) {
             Some(Some(method)) if !method.is_empty() => method,
@@ -236,7 +237,7 @@ impl<'a> Message<'a> {
             _ => {
                 return Err((
                     echo,
-                    invalid("`method` is to be the name of a method, such as \"tools/list\"."),
+                    invalid("`method` must be the name of a method, such as \"tools/list\"."),
                 ));
             }
         };
@@ -244,8 +245,8 @@ impl<'a> Message<'a> {
         Ok(Self { id, method, params })
     }
 
-    /// Which rules it is under. What names its revision in `_meta` is modern;
-    /// so is what a legacy client never sends.
+    /// The rules it is under. A message that names its revision in `_meta` is
+    /// modern, and so is one that a legacy client never sends.
     pub(super) fn era(&self, head: &McpHead) -> Era {
         let is_modern = self.params.meta.version.is_some()
             || self.method == "server/discover"
@@ -253,23 +254,23 @@ impl<'a> Message<'a> {
         if is_modern { Era::Modern } else { Era::Legacy }
     }
 
-    /// What is to be done with it.
+    /// What it asks for.
     pub(super) fn kind(&self, era: Era) -> Result<Kind, Problem> {
         let invalid = |message: String| Err(Problem::new(400, INVALID_REQUEST, message));
         if self.method.is_empty() {
             return match era {
-                Era::Legacy => Ok(Kind::Silent),
+                Era::Legacy => Ok(Kind::NoAnswer),
                 Era::Modern => {
-                    invalid("This server asks nothing, so it takes no responses.".into())
+                    invalid("This server sends no requests, so it takes no responses.".into())
                 }
             };
         }
         match self.id {
             None if REQUESTS.contains(&self.method.as_ref()) => invalid(format!(
-                "`{}` is a request, so it needs an `id`.",
+                "`{}` is a request, so it must have an `id`.",
                 self.method
             )),
-            None => Ok(Kind::Silent),
+            None => Ok(Kind::NoAnswer),
             Some(_) if self.method == "tools/call" => Ok(Kind::Call),
             Some(_) => Ok(Kind::Request),
         }
@@ -294,7 +295,7 @@ impl<'a> Params<'a> {
             return Err(Problem::new(
                 400,
                 INVALID_PARAMS,
-                "`params` is to be an object.",
+                "`params` must be an object.",
             ));
         };
         Ok(Self {
@@ -318,7 +319,7 @@ impl<'a> Meta<'a> {
             return Err(Problem::new(
                 400,
                 INVALID_PARAMS,
-                "`params._meta` is to be an object.",
+                "`params._meta` must be an object.",
             ));
         };
         Ok(Self {
@@ -336,15 +337,15 @@ impl<'a> Meta<'a> {
             Some(_) => Err(Problem::in_band(
                 INVALID_PARAMS,
                 format!(
-                    "`params._meta.progressToken` is to be a string or a whole number of at most {MAX_ID_BYTES} bytes as JSON."
+                    "`params._meta.progressToken` must be a string or a whole number of at most {MAX_ID_BYTES} bytes as JSON."
                 ),
             )),
         }
     }
 }
 
-/// Whether JSON is a string or a whole number, and short. A lone surrogate is
-/// refused: not every client could read its own id again.
+/// Whether JSON is a short string or whole number. A lone surrogate is refused:
+/// not every client could read its own id again.
 fn is_id(json: &str) -> bool {
     let digits = json.strip_prefix('-').unwrap_or(json);
     let is_integer = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());

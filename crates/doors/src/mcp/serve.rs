@@ -1,4 +1,4 @@
-//! What needs no app: discovery, lists, the briefing.
+//! Answers that need no app: discovery, lists, the briefing.
 
 use serde_json::value::RawValue;
 
@@ -8,14 +8,14 @@ use super::rpc::{
 use super::{LEGACY, MODERN, ServerView, TTL_MS, list};
 use agent_socket_wire::text::{json_str, push_json_str};
 
-/// What the server offers. Nothing tells a client when a list changes.
+/// What the server offers. No notification tells a client that a list changed.
 const CAPABILITIES: &str = r#"{"tools":{},"resources":{},"prompts":{}}"#;
 
 /// The name of the one prompt and the one resource.
 const BRIEFING: &str = "briefing";
 
-/// Whether a result may be kept for a while. Never by anybody else: it may
-/// hold the link, and depends on the token's scope.
+/// Whether a client may keep a result for a while. Nobody else may: it can hold the
+/// link, and depends on the token's scope.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Cache {
     None,
@@ -58,7 +58,7 @@ pub(super) fn result(
     })
 }
 
-/// A result as the modern era has it. `members` are not empty.
+/// A result of the modern era. `members` must not be empty.
 fn modern(members: String, cache: Cache, server_info: &str) -> String {
     let cache = match cache {
         Cache::Private => format!(r#","ttlMs":{TTL_MS},"cacheScope":"private""#),
@@ -75,8 +75,8 @@ pub(super) fn meta_server_info(server_info: &str) -> String {
     format!(r#""io.modelcontextprotocol/serverInfo":{server_info}"#)
 }
 
-/// An `Implementation`: the app's name, since that is whom a person sees, and
-/// the relay's version.
+/// An `Implementation`: the app's name, which is what a person looks for, and the
+/// relay's version.
 pub(super) fn server_info(server: &ServerView<'_>) -> String {
     let mut out = String::from(r#"{"name":"#);
     push_json_str(&mut out, server.app.id);
@@ -108,7 +108,7 @@ fn initialize(message: &Message<'_>, server: &ServerView<'_>) -> Result<String, 
         .protocol_version
         .and_then(json_str)
         .ok_or_else(|| {
-            invalid("`params.protocolVersion` is to be the revision of MCP that the client speaks, such as \"2025-11-25\".")
+            invalid("`params.protocolVersion` must be the revision of MCP that the client speaks, such as \"2025-11-25\".")
         })?;
     let [newest, ..] = LEGACY;
     let version = LEGACY
@@ -123,12 +123,12 @@ fn initialize(message: &Message<'_>, server: &ServerView<'_>) -> Result<String, 
     Ok(out)
 }
 
-/// Lists come whole, so no cursor was ever given out.
+/// Lists come whole, so the relay never gave out a cursor.
 fn check_cursor(message: &Message<'_>) -> Result<(), Problem> {
     match message.params.cursor.map(RawValue::get) {
         None | Some("null") => Ok(()),
         Some(_) => Err(invalid(
-            "`params.cursor` is none of this server's: lists come whole. Ask again without it.",
+            "`params.cursor` does not come from this server, whose lists come whole. Ask again without it.",
         )),
     }
 }
@@ -165,7 +165,7 @@ fn read_resource(
         .params
         .uri
         .and_then(json_str)
-        .ok_or_else(|| invalid("`params.uri` is to be the URI of a resource."))?;
+        .ok_or_else(|| invalid("`params.uri` must be the URI of a resource."))?;
     if uri != briefing_uri(server) {
         let code = match era {
             Era::Modern => INVALID_PARAMS,
@@ -177,7 +177,7 @@ fn read_resource(
         return Err(Problem::in_band(
             code,
             format!(
-                "There is no resource {}; `resources/list` has those there are.",
+                "There is no resource {}. `resources/list` has the resources that there are.",
                 quoted(&uri)
             ),
         )
@@ -191,7 +191,7 @@ fn read_resource(
     Ok(out)
 }
 
-/// Some clients show no one the `instructions`; as a prompt, a person can put
+/// Some clients show the `instructions` to nobody. With a prompt, a person can put
 /// the briefing into the chat.
 fn prompts(server: &ServerView<'_>) -> String {
     let mut out = format!(r#""prompts":[{{"name":"{BRIEFING}""#);
@@ -214,10 +214,10 @@ fn prompt(message: &Message<'_>, server: &ServerView<'_>) -> Result<String, Prob
         .params
         .name
         .and_then(json_str)
-        .ok_or_else(|| invalid("`params.name` is to be the name of a prompt."))?;
+        .ok_or_else(|| invalid("`params.name` must be the name of a prompt."))?;
     if name != BRIEFING {
         return Err(invalid(&format!(
-            "There is no prompt {}; the only one is \"{BRIEFING}\".",
+            "There is no prompt {}. The only one is \"{BRIEFING}\".",
             quoted(&name)
         )));
     }
@@ -240,7 +240,7 @@ fn unknown_method(era: Era, method: &str) -> Problem {
         status,
         METHOD_NOT_FOUND,
         format!(
-            "The method {} is not offered here; this server has tools, prompts and resources.",
+            "This server does not offer the method {}. It has tools, prompts and resources.",
             quoted(method)
         ),
     )

@@ -47,7 +47,7 @@ impl World {
         }
     }
 
-    fn read(&self, head: &McpHead, body: &[u8]) -> Incoming<'_> {
+    fn read(&self, head: &McpHead, body: &[u8]) -> Outcome<'_> {
         let app = AppView {
             id: "app",
             name: "An \"app\"",
@@ -66,15 +66,15 @@ impl World {
 
     fn answer(&self, head: &McpHead, body: &Value) -> (u16, Value) {
         match self.read(head, body.to_string().as_bytes()) {
-            Incoming::Answer(answer) => parts(&answer),
-            Incoming::Call { tool, .. } => panic!("a call of {}", tool.path),
+            Outcome::Answer(answer) => parts(&answer),
+            Outcome::Call { tool, .. } => panic!("a call of {}", tool.path),
         }
     }
 
-    fn call(&self, head: &McpHead, body: &Value) -> (String, String, Option<String>, Pending) {
+    fn call(&self, head: &McpHead, body: &Value) -> (String, String, Option<String>, PendingCall) {
         match self.read(head, body.to_string().as_bytes()) {
-            Incoming::Answer(answer) => panic!("{:?}", parts(&answer)),
-            Incoming::Call {
+            Outcome::Answer(answer) => panic!("{:?}", parts(&answer)),
+            Outcome::Call {
                 tool,
                 body,
                 query,
@@ -366,7 +366,7 @@ fn a_call_gets_its_arguments_to_the_app() {
         let text = format!(
             r#"{{"jsonrpc":"2.0","id":"a","method":"tools/call","params":{{"name":"{name}"{arguments}}}}}"#
         );
-        let Incoming::Call {
+        let Outcome::Call {
             tool,
             body: sent,
             query: asked,
@@ -638,6 +638,25 @@ fn a_tool_may_need_capabilities_of_the_client() {
 }
 
 #[test]
+fn nothing_is_told_of_a_tool_that_the_token_does_not_cover() {
+    let scoped = World::of(tools(), r#"["/paint"]"#);
+    for (name, arguments) in [
+        ("sampler", json!({})),
+        ("routed", json!({"region": "x"})),
+        ("say", json!({})),
+        ("canvas", json!({"q": "x"})),
+    ] {
+        let (head_, body) = modern("tools/call", json!({"name": name, "arguments": arguments}));
+        let (path, sent, query, _) = scoped.call(&head_, &body);
+        assert_eq!((path, sent.as_str(), query), (format!("/{name}"), "", None));
+    }
+    // With a token that covers them, what is wrong is told.
+    let world = World::new();
+    let (head_, body) = modern("tools/call", json!({"name": "say", "arguments": {}}));
+    assert_eq!(error(&world.answer(&head_, &body)), (200, -32602));
+}
+
+#[test]
 fn what_is_no_message_is_refused() {
     let world = World::new();
     for (body, expected) in [
@@ -673,12 +692,12 @@ fn what_is_no_message_is_refused() {
             (400, -32602),
         ),
     ] {
-        let Incoming::Answer(answer) = world.read(&head(&[]), body.as_bytes()) else {
+        let Outcome::Answer(answer) = world.read(&head(&[]), body.as_bytes()) else {
             panic!("{body}")
         };
         assert_eq!(error(&parts(&answer)), expected, "{body}");
     }
-    let Incoming::Answer(answer) = world.read(&head(&[]), b"\"\xff\"") else {
+    let Outcome::Answer(answer) = world.read(&head(&[]), b"\"\xff\"") else {
         panic!()
     };
     assert_eq!(error(&parts(&answer)), (400, -32700));
@@ -690,7 +709,7 @@ fn what_is_no_message_is_refused() {
         ("-0".to_owned(), true),
     ] {
         let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#);
-        let Incoming::Answer(answer) = world.read(&head(&[]), body.as_bytes()) else {
+        let Outcome::Answer(answer) = world.read(&head(&[]), body.as_bytes()) else {
             panic!("{body}")
         };
         assert_eq!(answer.status, if is_fine { 200 } else { 400 }, "{id}");
@@ -885,7 +904,7 @@ fn events(text: &str) -> Vec<Value> {
         .collect()
 }
 
-fn pending(era: Era) -> Pending {
+fn pending(era: Era) -> PendingCall {
     let world = World::new();
     let (modern_head, modern_body) = modern("tools/call", json!({"name": "paint"}));
     match era {
@@ -1091,7 +1110,7 @@ fn a_stream_tells_progress_and_ends_with_the_response() {
     assert_eq!(last[0]["id"], 7);
     assert_eq!(last[0]["result"]["structuredContent"], json!({"a": 1}));
     assert_eq!(last[0]["result"]["content"][0]["text"], "{\r\n\"a\":\n1}");
-    let opened = Pending::stream_head();
+    let opened = PendingCall::stream_head();
     assert_eq!(opened.content_type.as_deref(), Some("text/event-stream"));
     assert_eq!(opened.headers, [("x-accel-buffering", "no".to_owned())]);
 
@@ -1220,7 +1239,7 @@ proptest! {
     #[test]
     fn any_bytes_get_a_valid_answer(body: Vec<u8>, head in any_head()) {
         let world = World::new();
-        if let Incoming::Answer(answer) = world.read(&head, &body) {
+        if let Outcome::Answer(answer) = world.read(&head, &body) {
             check_answer(&answer);
         }
     }
@@ -1229,8 +1248,8 @@ proptest! {
     fn whatever_is_close_to_a_message_gets_a_valid_answer(body in any_body(), head in any_head()) {
         let world = World::new();
         match world.read(&head, body.as_bytes()) {
-            Incoming::Answer(answer) => check_answer(&answer),
-            Incoming::Call { pending, .. } => check_answer(&pending.answer(Answer::json("1"))),
+            Outcome::Answer(answer) => check_answer(&answer),
+            Outcome::Call { pending, .. } => check_answer(&pending.answer(Answer::json("1"))),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Forms: made of a tool's schema, and read back into the tool's body.
+//! Forms: made from a tool's schema, and read back into the tool's body.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -12,15 +12,16 @@ use agent_socket_wire::error::{HttpCode, HttpError};
 use agent_socket_wire::limits::MAX_READ_SCHEMA_BYTES;
 use agent_socket_wire::text::{json_str, json_uint, push_json_str};
 use agent_socket_wire::tool::Tool;
+use agent_socket_wire::work::counted;
 
 /// The field of the nonce.
 pub(super) const NONCE_FIELD: &str = "_as_nonce";
 
-/// What the names of a tool's fields begin with, so that none is taken for a
-/// field of the relay's.
+/// The names of a tool's fields begin with this, so that none is taken for a field
+/// of the relay's.
 const FIELD_PREFIX: &str = "f.";
 
-/// The field of a body that has no properties to make fields of.
+/// The field for a body without properties to make fields from.
 const BODY_FIELD: &str = "body";
 
 /// The class of a field for JSON.
@@ -29,7 +30,7 @@ const CODE: &str = "code";
 /// A text that may be longer than this gets a field of several lines.
 const LONG_TEXT_CHARS: u64 = 200;
 
-/// Names of texts that mostly have several lines, if no length is given.
+/// Names of texts that mostly have several lines, for schemas that give no length.
 const LONG_NAMES: [&str; 10] = [
     "body", "code", "content", "html", "markdown", "message", "note", "notes", "prompt", "text",
 ];
@@ -37,16 +38,16 @@ const LONG_NAMES: [&str; 10] = [
 /// Longest schema that stands beside the field of a body, in bytes.
 const MAX_SHOWN_SCHEMA_BYTES: usize = 4096;
 
-/// A form as a browser sent it. Of a field that is there twice the first counts.
+/// A form as a browser sent it. Of duplicate fields the first counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Form(BTreeMap<String, String>);
 
-/// A field that can't be taken as it is.
+/// A field whose value can't be taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldError {
     /// The field's name in the tool's schema.
     pub field: String,
-    /// What it is to be, as the end of a sentence.
+    /// What it must be, as the end of a sentence.
     pub expected: &'static str,
 }
 
@@ -54,7 +55,7 @@ impl Form {
     /// Reads `application/x-www-form-urlencoded` (URL Standard, section 5.1).
     ///
     /// # Errors
-    /// `protocol_error` if the body is no UTF-8.
+    /// `protocol_error` if the body is not UTF-8.
     pub fn parse(body: &[u8]) -> Result<Self, HttpError> {
         let problem = || {
             HttpError::new(
@@ -65,7 +66,7 @@ impl Form {
         // `&`, `=` and `+` are ASCII, so all parts are UTF-8 if the whole is.
         percent_decode(body).decode_utf8().map_err(|_| problem())?;
         let mut fields = BTreeMap::new();
-        for (name, value) in form_urlencoded::parse(body) {
+        for (name, value) in counted(form_urlencoded::parse(body)) {
             fields
                 .entry(name.into_owned())
                 .or_insert_with(|| value.into_owned());
@@ -78,7 +79,7 @@ impl Form {
     }
 
     /// The value of one of the tool's fields.
-    fn field(&self, name: &str) -> Option<&str> {
+    pub(super) fn field(&self, name: &str) -> Option<&str> {
         self.get(&format!("{FIELD_PREFIX}{name}"))
     }
 
@@ -111,7 +112,7 @@ impl Form {
 
     fn object(&self, properties: &[Property<'_>]) -> Result<String, FieldError> {
         let mut out = String::from("{");
-        for property in properties {
+        for property in counted(properties) {
             let text = self.field(&property.name).unwrap_or_default();
             if text.is_empty() {
                 if property.required {
@@ -134,7 +135,7 @@ impl Form {
     }
 }
 
-/// What a tool takes; a schema that is too large to be read makes one field.
+/// What a tool takes. A schema that is too large to read makes one field.
 fn input_of(tool: &Tool) -> Input<'_> {
     match tool.input_schema.as_deref() {
         Some(schema) if schema.get().len() > MAX_READ_SCHEMA_BYTES => Input::Other(schema),
@@ -178,7 +179,7 @@ fn choices<'a>(property: &Property<'a>) -> Option<Vec<&'a RawValue>> {
 pub(super) fn fields(tool: &Tool, index: usize, form: Option<&Form>) -> Markup {
     match input_of(tool) {
         Input::Object(properties) => html! {
-            @for (place, property) in properties.iter().enumerate() {
+            @for (place, property) in counted(&properties).enumerate() {
                 (field(property, &format!("t{index}-{place}"), form))
             }
         },
@@ -383,10 +384,10 @@ fn body_field(index: usize, form: Option<&Form>, schema: Option<&RawValue>) -> M
             span.hint id=(hint_id) {
                 @match schema.map(RawValue::get) {
                     Some(schema) if schema.len() > MAX_SHOWN_SCHEMA_BYTES => {
-                        "It fits the tool's JSON Schema, which is too long to show here."
+                        "It must fit the tool's JSON Schema, which is too long to show here."
                     }
-                    Some(schema) => { "It fits this JSON Schema: " code { (schema) } }
-                    None => "The app does not say what it takes; it may stay empty.",
+                    Some(schema) => { "It must fit this JSON Schema: " code { (schema) } }
+                    None => "The app does not say what the tool takes. The field may stay empty.",
                 }
             }
         }

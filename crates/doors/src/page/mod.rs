@@ -41,7 +41,7 @@ const PAGE: &str = "/_as_page";
 /// A page with at most this many tools shows all their forms at once.
 const MAX_OPEN_TOOLS: usize = 5;
 
-/// The face of `public/favicon.svg`. With an icon of its own the page asks for
+/// The face of `public/favicon.svg`. With an icon of its own, the page asks for
 /// none elsewhere.
 const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16' shape-rendering='crispEdges'%3E%3Cpath fill='%231a1530' d='M2 1h12v1h1v12h-1v1H2v-1H1V2h1z'/%3E%3Cpath fill='%23fff6dc' d='M2 2h12v12H2z'/%3E%3Cpath fill='%231a1530' d='M4 4h2v5H4zM10 4h2v5h-2z'/%3E%3Cpath fill='%233ddc97' d='M6 11h4v1H6z'/%3E%3C/svg%3E";
 
@@ -75,7 +75,7 @@ pub struct PageView<'a> {
     pub base: &'a str,
     /// The app.
     pub app: AppView<'a>,
-    /// How long the app has been away, such as `3 min`; `None` if it is there.
+    /// How long the app has been away, such as `3 min`; `None` if it is online.
     pub offline_for: Option<String>,
     /// The tools that the link covers.
     pub tools: Vec<&'a Tool>,
@@ -83,18 +83,18 @@ pub struct PageView<'a> {
     pub nonce: &'a str,
 }
 
-/// What is to be said above a form that was not taken.
+/// What stands above a form that was not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Note {
     /// The page was open for too long.
     TooOld,
-    /// A field is not what it is to be.
+    /// A field is not what it must be.
     Field(FieldError),
 }
 
 impl PageView<'_> {
-    /// The link's path: forms and links go by it, so that they stay right
-    /// behind a proxy that changes the scheme.
+    /// The path of the link. Forms and links use it, so that they stay right behind
+    /// a proxy that changes the scheme.
     fn path(&self) -> &str {
         below_origin(self.base)
     }
@@ -161,7 +161,7 @@ pub fn tool_page(
                 @match note {
                     Note::TooOld => "This page was open for more than an hour. Nothing was done: look at the fields and press the button again.",
                     Note::Field(error) => {
-                        "Nothing was done: " b { (error.field) } " is to be " (error.expected) "."
+                        "Nothing was done: " b { (error.field) } " must be " (error.expected) "."
                     }
                 }
             }
@@ -190,7 +190,7 @@ impl ResultPage {
         let mut again = tool_section(view, tool, Some(form));
         if again.0.len() > MAX_RESULT_FORM_BYTES {
             again = html! {
-                p { "The form is too long to stand here again: " (tool_link(view, tool)) }
+                p { "The form is too long to show again: " (tool_link(view, tool)) }
                 (all_tools(view.path()))
             };
         }
@@ -210,8 +210,8 @@ impl ResultPage {
                 section.card #result {
                     h2 { "It takes a while" }
                     p {
-                        "The app works on it. "
-                        a href=(format!("{}{id}", self.tasks)) { "See how far it is." }
+                        "The app goes on with the call. "
+                        a href=(format!("{}{id}", self.tasks)) { "See how far it is" }
                     }
                 }
             } @else {
@@ -226,7 +226,7 @@ impl ResultPage {
     }
 }
 
-/// The status of a page about this one: a page always has a body.
+/// The status of a page about an answer with this status: a page has a body.
 const fn shown_status(status: u16) -> u16 {
     match status {
         202 | 204 | 205 | 300..=399 => 200,
@@ -262,12 +262,12 @@ pub fn task_page(app_name: &str, base: &str, state: &Answer) -> Answer {
     frame.answer(shown_status(state.status), &main)
 }
 
-/// The page for a person whose link, or whose form, was refused.
+/// The page for a person whose link or form was refused.
 #[must_use]
 pub fn problem_page(error: &HttpError) -> Answer {
     let message = match error.code {
         HttpCode::AppOffline => {
-            "No app is connected to this link, which may be an old one. Open the app, then load this page again. If that changes nothing, make a new link in the app, or ask whoever gave you this one."
+            "No app is connected to this link, which may be an old one. Open the app, then load this page again. If that does not help, make a new link in the app, or ask whoever gave you this one."
         }
         HttpCode::TokenInvalid => {
             "This link is not valid any more, or was never made. Make a new one in the app, or ask whoever gave you this one."
@@ -359,7 +359,7 @@ impl Frame {
                     }
                     main { (main) }
                     footer {
-                        p { "Whoever has this link can use what it covers: keep it private. The page is made by agent-socket, which passes on what the app says." }
+                        p { "Whoever has this link can use what it covers, so keep it private. agent-socket makes this page and passes on what the app says." }
                     }
                     script { (Static(SCRIPT)) }
                 }
@@ -378,7 +378,7 @@ fn about(view: &PageView<'_>) -> Markup {
             None => p.state.on { "The app is online" },
             Some(span) => {
                 p.state { "The app has been offline for " (span) }
-                p { "Its tools work again when it is back: open it where it runs, then try again here." }
+                p { "Its tools work again when it is back. Open it where it runs, then try again here." }
             }
         }
     }
@@ -456,7 +456,7 @@ fn copy_texts(view: &PageView<'_>) -> Markup {
             format!("Use my app \"{name}\" through this link, which says how: {link}"),
         ),
         (
-            "A client of MCP: the server's address (streamable HTTP, no sign-in)",
+            "An MCP client: the server's address (streamable HTTP, no sign-in)",
             format!("{base}/mcp"),
         ),
         (
@@ -480,7 +480,7 @@ fn copy_texts(view: &PageView<'_>) -> Markup {
     html! {
         section.card aria-labelledby="copy-title" {
             h2 #copy-title { "Copy for your AI" }
-            p { "One of these lets an AI use the same tools. Each holds your link, so give it only to an AI that may use them." }
+            p { "With one of these, an AI can use the same tools. Each holds your link, so give it only to an AI that may use them." }
             @for (index, (label, text)) in texts.iter().enumerate() {
                 (copy_text(&format!("copy-{index}"), label, text))
             }
@@ -491,7 +491,7 @@ fn copy_texts(view: &PageView<'_>) -> Markup {
     }
 }
 
-/// An app's id as clients of MCP take it for a server's name: without dots, and
+/// An app's id as MCP clients accept it for a server's name: without dots, and
 /// never like an option of a command.
 fn server_name(id: &str) -> String {
     let name = id.replace('.', "-");

@@ -113,7 +113,7 @@ fn text(answer: &Answer, is_json: bool) -> Markup {
         // after the tag is not part of the text.
         pre tabindex="0" { "\n" (text) }
         @if !is_whole {
-            p { "There is more; this is the start of " (answer.body.len()) " bytes." }
+            p { "There is more: this is the start of " (answer.body.len()) " bytes." }
         }
     }
 }

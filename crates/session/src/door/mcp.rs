@@ -1,6 +1,6 @@
 //! The MCP door: tools as a Model Context Protocol server shows them.
 
-use agent_socket_doors::mcp::{self, Incoming, KEEP_ALIVE, McpHead, Pending, ServerView};
+use agent_socket_doors::mcp::{self, KEEP_ALIVE, McpHead, Outcome, PendingCall, ServerView};
 use agent_socket_wire::answer::Answer;
 use agent_socket_wire::error::HttpError;
 use agent_socket_wire::headers::with_json_type;
@@ -33,7 +33,7 @@ pub(crate) struct McpRequest {
 
 /// A `tools/call` that waits for its answer.
 pub(crate) struct McpCall {
-    pending: Pending,
+    pending: PendingCall,
     started: Millis,
     /// When the next sign of life is due.
     next_beat: Millis,
@@ -46,7 +46,7 @@ pub(crate) struct McpCall {
 }
 
 impl McpCall {
-    fn new(pending: Pending, now: Millis) -> Self {
+    fn new(pending: PendingCall, now: Millis) -> Self {
         Self {
             pending,
             started: now,
@@ -65,7 +65,7 @@ impl McpCall {
     pub(super) fn open(&mut self, cx: &mut Context<'_>, request: RequestId) {
         if !self.is_streaming && self.pending.accepts_stream() {
             self.is_streaming = true;
-            let head = Pending::stream_head();
+            let head = PendingCall::stream_head();
             cx.effect(Effect::Stream { request, head });
             // Some proxies hold a response back until its body begins.
             let text = KEEP_ALIVE.to_owned();
@@ -193,8 +193,8 @@ impl Session {
             scope: &scope,
         };
         let (outgoing, body, pending) = match mcp::read(&message.head, body, &server) {
-            Incoming::Answer(answer) => return cx.answer(request, answer),
-            Incoming::Call {
+            Outcome::Answer(answer) => return cx.answer(request, answer),
+            Outcome::Call {
                 tool,
                 body,
                 query,

@@ -83,7 +83,7 @@ test("README's layout names every folder", () => {
 })
 
 test("README leads to every document", () => {
-  const reached = new Set(["README.md", "sdk/API.md", "tests/mcp/schemas/README.md"])
+  const reached = new Set(["README.md", "sdk/API.md", "tests/schemas/README.md"])
   for (const from of ["README.md", "docs/doors.md"]) {
     for (const link of links(from)) reached.add(normalize(join(dirname(from), link.split("#")[0])))
   }

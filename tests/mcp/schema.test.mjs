@@ -1,7 +1,8 @@
 /** Whatever the relay answers at the MCP door is valid by the schema of the revision that was asked in. */
 
 import assert from "node:assert/strict"
-import { readFileSync } from "node:fs"
+import { createHash } from "node:crypto"
+import { readFileSync, readdirSync } from "node:fs"
 import { after, before, test } from "node:test"
 import { Ajv } from "ajv"
 import { Ajv2020 } from "ajv/dist/2020.js"
@@ -11,9 +12,19 @@ import { sharedRelay } from "../boot.mjs"
 import { LEGACY, MODERN, legacy, modern, post } from "./setup.mjs"
 import { suiteTools } from "./tools.mjs"
 
+const SCHEMAS = new URL("../schemas/", import.meta.url)
+
+test("the schemas are the specification's, unchanged", () => {
+  const listed = readFileSync(new URL("README.md", SCHEMAS), "utf8").matchAll(/^\| `(mcp\/[^`]+)` \|.*\| `([0-9a-f]{64})` \|$/gm)
+  const sums = Object.fromEntries([...listed].map(([, file, sum]) => [file, sum]))
+  const found = readdirSync(new URL("mcp/", SCHEMAS)).sort().map((file) => `mcp/${file}`)
+  assert.deepEqual(Object.keys(sums).sort(), found)
+  for (const file of found) assert.equal(createHash("sha256").update(readFileSync(new URL(file, SCHEMAS))).digest("hex"), sums[file], file)
+})
+
 /** `check(name, value)` asserts that a value is what the revision's schema calls by that name. */
 function checker(revision) {
-  const schema = JSON.parse(readFileSync(new URL(`schemas/${revision}.json`, import.meta.url), "utf8"))
+  const schema = JSON.parse(readFileSync(new URL(`mcp/${revision}.json`, SCHEMAS), "utf8"))
   const place = schema.$defs ? "$defs" : "definitions"
   const ajv = new (schema.$defs ? Ajv2020 : Ajv)({ strict: false, allErrors: true })
   addFormats.default(ajv, ["uri", "uri-template", "byte"])

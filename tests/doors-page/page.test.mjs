@@ -363,7 +363,7 @@ test("the texts to copy are right, and are copied with and without the clipboard
   const { app, base } = await open(t, { tools: shop })
   const texts = {
     "A chat that reads links": `${base}/agents.md`,
-    "A client of MCP": `${base}/mcp`,
+    "An MCP client": `${base}/mcp`,
     "The same for a terminal": `claude mcp add --transport http as_app_anon ${base}/mcp`,
     "A platform that imports OpenAPI": `${base}/openapi.json`,
   }
@@ -397,7 +397,7 @@ test("the texts to copy are right, and are copied with and without the clipboard
   const page = await newPage(t, browser, { javaScriptEnabled: false })
   await page.goto(base)
   assert.equal(await page.getByRole("button", { name: "Copy" }).count(), 0, "nothing that could not work")
-  assert.equal(await page.getByLabel("A client of MCP").inputValue(), `${base}/mcp`)
+  assert.equal(await page.getByLabel("An MCP client").inputValue(), `${base}/mcp`)
   assert.deepEqual([...new Set(app.calls.map(({ path }) => path))], ["/photo"])
 })
 

@@ -211,7 +211,7 @@ impl ResultPage {
                     h2 { "It takes a while" }
                     p {
                         "The app goes on with the call. "
-                        a href=(format!("{}{id}", self.tasks)) { "See how far it is" }
+                        a href=(format!("{}{id}", self.tasks)) { "See how far it is" } "."
                     }
                 }
             } @else {
@@ -359,7 +359,7 @@ impl Frame {
                     }
                     main { (main) }
                     footer {
-                        p { "Whoever has this link can use what it covers, so keep it private. agent-socket makes this page and passes on what the app says." }
+                        p { "Whoever has this link can use what it covers, so keep it private. This page is made by agent-socket, which passes on what the app says." }
                     }
                     script { (Static(SCRIPT)) }
                 }

@@ -21,6 +21,12 @@ use crate::session::{Fate, Session};
 /// the next: an idle session is woken 27 times in its first day.
 const PAUSE_GROWTH: u64 = 4;
 
+/// The time of the app's last frame is saved at most this often, in ms, and at
+/// the latest this long after the frame. Saving takes time, so a busy session
+/// does it once in a while; a runtime that hibernates does so only when no timer
+/// is set, so no frame's time is lost with the memory.
+const SAVE_PAUSE_MS: Millis = 1000;
+
 /// The socket of a session's app.
 #[derive(Clone)]
 pub(crate) struct AppSocket {
@@ -29,6 +35,9 @@ pub(crate) struct AppSocket {
     pub(crate) last_frame_at: Millis,
     /// `last_frame_at` as it stands in the attachment.
     saved_frame_at: Millis,
+    /// The last sign of life that was really seen: a frame, or a heartbeat that
+    /// the runtime answered by itself.
+    seen_at: Millis,
     /// When to check whether the app is alive.
     check_at: Millis,
     /// How long the last check waited.
@@ -111,11 +120,6 @@ pub fn id_of_attachment(attachment: &str) -> Option<SessionId> {
     SessionId::parse(&session)
 }
 
-/// The least time between two saves of the app's last frame, in ms.
-const fn save_interval(config: &Config) -> Millis {
-    config.heartbeat_timeout_ms / 4
-}
-
 impl AppSocket {
     /// The app registered or resumed on this socket.
     pub(crate) fn new(
@@ -130,11 +134,18 @@ impl AppSocket {
             seal_key,
             last_frame_at: cx.now,
             saved_frame_at: cx.now,
+            seen_at: cx.now,
             check_at: cx.now.saturating_add(config.heartbeat_timeout_ms),
             pause: config.heartbeat_timeout_ms,
         };
         app.save(cx, session);
         app
+    }
+
+    /// When the time of the last frame must be saved, if it is not.
+    pub(crate) fn save_due(&self) -> Option<Millis> {
+        (self.last_frame_at != self.saved_frame_at)
+            .then(|| self.saved_frame_at.saturating_add(SAVE_PAUSE_MS))
     }
 
     fn save(&mut self, cx: &mut Context<'_>, session: SessionId) {
@@ -189,16 +200,14 @@ impl Session {
         if self.app_socket().is_some() {
             return false;
         }
-        let frame_at = attachment.frame_at;
-        // Frames after the last save are forgotten, so assume one.
-        let last_frame_at = frame_at
-            .saturating_add(save_interval(&self.config))
-            .min(cx.now.max(frame_at));
+        // A frame or a clock from the future is one from before the clock went back.
+        let frame_at = attachment.frame_at.min(cx.now);
         self.presence = Presence::App(AppSocket {
             socket,
             seal_key,
-            last_frame_at,
+            last_frame_at: frame_at,
             saved_frame_at: frame_at,
+            seen_at: frame_at,
             check_at: attachment.check_at,
             pause: attachment.pause,
         });
@@ -218,13 +227,24 @@ impl Session {
     /// Notes a sign of life. The attachment is updated only now and then, since it
     /// takes time on the path of every call.
     pub(crate) fn saw(&mut self, cx: &mut Context<'_>, socket: SocketId) {
-        let (id, interval) = (self.id, save_interval(&self.config));
+        let id = self.id;
         let Some(app) = self.attached_mut().filter(|app| app.socket == socket) else {
             return;
         };
         app.last_frame_at = cx.now;
+        app.seen_at = cx.now;
         // Save as well after the clock went back.
-        if cx.now.abs_diff(app.saved_frame_at) >= interval {
+        if cx.now.abs_diff(app.saved_frame_at) >= SAVE_PAUSE_MS {
+            app.save(cx, id);
+        }
+    }
+
+    /// Saves the time of the app's last frame if it is time to.
+    pub(crate) fn save_frame_time(&mut self, cx: &mut Context<'_>) {
+        let id = self.id;
+        if let Some(app) = self.attached_mut()
+            && app.save_due().is_some_and(|due| due <= cx.now)
+        {
             app.save(cx, id);
         }
     }
@@ -236,13 +256,13 @@ impl Session {
         let Some(app) = self.attached_mut() else {
             return Fate::GoesOn;
         };
-        if cx.now.saturating_sub(app.last_frame_at) < timeout {
+        if cx.now.saturating_sub(app.seen_at) < timeout {
             return Fate::GoesOn;
         }
         if let Some(seen) = cx.host.last_auto_response(app.socket) {
             // A heartbeat from the future came before the clock went back.
-            app.last_frame_at = app.last_frame_at.max(seen.min(cx.now));
-            if cx.now.saturating_sub(app.last_frame_at) < timeout {
+            app.seen_at = app.seen_at.max(seen.min(cx.now));
+            if cx.now.saturating_sub(app.seen_at) < timeout {
                 return Fate::GoesOn;
             }
         }
@@ -251,7 +271,7 @@ impl Session {
     }
 
     /// The liveness check that the alarm makes: it comes less and less often while
-    /// the app proves to be alive.
+    /// the app proves to be alive, by a sign that was really seen.
     pub(crate) fn check_alive_by_alarm(&mut self, cx: &mut Context<'_>) -> Fate {
         if self.attached().is_none_or(|app| app.check_at > cx.now) {
             return Fate::GoesOn;

@@ -143,7 +143,8 @@ impl Session {
     pub(crate) fn next_timer(&self) -> Option<Millis> {
         let calls = self.calls.next_deadline();
         let waiters = self.waiters.values().map(Waiter::due).min();
-        earlier(calls, waiters)
+        let save = self.attached().and_then(AppSocket::save_due);
+        earlier(earlier(calls, waiters), save)
     }
 
     /// The nearest deadline that must be met even if the process ends before it.
@@ -174,6 +175,7 @@ impl Session {
         self.expire_calls(cx);
         self.expire_waiters(cx);
         self.send_beats(cx);
+        self.save_frame_time(cx);
     }
 
     pub(crate) fn on_alarm(&mut self, cx: &mut Context<'_>) -> Fate {

@@ -531,6 +531,61 @@ fn a_silent_app_is_dropped_and_held() {
     assert_eq!(world.ask_relay("POST", &token, "/a").status, 503);
 }
 
+/// A memory that was lost in between is no sign of life, nor a reason to look
+/// less often.
+#[test]
+fn an_app_that_was_never_heard_again_is_dropped_in_time_although_its_session_slept() {
+    for timeout in [15_000, 50_000] {
+        let vars = timeout.to_string();
+        let vars = [("HEARTBEAT_TIMEOUT_MS", vars.as_str())];
+        // By the alarm …
+        let mut world = World::with_vars(&vars);
+        let app = world.register();
+        world.mint(&app);
+        world.advance(11_000);
+        world.evict();
+        world.advance(timeout - 11_000);
+        assert_eq!(world.close_code(app.socket), 4408, "{timeout}");
+        // … and by a call, should the alarm be late.
+        let mut world = World::with_vars(&vars);
+        let app = world.register();
+        let token = world.mint(&app);
+        world.advance(11_000);
+        world.evict();
+        world.machine.now += timeout - 11_000;
+        assert_eq!(
+            world.ask_relay("POST", &token, "/a").status,
+            503,
+            "{timeout}"
+        );
+    }
+}
+
+/// The last frame may have come a moment before the runtime let go of the memory.
+#[test]
+fn the_last_frame_before_a_sleep_counts() {
+    let mut world = World::new();
+    let app = world.register();
+    world.advance(30_000);
+    world.frame(app.socket, &json!({"type": "ping"}));
+    world.advance(10);
+    world.frame(app.socket, &json!({"type": "ping"}));
+    let due = world.next_timer();
+    assert_eq!(due, Some(world.machine.now + 990), "it must be saved first");
+    world.advance(990);
+    assert_eq!(world.next_timer(), None, "now it may sleep");
+    world.evict();
+    world.advance(49_009);
+    world.evict();
+    world.load();
+    assert_eq!(world.state()["lastFrameAt"], world.machine.now - 49_999);
+    assert_eq!(world.close_code(app.socket), 0);
+    world.machine.now += 1;
+    let token_of_nobody = "as_0123ABCD_AAAAAAAAAAAAAAAAAAAAAA";
+    assert_eq!(world.ask_relay("POST", token_of_nobody, "/a").status, 401);
+    assert_eq!(world.close_code(app.socket), 4408);
+}
+
 #[test]
 fn an_agents_request_notices_a_dead_app_at_once() {
     for evict in [false, true] {

@@ -1,7 +1,7 @@
 //! What a scenario is given: a relay, clients for it, and a transcript.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use agent_socket_wire::error::HttpCode;
 use agent_socket_wire::frame::app::Register;
@@ -328,4 +328,13 @@ pub fn resume_frame(credentials: &Credentials, more: &Value) -> Value {
     }));
     merge(&mut frame, more);
     frame
+}
+
+/// The time in ms since 1970, as relays tell it.
+///
+/// # Errors
+/// If this machine's clock is before that.
+pub fn now_ms() -> Result<u64> {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
+    Ok(u64::try_from(since.as_millis())?)
 }

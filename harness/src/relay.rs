@@ -46,6 +46,8 @@ pub struct Boot {
     pub port: Option<u16>,
     /// Serve even if a var is bad. A native relay never does.
     pub unchecked: bool,
+    /// Under `wrangler dev` instead of on workerd alone.
+    pub wrangler: bool,
 }
 
 impl Boot {
@@ -117,13 +119,14 @@ impl Relay {
             is_stopped: AtomicBool::new(false),
         };
         process.pid = match shell {
-            Shell::Worker => process
+            Shell::Worker if !boot.wrangler => process
                 .line_after("pid ", BOOT_PATIENCE)
                 .await?
                 .trim()
                 .parse()
                 .context("dev.sh: its `pid` line has no number")?,
-            Shell::Native => lock(&process.script).id(),
+            // Under wrangler the runtime is one of several processes of the script's.
+            Shell::Worker | Shell::Native => lock(&process.script).id(),
         };
         process.tell_watchdog(process.pid)?;
         let base = process.line_after("ready ", BOOT_PATIENCE).await?;
@@ -387,8 +390,10 @@ fn worker(boot: &Boot, state: Option<&Path>) -> Result<Command> {
     let root = root()?;
     let mut command = Command::new(root.join("scripts/dev.sh"));
     command.current_dir(root);
+    if !boot.wrangler {
+        command.arg("--bare");
+    }
     command.args([
-        "--bare",
         "--no-build",
         "--debug",
         "--port",

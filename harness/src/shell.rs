@@ -25,6 +25,7 @@ const NOT_NATIVE: &[(u16, &str)] = &[
         61,
         "it refuses to start with a bad var, so there is nothing to ask (crates/server/tests shows it)",
     ),
+    (101, "wrangler runs the Worker alone"),
 ];
 
 static UNDER_TEST: OnceLock<Shell> = OnceLock::new();

@@ -1,7 +1,7 @@
 //! 30–39: who may do what, signs of life, and calls that outlive their request.
 
 use agent_socket_wire::frame::app::MintAgentToken;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use agent_socket_wire::answer::{JSON, PLAIN};
 use agent_socket_wire::close::CloseCode;
@@ -17,7 +17,7 @@ use crate::check::{equal, refused};
 use crate::client::PATIENCE;
 use crate::client::agent::{Agent, Pending};
 use crate::client::app::{self, App, labelled};
-use crate::context::{Context, registration, resume_frame};
+use crate::context::{Context, now_ms, registration, resume_frame};
 use crate::pool::BRISK;
 use crate::run;
 use crate::scenario::Scenario;
@@ -176,14 +176,6 @@ async fn revoking(cx: Context) -> Result<()> {
     equal("revoking another session's token", outcome.is_ok(), false)?;
     foreign.get("/tools.json").await?.is(200)?;
     Ok(())
-}
-
-/// Ms since 1970.
-fn now_ms() -> Result<u64> {
-    let now = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .context("the clock")?;
-    u64::try_from(now.as_millis()).context("the clock")
 }
 
 async fn limited_tokens(cx: Context) -> Result<()> {

@@ -23,10 +23,6 @@ mod soak;
 mod soak_app;
 mod workload;
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
-use anyhow::{Context as _, Result};
-
 use crate::run;
 use crate::scenario::Scenario;
 
@@ -67,11 +63,4 @@ fn seed() -> u64 {
 /// Says what was measured, above the scenario's own line.
 fn report(text: &str) {
     println!("      {text}");
-}
-
-fn now_ms() -> Result<u64> {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .context("the clock is before 1970")?;
-    u64::try_from(now.as_millis()).context("the clock is far ahead")
 }

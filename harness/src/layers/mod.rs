@@ -8,6 +8,7 @@ mod endurance;
 mod failures;
 mod limits;
 mod raw_protocol;
+mod silence;
 mod smoke;
 
 use anyhow::Result;
@@ -30,6 +31,7 @@ pub fn all() -> Vec<Scenario> {
         durability::scenarios(),
         endurance::scenarios(),
         doors_mcp::scenarios(),
+        silence::scenarios(),
     ]
     .into_iter()
     .flatten()

@@ -4,12 +4,12 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 use super::model::{Session, Slot, TaskState, Token};
-use super::now_ms;
 use super::rng::Rng;
 use super::workload::{
     Life, complete, list, look_at_ended, look_at_task, look_at_token, resume, uninterrupted,
     wrong_secret,
 };
+use crate::context::now_ms;
 
 /// Ended sessions that are looked at again after each restart.
 const LOOKED_AT_ENDED: usize = 2;

@@ -15,12 +15,12 @@ use tokio::sync::Notify;
 
 use super::belief::Belief;
 use super::model::{Session, Shape, Slot, Span, Spec, Task, TaskState, Token};
-use super::now_ms;
 use super::rng::Rng;
 use crate::check::{accepted, equal, text};
 use crate::client::agent::{Agent, Http};
 use crate::client::app::{App, Dial, granted, merge};
 use crate::client::response::Response;
+use crate::context::now_ms;
 use crate::context::{Context, resume_frame};
 use crate::relay::Relay;
 

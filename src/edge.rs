@@ -1,8 +1,7 @@
 //! The Worker's entrypoint: where a request goes.
 
-use agent_socket_front::{Body, DebugRequest, Decision, Head, Random, Upgrade, answers, decide};
+use agent_socket_front::{DebugRequest, Decision, Head, Random, Upgrade, answers, decide};
 use agent_socket_wire::answer::{Answer, JSON};
-use agent_socket_wire::limits::MAX_BODY_BYTES;
 use wasm_bindgen::prelude::*;
 
 use crate::js;
@@ -24,20 +23,8 @@ pub fn fetch(request: JsValue, env: JsValue, _ctx: JsValue) -> JsValue {
     };
     match decide(&head, &settings.front, &mut JsRandom) {
         Decision::Answer(answer) => refuse(&request, answer),
-        Decision::Agent { token, body } => {
-            let session = token.session.as_str();
-            match body {
-                Body::None | Body::Pass => js::forward(&env, session, &request),
-                Body::Cap => js::forward_capped(
-                    &env,
-                    session,
-                    &request,
-                    MAX_BODY_BYTES as u32,
-                    respond(answers::body_too_large().into()),
-                    respond(answers::body_unreadable().into()),
-                ),
-            }
-        }
+        // A body goes on as it comes: the object reads it when the token is good.
+        Decision::Agent { token, .. } => js::forward(&env, token.session.as_str(), &request),
         Decision::App(upgrade) => on_app(&request, &env, upgrade),
         Decision::Page => js::page(&env, &request, respond(answers::nothing_here().into())),
         Decision::Debug(DebugRequest::Evict(session)) => js::forward_evict(
@@ -49,8 +36,6 @@ pub fn fetch(request: JsValue, env: JsValue, _ctx: JsValue) -> JsValue {
         Decision::Debug(debug) => js::forward(&env, debug.session().as_str(), &request),
     }
 }
-
-const _: () = assert!(MAX_BODY_BYTES <= u32::MAX as usize);
 
 /// A head as `glue.js` packs it: a part a line.
 fn unpack(packed: &str) -> Head<'_> {

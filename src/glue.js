@@ -71,27 +71,6 @@ export async function forwardEvict(env, session, request, done) {
 }
 
 /**
- * Reads a body whose length nobody announced, up to a cap, then forwards it.
- * Past the cap it stops at once, however much is still to come.
- */
-export async function forwardCapped(env, session, request, cap, tooLarge, unreadable) {
-  if (request.body === null) return forward(env, session, request);
-  const chunks = [];
-  let length = 0;
-  try {
-    for await (const chunk of request.body) {
-      length += chunk.byteLength;
-      if (length > cap) return tooLarge;
-      chunks.push(chunk);
-    }
-  } catch {
-    return unreadable;
-  }
-  const body = await new Blob(chunks).arrayBuffer();
-  return forward(env, session, new Request(request, { body }));
-}
-
-/**
  * Forwards an upgrade with another URL, whose query tells the object what it
  * is; `limited` where the address has opened too many, if a limit is bound.
  */
@@ -162,21 +141,51 @@ export function randomFill(bytes) {
 
 const encoder = new TextEncoder();
 
+/** Bytes that come in parts, in one buffer: parts of a byte must not cost a buffer each. */
+class Gathered {
+  constructor() {
+    this.length = 0;
+    this.room = undefined;
+  }
+
+  add(part) {
+    const length = this.length + part.byteLength;
+    if (this.room === undefined) {
+      // Most bodies are one part, which needs no copy.
+      this.room = part;
+    } else {
+      if (length > this.room.byteLength) {
+        const larger = new Uint8Array(Math.max(length, 2 * this.room.byteLength));
+        larger.set(this.room.subarray(0, this.length));
+        this.room = larger;
+      }
+      this.room.set(part, this.length);
+    }
+    this.length = length;
+  }
+
+  bytes() {
+    return this.room === undefined ? new Uint8Array() : this.room.subarray(0, this.length);
+  }
+}
+
 /** The sockets, requests, records and timer of one object. */
 export class Shell {
   /** `watchAfterMs` and `stepMs`: see `arm`. */
-  constructor(state, onBody, onGone, onTimer, watchAfterMs, stepMs) {
+  constructor(state, onBody, onProgress, onGone, onTimer, watchAfterMs, stepMs) {
     this.watchAfterMs = watchAfterMs;
     this.stepMs = stepMs;
     this.state = state;
     this.sql = state.storage.sql;
     this.onBody = onBody;
+    this.onProgress = onProgress;
     this.onGone = onGone;
     this.onTimer = onTimer;
     this.sockets = new Map();
     this.socketIds = new WeakMap();
     this.requests = new Map();
     this.unwatched = new Map();
+    this.readers = new Map();
     this.streams = new Map();
     this.timer = undefined;
     this.timerAt = Infinity;
@@ -308,13 +317,37 @@ export class Shell {
     resolve(new Response(null, { status: 499 }));
   }
 
-  readBody(id, request) {
-    // A request that was answered meanwhile may have been the last.
-    const done = (bytes) => this.requests.has(id) && this.onBody(id, bytes);
-    request.arrayBuffer().then(
-      (bytes) => done(new Uint8Array(bytes)),
-      () => done(undefined),
-    );
+  /**
+   * Reads a body as it comes, at most `cap` bytes of it; `length` is what was
+   * announced, or 0. It stops as soon as the request is answered.
+   */
+  async readBody(id, request, length, cap, progressMs) {
+    const reader = request.body?.getReader();
+    if (reader === undefined) return this.onBody(id, new Uint8Array(), false);
+    this.readers.set(id, reader);
+    const body = new Gathered();
+    let toldAt = Date.now();
+    try {
+      for (;;) {
+        const { value, done } = await reader.read();
+        if (!this.readers.has(id)) return;
+        if (done) break;
+        body.add(value);
+        // An announced length is kept to by the runtime, so there is no need to look for more.
+        if (body.length > cap || body.length === length) break;
+        if (Date.now() - toldAt < progressMs) continue;
+        toldAt = Date.now();
+        this.onProgress(id);
+      }
+    } catch {
+      // A request that was answered meanwhile may have been the last.
+      if (this.readers.delete(id)) this.onBody(id, undefined, false);
+      return;
+    }
+    this.readers.delete(id);
+    if (body.length <= cap) return this.onBody(id, body.bytes(), false);
+    reader.cancel().catch(() => {});
+    this.onBody(id, undefined, true);
   }
 
   /** What answers a request, which is then forgotten. */
@@ -322,6 +355,11 @@ export class Shell {
     const resolve = this.requests.get(id);
     this.requests.delete(id);
     this.unwatched.delete(id);
+    const reader = this.readers.get(id);
+    if (reader !== undefined) {
+      this.readers.delete(id);
+      reader.cancel().catch(() => {});
+    }
     return resolve;
   }
 

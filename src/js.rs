@@ -37,16 +37,6 @@ extern "C" {
         done: JsValue,
     ) -> JsValue;
 
-    #[wasm_bindgen(js_name = forwardCapped)]
-    pub(crate) fn forward_capped(
-        env: &JsValue,
-        session: &str,
-        request: &JsValue,
-        cap: u32,
-        too_large: JsValue,
-        unreadable: JsValue,
-    ) -> JsValue;
-
     #[wasm_bindgen(js_name = forwardUpgrade)]
     pub(crate) fn forward_upgrade(
         env: &JsValue,
@@ -86,6 +76,7 @@ extern "C" {
     pub(crate) fn new(
         state: JsValue,
         on_body: &JsValue,
+        on_progress: &JsValue,
         on_gone: &JsValue,
         on_timer: &JsValue,
         watch_after_ms: f64,
@@ -123,7 +114,14 @@ extern "C" {
     pub(crate) fn pend(this: &Shell, id: u32, request: &JsValue) -> JsValue;
 
     #[wasm_bindgen(method, js_name = readBody)]
-    pub(crate) fn read_body(this: &Shell, id: u32, request: &JsValue);
+    pub(crate) fn read_body(
+        this: &Shell,
+        id: u32,
+        request: &JsValue,
+        length: u32,
+        cap: u32,
+        progress_ms: u32,
+    );
 
     #[wasm_bindgen(method)]
     pub(crate) fn settle(this: &Shell, id: u32, response: JsValue);

@@ -13,7 +13,9 @@ use agent_socket_front::{DebugRequest, Handed, KillMode, Upgrade, answers, has_c
 use agent_socket_wire::answer::Answer;
 use agent_socket_wire::close::CloseCode;
 use agent_socket_wire::headers::forwarded_json;
-use agent_socket_wire::limits::{HEARTBEAT_PING, HEARTBEAT_PONG, MAX_FRAME_BYTES};
+use agent_socket_wire::limits::{
+    BODY_PROGRESS_MS, HEARTBEAT_PING, HEARTBEAT_PONG, MAX_BODY_BYTES, MAX_FRAME_BYTES,
+};
 use js_sys::{JsString, Uint8Array};
 use wasm_bindgen::prelude::*;
 
@@ -23,6 +25,11 @@ use crate::settings::{Settings, settings};
 
 /// How soon an object that could not work tries its alarm again, in ms.
 const ALARM_RETRY_MS: f64 = 60_000.0;
+
+/// [`MAX_BODY_BYTES`] as it crosses the border.
+const BODY_CAP: u32 = MAX_BODY_BYTES as u32;
+
+const _: () = assert!(MAX_BODY_BYTES <= u32::MAX as usize && BODY_PROGRESS_MS <= u32::MAX as u64);
 
 /// From this length on a text is encoded by the runtime before it crosses.
 const LONG_TEXT_CHARS: u32 = 1024;
@@ -48,7 +55,8 @@ struct Ready {
 }
 
 struct Callbacks {
-    _body: Closure<dyn Fn(u32, Option<Uint8Array>)>,
+    _body: Closure<dyn Fn(u32, Option<Uint8Array>, bool)>,
+    _progress: Closure<dyn Fn(u32)>,
     _gone: Closure<dyn Fn(u32)>,
     _timer: Closure<dyn Fn()>,
 }
@@ -301,13 +309,19 @@ impl RelaySession {
 impl Inner {
     fn new(inner: &Weak<Self>, state: JsValue, env: &JsValue) -> Self {
         let weak = inner.clone();
-        let body = Closure::<dyn Fn(u32, Option<Uint8Array>)>::new(
-            move |id, bytes: Option<Uint8Array>| {
+        let body = Closure::<dyn Fn(u32, Option<Uint8Array>, bool)>::new(
+            move |id, bytes: Option<Uint8Array>, is_too_large| {
                 if let Some(inner) = weak.upgrade() {
-                    inner.on_body(RequestId(id), bytes);
+                    inner.on_body(RequestId(id), bytes, is_too_large);
                 }
             },
         );
+        let weak = inner.clone();
+        let progress = Closure::<dyn Fn(u32)>::new(move |id| {
+            if let Some(inner) = weak.upgrade() {
+                inner.event(|driver, runtime| driver.body_progress(runtime, RequestId(id)));
+            }
+        });
         let weak = inner.clone();
         let gone = Closure::<dyn Fn(u32)>::new(move |id| {
             if let Some(inner) = weak.upgrade() {
@@ -323,6 +337,7 @@ impl Inner {
         let shell = Shell::new(
             state,
             body.as_ref(),
+            progress.as_ref(),
             gone.as_ref(),
             timer.as_ref(),
             to_js_time(WATCH_AFTER_MS),
@@ -337,6 +352,7 @@ impl Inner {
             next_id: Cell::new(1),
             _callbacks: Callbacks {
                 _body: body,
+                _progress: progress,
                 _gone: gone,
                 _timer: timer,
             },
@@ -412,23 +428,29 @@ impl Inner {
             return Ok(respond(answer));
         }
         let promise = self.shell.pend(id.0, request);
-        let has_body = || {
-            let length = js::header(request, "content-length");
-            has_content(head.method, length.as_deref())
-        };
         if reply == Reply::Later {
             js::discard(request);
-        } else if has_body() {
-            self.shell.read_body(id.0, request);
+            return Ok(promise);
+        }
+        let length = js::header(request, "content-length");
+        if has_content(head.method, length.as_deref()) {
+            let length = length.and_then(|text| text.parse().ok()).unwrap_or(0);
+            self.shell
+                .read_body(id.0, request, length, BODY_CAP, BODY_PROGRESS_MS as u32);
         } else {
             self.event(|driver, runtime| driver.body(runtime, id, Ok(&[])));
         }
         Ok(promise)
     }
 
-    fn on_body(&self, id: RequestId, bytes: Option<Uint8Array>) {
+    /// A body has ended; without bytes it could not be read.
+    fn on_body(&self, id: RequestId, bytes: Option<Uint8Array>, is_too_large: bool) {
         let bytes = bytes.map(|bytes| bytes.to_vec());
-        let body = bytes.as_deref().ok_or(BodyError::Unreadable);
+        let body = bytes.as_deref().ok_or(if is_too_large {
+            BodyError::TooLarge
+        } else {
+            BodyError::Unreadable
+        });
         self.event(|driver, runtime| driver.body(runtime, id, body));
     }
 

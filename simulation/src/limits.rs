@@ -95,12 +95,12 @@ pub fn of_a_session() -> String {
         limit(
             "calls in flight",
             number(MAX_INFLIGHT_CALLS),
-            "`429 too_many_inflight`; the others go on. It bounds memory: each call holds its head, and its body only until it was sent",
+            "`429 too_many_inflight`; the others go on. It bounds memory: each call holds its head, and no body: that is gone when it was sent",
         ),
         limit(
             "request body",
             bytes(MAX_BODY_BYTES),
-            "`413 body_too_large`, from the Worker, before the object is asked",
+            "`413 body_too_large`: announced, from the Worker, before the object is asked; else from the object, which reads it as it comes",
         ),
         limit(
             "frame of an app",

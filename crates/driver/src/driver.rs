@@ -49,9 +49,11 @@ pub enum Verdict {
 pub enum Reply {
     /// Its one answer. The shell lets go of the body, if there is one.
     Answer(Answer),
-    /// Its body is wanted: the shell reads all of it and comes with
+    /// Its body is wanted: the shell reads it as it comes, with a
+    /// [`Driver::body_progress`] now and then, and then comes with
     /// [`Driver::body`]. The answer comes by [`Runtime::answer`] or
-    /// [`Runtime::stream`].
+    /// [`Runtime::stream`]; if it comes before the body has ended, the shell
+    /// stops reading.
     ReadBody,
     /// The answer comes by [`Runtime::answer`] or [`Runtime::stream`]. The shell
     /// lets go of the body, if there is one.
@@ -247,6 +249,20 @@ impl Driver {
         body: Result<&[u8], BodyError>,
     ) -> Result<(), Failure<R::Error>> {
         self.event(runtime, Event::Body { request, body })
+    }
+
+    /// More of a body came, and not the last of it; to be told at most every
+    /// [`agent_socket_wire::limits::BODY_PROGRESS_MS`]. How long a body may pause and
+    /// take is the session's business: the shell has no deadline of its own.
+    ///
+    /// # Errors
+    /// The event had no effect.
+    pub fn body_progress<R: Runtime>(
+        &self,
+        runtime: &mut R,
+        request: RequestId,
+    ) -> Result<(), Failure<R::Error>> {
+        self.event(runtime, Event::BodyProgress { request })
     }
 
     /// An agent went away before its answer was there, or in the middle of it.

@@ -3,7 +3,7 @@
 
 use agent_socket_wire::answer::{Answer, PLAIN};
 use agent_socket_wire::error::{HttpCode, HttpError};
-use agent_socket_wire::limits::{MAX_BODY_BYTES, MAX_UPGRADES, RETRY_AFTER_S, UPGRADE_PERIOD_S};
+use agent_socket_wire::limits::{MAX_UPGRADES, RETRY_AFTER_S, UPGRADE_PERIOD_S};
 
 /// `GET /healthz`.
 #[must_use]
@@ -58,25 +58,11 @@ pub fn no_upgrade_of_links() -> HttpError {
     )
 }
 
-/// A body over [`MAX_BODY_BYTES`].
+/// A body that is announced as larger than
+/// [`agent_socket_wire::limits::MAX_BODY_BYTES`].
 #[must_use]
 pub fn body_too_large() -> HttpError {
-    let max = MAX_BODY_BYTES / 1024;
-    HttpError::new(
-        HttpCode::BodyTooLarge,
-        format!(
-            "The body is over {max} KiB, the most that a call may carry. Send less, or send it in parts."
-        ),
-    )
-}
-
-/// A body that broke off.
-#[must_use]
-pub fn body_unreadable() -> HttpError {
-    HttpError::new(
-        HttpCode::BadRequest,
-        "The request's body could not be read to its end. Send it again.",
-    )
+    HttpError::body_too_large()
 }
 
 /// A request to the app surface that is no upgrade.

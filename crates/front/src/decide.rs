@@ -25,7 +25,7 @@ pub enum Decision {
         /// The token of the link. That it is one of the session's is not known
         /// yet.
         token: AgentToken,
-        /// What to do about the body first.
+        /// Whether it has a body.
         body: Body,
     },
     /// An app's upgrade goes to its session, unless the shell's limiter, asked
@@ -39,17 +39,15 @@ pub enum Decision {
     Debug(DebugRequest),
 }
 
-/// What to do about a body before its request goes on.
+/// Whether a request that goes on to its session has a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Body {
-    /// Nothing: there is none, or none that counts.
+    /// There is none, or none that counts.
     None,
-    /// Nothing: its length was announced, and is within [`MAX_BODY_BYTES`].
+    /// There is one, and it goes on as it comes. **Nobody reads it before its
+    /// session asks for it**: until then anybody may have sent it. An announced
+    /// length is within [`MAX_BODY_BYTES`]; whoever reads the body counts, too.
     Pass,
-    /// Its length was not announced. Read at most [`MAX_BODY_BYTES`]; past
-    /// them the answer is [`answers::body_too_large`], and if it breaks off
-    /// [`answers::body_unreadable`].
-    Cap,
 }
 
 /// A cryptographic source of random bytes.
@@ -105,11 +103,10 @@ fn on_agent(head: &Head<'_>, token: AgentToken) -> Decision {
     let announced = head
         .content_length
         .and_then(|text| text.parse::<u64>().ok());
-    let body = match announced {
-        Some(length) if length > MAX_BODY_BYTES as u64 => return refuse(answers::body_too_large()),
-        Some(_) => Body::Pass,
-        None => Body::Cap,
-    };
+    if announced.is_some_and(|length| length > MAX_BODY_BYTES as u64) {
+        return refuse(answers::body_too_large());
+    }
+    let body = Body::Pass;
     Decision::Agent { token, body }
 }
 
@@ -185,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn an_agent_s_request_goes_on_with_what_to_do_about_its_body() {
+    fn an_agent_s_request_goes_on_with_its_body_unread() {
         let url = link();
         for (method, content_length, expected) in [
             ("GET", None, Body::None),
@@ -194,9 +191,9 @@ mod tests {
             ("POST", Some("12"), Body::Pass),
             ("GET", Some("12"), Body::Pass),
             ("POST", Some("1048576"), Body::Pass),
-            ("POST", None, Body::Cap),
-            ("DELETE", None, Body::Cap),
-            ("POST", Some("twelve"), Body::Cap),
+            ("POST", None, Body::Pass),
+            ("DELETE", None, Body::Pass),
+            ("POST", Some("twelve"), Body::Pass),
         ] {
             let head = Head {
                 method,

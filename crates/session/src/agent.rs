@@ -6,17 +6,16 @@ use agent_socket_wire::answer::{Answer, MARKDOWN, PLAIN, ToolReply};
 use agent_socket_wire::error::HttpError;
 use agent_socket_wire::frame::Fields;
 use agent_socket_wire::frame::relay::{CallParts, CancelReason, ToolCancel};
-use agent_socket_wire::limits::MAX_INFLIGHT_CALLS;
+use agent_socket_wire::limits::{MAX_INFLIGHT_CALLS, MAX_TOKEN_SHARE};
 use agent_socket_wire::text::json_str;
 use agent_socket_wire::token::{AgentToken, VerifierHash};
 use agent_socket_wire::tool::Tool;
 use agent_socket_wire::url::{origin, path_and_query};
 
-use crate::calls::{Call, Outgoing, Stage};
+use crate::calls::{Call, Outgoing};
 use crate::context::Context;
 use crate::door::{PendingBody, Surface, task_on_page};
-use crate::effect::{Millis, Outcome, RequestHeaders, RequestId};
-use crate::event::BodyError;
+use crate::effect::{Millis, RequestHeaders, RequestId, SocketId};
 use crate::message;
 use crate::presence::Presence;
 use crate::session::Session;
@@ -121,6 +120,14 @@ impl<'a> AgentRequest<'a> {
     }
 }
 
+/// A call that may be made now, and that was counted. Only
+/// [`Session::admit`] makes one, and a call is sent with nothing else.
+pub(crate) struct Admitted {
+    token: VerifierHash,
+    socket: SocketId,
+    timeout: Millis,
+}
+
 /// The answer to a request whose session does not exist.
 pub(crate) fn refuse_without_session(head: &AgentRequest<'_>) -> Answer {
     head.refuse(agent_path(head.path), message::no_session())
@@ -218,19 +225,16 @@ impl Session {
         if head.is_cross_site() {
             return cx.answer(request, head.for_method(message::csrf_denied()));
         }
+        if let Err(error) = self.check_call(cx.now, token, head.method, path) {
+            return cx.answer(request, head.for_method(error));
+        }
         let outgoing = Outgoing {
             method: head.method.to_owned(),
             path: path.to_owned(),
             query: head.query.map(ToOwned::to_owned),
             headers_json: head.headers.forwarded_json(),
         };
-        match self.admit(cx, token, head.method, path) {
-            Ok(timeout) => {
-                let pending = PendingBody::Call(outgoing);
-                self.wait_for_body(cx, request, token, timeout, pending);
-            }
-            Err(error) => cx.answer(request, head.for_method(error)),
-        }
+        self.wait_for_body(cx, request, token, PendingBody::Call(outgoing));
     }
 
     /// Makes a call that came through a door, body and all.
@@ -244,24 +248,30 @@ impl Session {
         body: &[u8],
     ) {
         match self.admit(cx, token, &outgoing.method, &outgoing.path) {
-            Ok(timeout) => {
+            Ok(admitted) => {
                 if let Surface::Get(call) = &surface {
                     self.replays.start(call.key.clone());
                 }
-                let call = Call {
-                    token: *token,
-                    deadline: cx.now.saturating_add(timeout),
-                    timeout,
-                    stage: Stage::Sent(surface),
-                };
-                self.calls.insert(request, call);
-                self.send_call(cx, request, token, outgoing, body);
+                self.send_call(cx, request, &admitted, surface, outgoing, body);
             }
             Err(error) => self.finish(cx, request, surface, error.into()),
         }
     }
 
-    /// Admits a call: counts it, and returns how long it may take, in ms.
+    /// Why the token of a request may do nothing now, if that is so.
+    ///
+    /// # Errors
+    /// `token_invalid` or `token_expired`.
+    pub(crate) fn check_token(&self, now: Millis, token: &VerifierHash) -> Result<(), HttpError> {
+        match self.tokens.state(token, now) {
+            TokenState::Live => Ok(()),
+            TokenState::Unknown => Err(message::token_invalid()),
+            TokenState::Spent | TokenState::Expired => Err(message::token_expired()),
+        }
+    }
+
+    /// Admits a call that has arrived, body and all, and counts it. **What the token is
+    /// good for is looked up here**, whatever it was when the request came.
     ///
     /// # Errors
     /// Why the call may not be made.
@@ -271,11 +281,33 @@ impl Session {
         token: &VerifierHash,
         method: &str,
         path: &str,
-    ) -> Result<Millis, HttpError> {
-        if let Presence::Held(hold) = &self.presence {
-            return Err(message::away(hold.since, cx.now));
-        }
-        self.check_in_flight()?;
+    ) -> Result<Admitted, HttpError> {
+        self.check_token(cx.now, token)?;
+        let (socket, timeout) = self.check_call(cx.now, token, method, path)?;
+        self.tokens.count_call(token, &mut cx.out.writes);
+        Ok(Admitted {
+            token: *token,
+            socket,
+            timeout,
+        })
+    }
+
+    /// Whether a call could be made now: to which socket, and how long it may take.
+    ///
+    /// # Errors
+    /// Why it could not.
+    fn check_call(
+        &self,
+        now: Millis,
+        token: &VerifierHash,
+        method: &str,
+        path: &str,
+    ) -> Result<(SocketId, Millis), HttpError> {
+        let app = match &self.presence {
+            Presence::App(app) => app,
+            Presence::Held(hold) => return Err(message::away(hold.since, now)),
+        };
+        self.check_place(now, token)?;
         let tool = self.find_tool(method, path)?;
         let scope = self.tokens.scope(token);
         if !scope.is_some_and(|scope| scope.admits(tool)) {
@@ -285,72 +317,21 @@ impl Session {
         let timeout = tool
             .timeout_ms
             .map_or(config.max_sync_tool_ms, |own| own.min(config.max_tool_ms));
-        self.tokens.count_call(token, &mut cx.out.writes);
-        Ok(timeout)
-    }
-
-    /// Keeps a request among the calls in flight until its body has arrived.
-    pub(crate) fn wait_for_body(
-        &mut self,
-        cx: &mut Context<'_>,
-        request: RequestId,
-        token: &VerifierHash,
-        timeout: Millis,
-        pending: PendingBody,
-    ) {
-        let call = Call {
-            token: *token,
-            deadline: cx.now.saturating_add(timeout),
-            timeout,
-            stage: Stage::Pending(pending),
-        };
-        self.calls.insert(request, call);
-        cx.conclude(Outcome::ReadBody);
-    }
-
-    /// Goes on with a request whose body has arrived, or failed to.
-    pub(crate) fn on_body(
-        &mut self,
-        cx: &mut Context<'_>,
-        request: RequestId,
-        body: Result<&[u8], BodyError>,
-    ) {
-        if let (Ok(body), Presence::App(_)) = (body, &self.presence)
-            && let Some((token, outgoing)) = self.calls.start(request, cx.now)
-        {
-            return self.send_call(cx, request, &token, &outgoing, body);
-        }
-        let Some((token, pending)) = self.calls.take_pending(request) else {
-            return;
-        };
-        match (body, pending) {
-            (Err(BodyError::Unreadable), pending) => {
-                cx.answer(request, pending.refuse(message::body_unread()));
-            }
-            (Ok(body), PendingBody::Mcp(message)) => {
-                self.on_mcp_message(cx, request, &token, &message, body);
-            }
-            (Ok(body), PendingBody::Form(sent)) => {
-                self.on_form(cx, request, &token, &sent, body);
-            }
-            (Ok(_), PendingBody::Call(_)) => {
-                let since = self.presence.hold().map_or(cx.now, |hold| hold.since);
-                cx.answer(request, message::away(since, cx.now));
-            }
-        }
+        Ok((app.socket, timeout))
     }
 
     pub(crate) fn on_gone(&mut self, cx: &mut Context<'_>, request: RequestId) {
+        self.bodies.remove(request);
         self.waiters.remove(&request);
         self.replays.leave(request);
-        if let Some(Surface::Get(call)) = self.calls.surface_mut(request)
+        if let Some(Surface::Get(call)) = self.calls.get_mut(request).map(|call| &mut call.surface)
             && self.replays.goes_on(&call.key)
         {
             call.is_left = true;
             return;
         }
-        let call = self.calls.remove(request);
-        if let (Some(socket), true) = (self.app_socket(), call.is_some_and(|call| call.is_sent())) {
+        let was_sent = self.calls.remove(request).is_some();
+        if let (Some(socket), true) = (self.app_socket(), was_sent) {
             let id = self.calls.sent_id(request);
             cx.send(socket, ToolCancel::new(id, CancelReason::Disconnected));
         }
@@ -359,21 +340,20 @@ impl Session {
     /// `tool_reply`: the first one for a call counts; later ones are ignored.
     pub(crate) fn on_tool_reply(&mut self, cx: &mut Context<'_>, fields: &Fields<'_>) {
         let id = fields.id.and_then(json_str);
-        let Some((request, token, surface)) = id.and_then(|id| self.calls.take_sent(&id)) else {
+        let Some((request, call)) = id.and_then(|id| self.calls.take_by_wire_id(&id)) else {
             return;
         };
         let answer = match ToolReply::parse(fields) {
             Ok(ToolReply::Done(done)) => done.into_answer(),
             Ok(ToolReply::Task(id)) => {
-                return self.start_task(cx, request, &token, surface, id);
+                return self.start_task(cx, request, call, id);
             }
             Err(problem) => message::bad_reply(problem).into(),
         };
-        self.finish(cx, request, surface, answer);
+        self.finish(cx, request, call.surface, answer);
     }
 
-    /// Answers the calls that `which` picks, and tells the app of those that it
-    /// has.
+    /// Answers the calls that `which` picks, and tells the app.
     pub(crate) fn fail_calls(
         &mut self,
         cx: &mut Context<'_>,
@@ -381,10 +361,10 @@ impl Session {
         reason: CancelReason,
         error: impl Fn(&Call) -> HttpError,
     ) {
-        for (request, call) in self.calls.take_where(|_, call| which(call)) {
-            let (error, is_sent) = (error(&call), call.is_sent());
-            self.fail(cx, request, call, error);
-            if let (Some(socket), true) = (self.app_socket(), is_sent) {
+        for (request, call) in self.calls.take_where(which) {
+            let error = error(&call);
+            self.finish(cx, request, call.surface, error.into());
+            if let Some(socket) = self.app_socket() {
                 let id = self.calls.sent_id(request);
                 cx.send(socket, ToolCancel::new(id, reason));
             }
@@ -397,10 +377,18 @@ impl Session {
             cx,
             |call| call.deadline <= now,
             CancelReason::Timeout,
-            |call| match call.is_sent() {
-                true => message::timed_out(call.timeout),
-                false => message::body_timed_out(call.timeout),
-            },
+            |call| message::timed_out(call.timeout),
+        );
+    }
+
+    /// Ends the streams whose token's time is over.
+    pub(crate) fn end_streams(&mut self, cx: &mut Context<'_>) {
+        let now = cx.now;
+        self.fail_calls(
+            cx,
+            |call| call.outlives_token(now),
+            CancelReason::Revoked,
+            |_| message::token_expired(),
         );
     }
 
@@ -414,29 +402,52 @@ impl Session {
         door_unless_tool(name).filter(|_| is_free()).unwrap_or(path)
     }
 
-    /// Whether one more request may be in flight.
+    /// Whether a token may have one more call in flight.
     ///
     /// # Errors
     /// `too_many_inflight`.
-    pub(crate) fn check_in_flight(&self) -> Result<(), HttpError> {
-        if self.calls.len().saturating_add(self.replays.waiting()) >= MAX_INFLIGHT_CALLS {
+    pub(crate) fn check_place(&self, now: Millis, token: &VerifierHash) -> Result<(), HttpError> {
+        let all = self.calls.len().saturating_add(self.replays.waiting());
+        if all >= MAX_INFLIGHT_CALLS {
             return Err(message::too_many_inflight());
+        }
+        // Nearly always there are so few that nobody's share needs counting.
+        let own = || {
+            let waiting = self.replays.waiting_of(token);
+            self.calls.of(token).saturating_add(waiting)
+        };
+        if all >= MAX_TOKEN_SHARE
+            && own() >= MAX_TOKEN_SHARE
+            && self.tokens.has_other_live(token, now)
+        {
+            return Err(message::too_many_of_link());
         }
         Ok(())
     }
 
-    /// Sends a call in flight to the app.
+    /// Sends a call to the app; from now on it is among those in flight.
     pub(crate) fn send_call(
         &mut self,
         cx: &mut Context<'_>,
         request: RequestId,
-        token: &VerifierHash,
+        admitted: &Admitted,
+        surface: Surface,
         outgoing: &Outgoing,
         body: &[u8],
     ) {
-        let Presence::App(app) = &self.presence else {
-            return;
+        let Admitted {
+            token,
+            socket,
+            timeout,
+        } = *admitted;
+        let call = Call {
+            token,
+            deadline: cx.now.saturating_add(timeout),
+            timeout,
+            token_ends: self.tokens.ends(&token),
+            surface,
         };
+        self.calls.insert(request, call);
         let id = self.calls.wire_id(request, || cx.random());
         let frame = CallParts {
             id: &id,
@@ -445,9 +456,9 @@ impl Session {
             query: outgoing.query.as_deref(),
             headers_json: &outgoing.headers_json,
             agent_id: &token.agent_id(),
-            agent_label: self.tokens.label(token),
+            agent_label: self.tokens.label(&token),
         };
-        cx.send_text(app.socket, frame.to_json(body));
+        cx.send_text(socket, frame.to_json(body));
     }
 
     fn find_tool(&self, method: &str, path: &str) -> Result<&Tool, HttpError> {

@@ -84,8 +84,8 @@ impl Session {
         let carries = self.registration.carry_calls && registration.carry_calls;
         let none = BTreeSet::new();
         let carried = if carries { &pending } else { &none };
-        for (request, call) in self.calls.take_sent_but(carried) {
-            self.fail(cx, request, call, message::dropped());
+        for (request, call) in self.calls.take_all_but(carried) {
+            self.finish(cx, request, call.surface, message::dropped().into());
         }
         let changed = self.registration != registration;
         let was_held = self.presence.hold().is_some();
@@ -188,6 +188,7 @@ impl Session {
             return false;
         }
         self.drop_tasks_of(cx, &hash);
+        self.refuse_bodies(cx, |token| *token == hash, &message::token_invalid());
         self.fail_calls(
             cx,
             |call| call.token == hash,

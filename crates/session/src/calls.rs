@@ -5,37 +5,34 @@ use std::collections::{BTreeMap, BTreeSet};
 use agent_socket_wire::hex;
 use agent_socket_wire::token::VerifierHash;
 
-use crate::door::{PendingBody, Surface};
+use crate::door::Surface;
 use crate::effect::{Millis, RequestId};
 
-/// A call in flight: an agent waits for its answer.
+/// A call that was sent to the app: an agent waits for its answer.
 pub(crate) struct Call {
     pub(crate) token: VerifierHash,
     pub(crate) deadline: Millis,
     /// How long the app may take, in ms.
     pub(crate) timeout: Millis,
-    pub(crate) stage: Stage,
-}
-
-/// How far a call has come.
-pub(crate) enum Stage {
-    /// Its body is still being read, so nothing has been called yet.
-    Pending(PendingBody),
-    /// The app has it. Its answer goes out through this surface.
-    Sent(Surface),
+    /// When its token's time is over: a stream ends with that.
+    pub(crate) token_ends: Option<Millis>,
+    /// Through what its answer goes out.
+    pub(crate) surface: Surface,
 }
 
 impl Call {
-    pub(crate) const fn is_sent(&self) -> bool {
-        matches!(self.stage, Stage::Sent(_))
-    }
-
     /// When something must be done about it.
     fn due(&self) -> Millis {
-        match &self.stage {
-            Stage::Sent(surface) => surface.due_before(self.deadline),
-            Stage::Pending(_) => self.deadline,
+        let due = self.surface.due_before(self.deadline);
+        match self.token_ends {
+            Some(at) if self.surface.is_streaming() => due.min(at),
+            _ => due,
         }
+    }
+
+    /// Whether it is a stream whose token's time is over.
+    pub(crate) fn outlives_token(&self, now: Millis) -> bool {
+        self.surface.is_streaming() && self.token_ends.is_some_and(|at| at <= now)
     }
 }
 
@@ -65,55 +62,20 @@ impl Calls {
         self.by_request.insert(request, call);
     }
 
-    /// The surface of a call that was sent.
-    pub(crate) fn surface_mut(&mut self, request: RequestId) -> Option<&mut Surface> {
-        match &mut self.by_request.get_mut(&request)?.stage {
-            Stage::Sent(surface) => Some(surface),
-            Stage::Pending(_) => None,
-        }
+    /// How many of them are of a token.
+    pub(crate) fn of(&self, token: &VerifierHash) -> usize {
+        let calls = self.by_request.values();
+        calls.filter(|call| call.token == *token).count()
     }
 
-    /// The body of a plain call has arrived, so the app gets the call. Its time
-    /// begins now: the upload was the agent's.
-    pub(crate) fn start(
-        &mut self,
-        request: RequestId,
-        now: Millis,
-    ) -> Option<(VerifierHash, Outgoing)> {
-        let call = self.by_request.get_mut(&request)?;
-        if !matches!(call.stage, Stage::Pending(PendingBody::Call(_))) {
-            return None;
-        }
-        call.deadline = now.saturating_add(call.timeout);
-        match std::mem::replace(&mut call.stage, Stage::Sent(Surface::Http)) {
-            Stage::Pending(PendingBody::Call(outgoing)) => Some((call.token, outgoing)),
-            _ => None,
-        }
+    pub(crate) fn get_mut(&mut self, request: RequestId) -> Option<&mut Call> {
+        self.by_request.get_mut(&request)
     }
 
-    /// Takes out a request whose body was waited for.
-    pub(crate) fn take_pending(
-        &mut self,
-        request: RequestId,
-    ) -> Option<(VerifierHash, PendingBody)> {
-        self.by_request
-            .get(&request)
-            .filter(|call| !call.is_sent())?;
-        let call = self.by_request.remove(&request)?;
-        match call.stage {
-            Stage::Pending(pending) => Some((call.token, pending)),
-            Stage::Sent(_) => None,
-        }
-    }
-
-    /// Takes out the call of a wire id, if it was sent and waits for its answer.
-    pub(crate) fn take_sent(&mut self, id: &str) -> Option<(RequestId, VerifierHash, Surface)> {
+    /// Takes out the call of a wire id, if it waits for its answer.
+    pub(crate) fn take_by_wire_id(&mut self, id: &str) -> Option<(RequestId, Call)> {
         let request = self.by_wire_id(id)?;
-        let call = self.by_request.remove(&request)?;
-        match call.stage {
-            Stage::Sent(surface) => Some((request, call.token, surface)),
-            Stage::Pending(_) => None,
-        }
+        Some((request, self.by_request.remove(&request)?))
     }
 
     pub(crate) fn remove(&mut self, request: RequestId) -> Option<Call> {
@@ -125,13 +87,10 @@ impl Calls {
         self.by_request.values().map(Call::due).min()
     }
 
-    /// The surfaces of the calls that were sent.
+    /// The surfaces of all calls.
     pub(crate) fn surfaces_mut(&mut self) -> impl Iterator<Item = (RequestId, &mut Surface)> {
         let calls = self.by_request.iter_mut();
-        calls.filter_map(|(request, call)| match &mut call.stage {
-            Stage::Sent(surface) => Some((*request, surface)),
-            Stage::Pending(_) => None,
-        })
+        calls.map(|(request, call)| (*request, &mut call.surface))
     }
 
     /// The id that a call gets on the wire.
@@ -154,12 +113,12 @@ impl Calls {
         )
     }
 
-    /// The call of a wire id, if it was sent and waits for its answer.
+    /// The call of a wire id, if it waits for its answer.
     pub(crate) fn by_wire_id(&self, id: &str) -> Option<RequestId> {
         let (number, nonce) = id.split_once('-')?;
         let request = RequestId(number.parse().ok()?);
         let is_ours =
-            self.nonce.as_deref() == Some(nonce) && self.by_request.get(&request)?.is_sent();
+            self.nonce.as_deref() == Some(nonce) && self.by_request.contains_key(&request);
         is_ours.then_some(request)
     }
 
@@ -168,22 +127,20 @@ impl Calls {
         std::mem::take(&mut self.by_request).into_iter().collect()
     }
 
-    /// Takes out the calls that were sent, except those whose wire ids are in
-    /// `kept`.
-    pub(crate) fn take_sent_but(&mut self, kept: &BTreeSet<String>) -> Vec<(RequestId, Call)> {
+    /// Takes out all calls but those whose wire ids are in `kept`.
+    pub(crate) fn take_all_but(&mut self, kept: &BTreeSet<String>) -> Vec<(RequestId, Call)> {
         let nonce = self.nonce.clone().unwrap_or_default();
-        self.take_where(|request, call| {
-            call.is_sent() && !kept.contains(&format!("{}-{nonce}", request.0))
-        })
+        self.by_request
+            .extract_if(.., |request, _| {
+                !kept.contains(&format!("{}-{nonce}", request.0))
+            })
+            .collect()
     }
 
     /// Takes out the calls that `which` picks.
-    pub(crate) fn take_where(
-        &mut self,
-        which: impl Fn(RequestId, &Call) -> bool,
-    ) -> Vec<(RequestId, Call)> {
+    pub(crate) fn take_where(&mut self, which: impl Fn(&Call) -> bool) -> Vec<(RequestId, Call)> {
         self.by_request
-            .extract_if(.., |request, call| which(*request, call))
+            .extract_if(.., |_, call| which(call))
             .collect()
     }
 }

@@ -57,8 +57,11 @@ pub enum Outcome {
     Accept,
     /// The socket is not opened; its peer gets this close code.
     Refuse(CloseCode),
-    /// The shell reads the request's body, then comes with
-    /// [`crate::Event::Body`].
+    /// The shell reads the request's body as it comes, at most
+    /// [`agent_socket_wire::limits::MAX_BODY_BYTES`] of it, then comes with
+    /// [`crate::Event::Body`]. While parts of it come, so does
+    /// [`crate::Event::BodyProgress`]. If the request is answered before, the
+    /// shell stops reading.
     ReadBody,
     /// This is the request's one answer.
     Answer(Answer),

@@ -50,6 +50,14 @@ pub enum Event<'a> {
         /// All of it, or why it could not be had.
         body: Result<&'a [u8], BodyError>,
     },
+    /// More of that body came, and not the last of it: a sign of life. A shell
+    /// that gets a body in one piece has no need of it, and no shell tells of the
+    /// same body more often than every
+    /// [`agent_socket_wire::limits::BODY_PROGRESS_MS`].
+    BodyProgress {
+        /// Whose.
+        request: RequestId,
+    },
     /// An agent went away; its request no longer needs an answer.
     RequestGone {
         /// Which.
@@ -86,8 +94,11 @@ pub struct Opening<'a> {
 /// Why a request's body could not be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyError {
-    /// Reading it failed.
+    /// Reading it failed, or it broke off.
     Unreadable,
+    /// It is over [`agent_socket_wire::limits::MAX_BODY_BYTES`]. The shell says
+    /// so as soon as it sees that, and reads no more of it.
+    TooLarge,
 }
 
 /// How a debugger drops an app's socket.
@@ -136,6 +147,10 @@ impl fmt::Debug for Event<'_> {
                 .debug_struct("Body")
                 .field("request", &request.0)
                 .field("bytes", &body.map(<[u8]>::len))
+                .finish(),
+            Self::BodyProgress { request } => f
+                .debug_struct("BodyProgress")
+                .field("request", &request.0)
                 .finish(),
             Self::RequestGone { request } => f
                 .debug_struct("RequestGone")

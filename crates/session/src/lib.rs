@@ -28,6 +28,7 @@
 
 mod agent;
 mod app;
+mod bodies;
 mod calls;
 mod config;
 mod context;

@@ -4,10 +4,12 @@
 use agent_socket_wire::answer::BadReply;
 use agent_socket_wire::error::{HttpCode, HttpError};
 use agent_socket_wire::limits::{
-    MAX_FINISHED_TASKS, MAX_INFLIGHT_CALLS, MAX_PENDING_TASKS, RETRY_AFTER_S,
+    BODY_IDLE_MS, BODY_TIMEOUT_MS, MAX_FINISHED_TASKS, MAX_INFLIGHT_CALLS, MAX_PENDING_TASKS,
+    MAX_SLOW_BODIES, MAX_SLOW_BODIES_OF_TOKEN, MAX_TOKEN_SHARE, RETRY_AFTER_S,
 };
 
 use crate::effect::Millis;
+use crate::event::BodyError;
 
 pub(crate) fn no_session() -> HttpError {
     HttpError::new(
@@ -68,13 +70,41 @@ pub(crate) fn form_refused() -> HttpError {
     )
 }
 
+fn too_many(what: String) -> HttpError {
+    HttpError {
+        retry_after: Some(RETRY_AFTER_S),
+        ..HttpError::new(HttpCode::TooManyInflight, what)
+    }
+}
+
 pub(crate) fn too_many_inflight() -> HttpError {
-    HttpError::new(
-        HttpCode::TooManyInflight,
-        format!(
-            "{MAX_INFLIGHT_CALLS} calls to this app are running, which is the limit. Retry when some of them have finished."
-        ),
-    )
+    too_many(format!(
+        "{MAX_INFLIGHT_CALLS} calls to this app are running, which is the limit. Retry when some of them have finished."
+    ))
+}
+
+pub(crate) fn too_many_of_link() -> HttpError {
+    too_many(format!(
+        "{MAX_TOKEN_SHARE} calls of this link are running, which is the limit while the app has other links. Retry when some of them have finished."
+    ))
+}
+
+pub(crate) fn too_many_bodies() -> HttpError {
+    too_many(format!(
+        "{MAX_INFLIGHT_CALLS} requests to this app are still sending their bodies, which is the limit. Nothing was called: retry in a few seconds."
+    ))
+}
+
+pub(crate) fn too_many_bodies_of_link() -> HttpError {
+    too_many(format!(
+        "{MAX_TOKEN_SHARE} requests of this link are still sending their bodies, which is the limit while the app has other links. Nothing was called: retry in a few seconds."
+    ))
+}
+
+pub(crate) fn too_many_slow_bodies() -> HttpError {
+    too_many(format!(
+        "The request's body did not come with its head, and too many others are still on their way: at most {MAX_SLOW_BODIES_OF_TOKEN} of a link and {MAX_SLOW_BODIES} of an app. Nothing was called: send fewer at once, each without a pause."
+    ))
 }
 
 pub(crate) fn unknown_tool(method: &str, path: &str) -> HttpError {
@@ -136,12 +166,13 @@ pub(crate) fn timed_out(after: Millis) -> HttpError {
     )
 }
 
-pub(crate) fn body_timed_out(after: Millis) -> HttpError {
+pub(crate) fn body_timed_out() -> HttpError {
     HttpError::new(
         HttpCode::BodyTimeout,
         format!(
-            "The request's body did not arrive within {}, so nothing was called. Send it again, with less in it or over a faster connection.",
-            limit(after)
+            "The request's body did not arrive in time, so nothing was called: it may pause for {} and take {} in all. Send it again, with less in it or over a faster connection.",
+            limit(BODY_IDLE_MS),
+            limit(BODY_TIMEOUT_MS)
         ),
     )
 }
@@ -163,11 +194,14 @@ pub(crate) fn reply_too_large() -> HttpError {
     )
 }
 
-pub(crate) fn body_unread() -> HttpError {
-    HttpError::new(
-        HttpCode::BadRequest,
-        "The request's body broke off before its end, so nothing was called. Send the request again.",
-    )
+pub(crate) fn bad_body(why: BodyError) -> HttpError {
+    match why {
+        BodyError::Unreadable => HttpError::new(
+            HttpCode::BadRequest,
+            "The request's body broke off before its end, so nothing was called. Send the request again.",
+        ),
+        BodyError::TooLarge => HttpError::body_too_large(),
+    }
 }
 
 /// A limit, exactly.

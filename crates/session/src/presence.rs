@@ -1,8 +1,6 @@
 //! Whether the app is there: its socket, its signs of life, and how long the
 //! session is held for it.
 
-use std::collections::BTreeSet;
-
 use agent_socket_wire::close::CloseCode;
 use agent_socket_wire::id::SessionId;
 use agent_socket_wire::limits::MAX_LIVENESS_PAUSE_MS;
@@ -306,8 +304,8 @@ impl Session {
             return Fate::GoesOn;
         }
         cx.close(socket, CloseCode::TooBig);
-        for (request, call) in self.calls.take_sent_but(&BTreeSet::new()) {
-            self.fail(cx, request, call, message::reply_too_large());
+        for (request, call) in self.calls.take_all() {
+            self.finish(cx, request, call.surface, message::reply_too_large().into());
         }
         self.hold(cx, None)
     }
@@ -334,13 +332,10 @@ impl Session {
         });
         if !self.registration.carry_calls {
             for (request, call) in self.calls.take_all() {
-                let error = if call.is_sent() {
-                    message::dropped()
-                } else {
-                    message::away(cx.now, cx.now)
-                };
-                self.fail(cx, request, call, error);
+                self.finish(cx, request, call.surface, message::dropped().into());
             }
+            let error = message::away(cx.now, cx.now);
+            self.refuse_bodies(cx, |_| true, &error);
         }
         self.save(cx);
         Fate::GoesOn

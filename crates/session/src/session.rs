@@ -14,6 +14,7 @@ use agent_socket_wire::token::{ResumeSecret, VerifierHash};
 use agent_socket_wire::tool::Scope;
 
 use crate::agent::AgentRequest;
+use crate::bodies::Bodies;
 use crate::calls::Calls;
 use crate::config::Config;
 use crate::context::Context;
@@ -48,6 +49,7 @@ pub(crate) struct Session {
     pub(crate) presence: Presence,
     pub(crate) tokens: Tokens,
     pub(crate) tasks: Tasks,
+    pub(crate) bodies: Bodies,
     pub(crate) calls: Calls,
     pub(crate) waiters: BTreeMap<RequestId, Waiter>,
     pub(crate) replays: Replays,
@@ -120,6 +122,7 @@ impl Session {
             presence,
             tokens: Tokens::default(),
             tasks: Tasks::default(),
+            bodies: Bodies::default(),
             calls: Calls::default(),
             waiters: BTreeMap::new(),
             replays: Replays::default(),
@@ -129,8 +132,9 @@ impl Session {
     /// Ends the session: nothing of it is kept, and what waits is answered.
     pub(crate) fn end(mut self, cx: &mut Context<'_>) {
         cx.out.writes.push(Write::DeleteAll);
+        self.refuse_bodies(cx, |_| true, &message::no_session());
         for (request, call) in self.calls.take_all() {
-            self.fail(cx, request, call, message::no_session());
+            self.finish(cx, request, call.surface, message::no_session().into());
         }
         for (request, waiter) in std::mem::take(&mut self.waiters) {
             self.finish(cx, request, waiter.surface, message::no_session().into());
@@ -141,10 +145,11 @@ impl Session {
 
     /// The nearest deadline that only matters as long as the process lives.
     pub(crate) fn next_timer(&self) -> Option<Millis> {
+        let bodies = self.bodies.next_deadline();
         let calls = self.calls.next_deadline();
         let waiters = self.waiters.values().map(Waiter::due).min();
         let save = self.attached().and_then(AppSocket::save_due);
-        earlier(earlier(calls, waiters), save)
+        earlier(earlier(bodies, save), earlier(calls, waiters))
     }
 
     /// The nearest deadline that must be met even if the process ends before it.
@@ -172,9 +177,11 @@ impl Session {
     }
 
     pub(crate) fn on_timer(&mut self, cx: &mut Context<'_>) {
+        self.expire_bodies(cx);
         self.expire_calls(cx);
         self.expire_waiters(cx);
         self.send_beats(cx);
+        self.end_streams(cx);
         self.save_frame_time(cx);
     }
 

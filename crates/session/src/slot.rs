@@ -132,6 +132,7 @@ impl Slot {
             "tokens": session.map_or(0, |session| session.tokens.len()),
             "tasks": session.map_or(0, |session| session.tasks.len()),
             "calls": session.map_or(0, |session| session.calls.len()),
+            "bodies": session.map_or(0, |session| session.bodies.len()),
             "waiting": self.waiting.len(),
             "loadedAt": self.loaded_at,
             "events": self.events,
@@ -169,10 +170,18 @@ impl Slot {
             Event::Frame { socket, frame } => self.on_message(cx, socket, frame),
             Event::SocketClosed { socket, code } => self.on_closed(cx, socket, code),
             Event::Request { request, head } => self.on_request(cx, request, head),
-            Event::Body { request, body } => self.with_session(cx, |session, cx| {
-                session.on_body(cx, request, body);
-                Fate::GoesOn
-            }),
+            Event::Body { request, body } => {
+                self.with_session(cx, Session::check_alive);
+                self.with_session(cx, |session, cx| {
+                    session.on_body(cx, request, body);
+                    Fate::GoesOn
+                });
+            }
+            Event::BodyProgress { request } => {
+                if let Some(session) = &mut self.session {
+                    session.bodies.heard(request, cx.now);
+                }
+            }
             Event::RequestGone { .. } => {}
             Event::Timer => {
                 self.waiting.expire(cx);

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::agent::AgentRequest;
+use crate::calls::Call;
 use crate::context::Context;
 use crate::door::Surface;
 use crate::effect::{Millis, RequestId, Write};
@@ -49,13 +50,16 @@ pub(crate) struct Task {
 pub(crate) struct Waiter {
     task_id: String,
     until: Millis,
+    /// When its token's time is over.
+    token_ends: Option<Millis>,
     pub(crate) surface: Surface,
 }
 
 impl Waiter {
     /// When something must be done about it next.
     pub(crate) fn due(&self) -> Millis {
-        self.surface.due_before(self.until)
+        let until = self.token_ends.map_or(self.until, |at| at.min(self.until));
+        self.surface.due_before(until)
     }
 }
 
@@ -144,11 +148,16 @@ impl Session {
         &mut self,
         cx: &mut Context<'_>,
         request: RequestId,
-        token: &VerifierHash,
-        mut surface: Surface,
+        call: Call,
         id: String,
     ) {
-        let answer = match self.add_task(cx, token, &id) {
+        let Call {
+            token,
+            token_ends,
+            mut surface,
+            ..
+        } = call;
+        let answer = match self.add_task(cx, &token, &id) {
             Ok(()) => Answer::new(202, JSON, json!({"taskId": id}).to_string()),
             Err(error) => error.into(),
         };
@@ -168,6 +177,7 @@ impl Session {
         let waiter = Waiter {
             task_id: id,
             until: cx.now.saturating_add(span),
+            token_ends,
             surface,
         };
         self.waiters.insert(request, waiter);
@@ -315,6 +325,7 @@ impl Session {
             Waiter {
                 task_id: id.to_owned(),
                 until,
+                token_ends: self.tokens.ends(token),
                 surface: Surface::Http,
             },
         );
@@ -415,19 +426,20 @@ impl Session {
         }
     }
 
-    /// Tells agents whose wait is over how far the task is.
+    /// Tells those whose wait is over how far the task is, and those whose token
+    /// is over that.
     pub(crate) fn expire_waiters(&mut self, cx: &mut Context<'_>) {
-        let over: Vec<RequestId> = self
+        let now = cx.now;
+        let outlives_token = |waiter: &Waiter| waiter.token_ends.is_some_and(|at| at <= now);
+        let over: Vec<_> = self
             .waiters
-            .iter()
-            .filter(|(_, waiter)| waiter.until <= cx.now)
-            .map(|(request, _)| *request)
+            .extract_if(.., |_, waiter| {
+                waiter.until <= now || outlives_token(waiter)
+            })
             .collect();
-        for request in over {
-            let Some(waiter) = self.waiters.remove(&request) else {
-                continue;
-            };
+        for (request, waiter) in over {
             let answer = match self.tasks.0.get(&waiter.task_id) {
+                _ if outlives_token(&waiter) => message::token_expired().into(),
                 Some(task) => pending(&waiter.task_id, task),
                 None => message::unknown_task().into(),
             };

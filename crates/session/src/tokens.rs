@@ -100,6 +100,17 @@ impl Tokens {
         self.0.get(hash).map_or("", |token| &token.label)
     }
 
+    /// When a token's time is over.
+    pub(crate) fn ends(&self, hash: &VerifierHash) -> Option<Millis> {
+        self.0.get(hash)?.expires_at
+    }
+
+    /// Whether another token than this one is live.
+    pub(crate) fn has_other_live(&self, hash: &VerifierHash, now: Millis) -> bool {
+        let mut others = self.0.iter().filter(|(other, _)| *other != hash);
+        others.any(|(_, token)| token.is_live(now))
+    }
+
     pub(crate) fn is_full(&self, now: Millis) -> bool {
         self.0.values().filter(|token| token.is_live(now)).count() >= MAX_LIVE_TOKENS
     }

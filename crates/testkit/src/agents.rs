@@ -77,6 +77,11 @@ impl World {
         self.event(|driver, machine| driver.body(machine, request, body));
     }
 
+    /// More of the body of a request comes, and not the last of it.
+    pub fn body_progress(&mut self, request: RequestId) {
+        self.event(|driver, machine| driver.body_progress(machine, request));
+    }
+
     /// An agent goes away.
     pub fn gone(&mut self, request: RequestId) {
         let stage = self.machine.requests.get_mut(&request);

@@ -20,7 +20,8 @@ enum Fact {
 #[derive(Clone)]
 struct TokenFact {
     expires_at: Option<Millis>,
-    is_used_up: bool,
+    /// Calls that were counted, and how many there may be.
+    calls: Option<(u64, u64)>,
     is_sealed: bool,
 }
 
@@ -57,13 +58,14 @@ impl TokenFact {
     fn read(value: &Value) -> Self {
         Self {
             expires_at: value["expiresAt"].as_u64(),
-            is_used_up: value["maxCalls"].as_u64() == value["calls"].as_u64(),
+            calls: value["calls"].as_u64().zip(value["maxCalls"].as_u64()),
             is_sealed: !value["sealed"].is_null(),
         }
     }
 
     fn is_live(&self, now: Millis) -> bool {
-        self.is_sealed && !self.is_used_up && self.expires_at.is_none_or(|at| at > now)
+        let is_used_up = self.calls.is_some_and(|(made, max)| made >= max);
+        self.is_sealed && !is_used_up && self.expires_at.is_none_or(|at| at > now)
     }
 }
 
@@ -103,6 +105,24 @@ impl Audit {
         checks
             .chain(self.0.values().filter_map(Fact::deadline))
             .min()
+    }
+
+    /// Fails if a call was sent with a token whose time is over, or that has made
+    /// `sent` calls although not so many were counted or may be made.
+    pub(crate) fn check_call(&self, agent: &str, sent: u64, now: Millis) {
+        let token = self.0.iter().find_map(|(key, fact)| match fact {
+            Fact::Token(token) if key.starts_with(&format!("token/{agent}")) => Some(token),
+            _ => None,
+        });
+        let token = token.unwrap_or_else(|| panic!("a call of {agent}, which has no token"));
+        let is_over = token.expires_at.is_some_and(|at| at <= now);
+        assert!(!is_over, "a call of {agent}, whose time is over");
+        if let Some((counted, max)) = token.calls {
+            assert!(
+                sent <= counted && counted <= max,
+                "call {sent} of {agent}, with {counted} counted of {max}"
+            );
+        }
     }
 
     /// Fails unless a session that exists is kept whole and within its limits.

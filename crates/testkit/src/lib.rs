@@ -13,6 +13,7 @@
 //!   event whose writes failed;
 //! - the alarm is the nearest deadline of what is stored and attached;
 //! - records and limits agree, and a session that ended keeps nothing;
+//! - no call is sent with a link whose time is over, nor one more than it may make;
 //! - no secret is in a record, a log line or a stranger's answer.
 //!
 //! [`Play`] plays programs of [`Op`]s, made up at random or kept.
@@ -37,8 +38,8 @@ pub use frames::{code, json_of, registration, with};
 pub use machine::{Machine, START, Socket, Stage, StorageFailed};
 pub use noise::noise;
 pub use ops::{
-    Ask, Beginning, Body, CallResult, GetLink, McpMessage, Op, Origin, PagePath, TaskNews, Tools,
-    Which,
+    Ask, Beginning, Body, CallResult, GetLink, Heads, McpMessage, Op, Origin, PagePath, TaskNews,
+    Tools, Which,
 };
 pub use play::Play;
 pub use world::{Kept, World};

@@ -12,6 +12,7 @@ use agent_socket_wire::error::{AppCode, AppError};
 use agent_socket_wire::limits::MAX_ATTACHMENT_BYTES;
 
 use crate::audit::Audit;
+use crate::frames::json_of;
 
 /// When simulated time starts: 2025, as a clock shows it.
 pub const START: Millis = 1_750_000_000_000;
@@ -45,6 +46,8 @@ pub struct Machine {
     pub registered: Vec<(String, bool)>,
     /// Whether another session of any app is refused.
     pub is_full: bool,
+    /// Calls sent so far, by the agent's id.
+    calls: BTreeMap<String, u64>,
     /// Requests without an answer.
     pub(crate) open_requests: usize,
     pub(crate) audit: Audit,
@@ -140,6 +143,7 @@ impl Default for Machine {
             storage_fails: false,
             registered: Vec::new(),
             is_full: false,
+            calls: BTreeMap::new(),
             open_requests: 0,
             audit: Audit::default(),
             done: Vec::new(),
@@ -211,6 +215,7 @@ impl Runtime for Machine {
 
     fn send(&mut self, socket: SocketId, text: String) {
         self.open(socket, "send").sent.push(text.clone());
+        self.count_call(&text);
         self.done.push(Done::Send(text));
     }
 
@@ -277,6 +282,20 @@ impl Machine {
         let found = found.unwrap_or_else(|| panic!("{why} on {socket:?}, which never was"));
         assert!(!found.gone, "{why} on {socket:?}, which is closed");
         found
+    }
+
+    fn count_call(&mut self, text: &str) {
+        if !text.contains(r#""type":"tool_call""#) {
+            return;
+        }
+        let frame = json_of(text);
+        if let (Some("tool_call"), Some(agent)) =
+            (frame["type"].as_str(), frame["agent"]["id"].as_str())
+        {
+            let sent = self.calls.entry(agent.to_owned()).or_default();
+            *sent += 1;
+            self.audit.check_call(agent, *sent, self.now);
+        }
     }
 
     fn use_storage(&mut self) -> Result<(), StorageFailed> {

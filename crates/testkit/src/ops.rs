@@ -182,6 +182,29 @@ pub enum Op {
         /// What it is.
         body: Body,
     },
+    /// Requests come without their bodies.
+    Heads {
+        /// With which token.
+        token: u8,
+        /// What for.
+        what: Heads,
+        /// How many.
+        times: u8,
+    },
+    /// More of a body that is waited for.
+    Progress {
+        /// Of which of the requests that wait for one.
+        request: u8,
+    },
+    /// Time passes before a body comes.
+    LateBody {
+        /// Of which of the requests that wait for one.
+        request: u8,
+        /// How much time, in ms.
+        after: u64,
+        /// What it is.
+        body: Body,
+    },
     /// An agent goes away.
     Gone {
         /// From which of the requests that wait.
@@ -365,6 +388,17 @@ pub enum PagePath {
     Form,
 }
 
+/// What requests are for that come without their bodies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heads {
+    /// A call of `POST /a`.
+    Call,
+    /// A message to the MCP door.
+    Mcp,
+    /// A form of the page.
+    Form,
+}
+
 /// The body of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Body {
@@ -374,6 +408,14 @@ pub enum Body {
     Bytes,
     /// It is a text.
     Text,
+    /// It is a call of `/a` at the MCP door.
+    McpCall,
+    /// It is a form of the page, filled in.
+    Form,
+    /// It is over the limit, as the runtime saw while it came.
+    TooLarge,
+    /// It is over the limit, and the runtime did not see it.
+    Unbounded,
 }
 
 const HOUR: u64 = 60 * 60 * 1000;
@@ -383,7 +425,7 @@ impl Op {
     /// part of one is one, too. Likely ones have more of the numbers.
     #[must_use]
     pub fn from_bytes([kind, a, b, c]: [u8; 4]) -> Self {
-        match kind % 38 {
+        match kind % 42 {
             0 => Self::Open {
                 resume: !a.is_multiple_of(4),
                 origin: match (a >> 2) % 3 {
@@ -423,11 +465,7 @@ impl Op {
             },
             10..=12 => Self::Body {
                 request: a,
-                body: match b % 8 {
-                    0 => Body::Unreadable,
-                    1 => Body::Bytes,
-                    _ => Body::Text,
-                },
+                body: Body::from_byte(b),
             },
             13..=16 if c >= 250 => Self::FloodOfTasks,
             13..=16 => Self::Reply {
@@ -539,7 +577,22 @@ impl Op {
                 same_origin: c >= 192,
                 body: c % 8 != 7,
             },
-            _ => Self::FailStorage,
+            37 => Self::FailStorage,
+            38 | 39 => Self::Heads {
+                token: a,
+                what: match b % 4 {
+                    0 | 1 => Heads::Call,
+                    2 => Heads::Mcp,
+                    _ => Heads::Form,
+                },
+                times: if c >= 200 { c - 140 } else { c % 20 },
+            },
+            40 => Self::LateBody {
+                request: a,
+                after: u64::from(c) * 250,
+                body: Body::from_byte(b),
+            },
+            _ => Self::Progress { request: a },
         }
     }
 
@@ -568,6 +621,20 @@ impl Which {
             0..200 => Self::Newest,
             200..250 => Self::Open(by),
             _ => Self::Ever(by),
+        }
+    }
+}
+
+impl Body {
+    const fn from_byte(by: u8) -> Self {
+        match by % 16 {
+            0 => Self::Unreadable,
+            1 => Self::Bytes,
+            2 => Self::TooLarge,
+            3..=7 => Self::McpCall,
+            8..=10 => Self::Form,
+            _ if by >= 250 => Self::Unbounded,
+            _ => Self::Text,
         }
     }
 }

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use agent_socket_driver::{BodyError, Opening, RequestId, SocketId};
 use agent_socket_wire::answer::Answer;
-use agent_socket_wire::limits::MAX_FRAME_BYTES;
+use agent_socket_wire::limits::{MAX_BODY_BYTES, MAX_FRAME_BYTES};
 use serde_json::{Value, json};
 
 use crate::frames::{json_of, registration, with};
 use crate::machine::Stage;
 use crate::noise::noise;
 use crate::ops::{
-    Ask, Beginning, Body, CallResult, GetLink, McpMessage, Op, Origin, PagePath, TaskNews, Tools,
-    Which,
+    Ask, Beginning, Body, CallResult, GetLink, Heads, McpMessage, Op, Origin, PagePath, TaskNews,
+    Tools, Which,
 };
 use crate::world::World;
 
@@ -157,6 +157,19 @@ impl<'a> Play<'a> {
                 body,
             } => self.page(token, page, same_origin, body),
             Op::Body { request, body } => self.body(request, body),
+            Op::Heads { token, what, times } => self.heads(token, what, times),
+            Op::Progress { request } => {
+                if let Some(request) =
+                    pick(&self.requests(|stage| *stage == Stage::Reading), request)
+                {
+                    self.world.body_progress(request);
+                }
+            }
+            Op::LateBody {
+                request,
+                after,
+                body,
+            } => self.late_body(request, after, body),
             Op::Gone { request } => self.gone(request),
             Op::Heartbeats => self.heartbeats(),
             Op::Wait { ms } => self.world.advance(ms),
@@ -439,12 +452,57 @@ impl<'a> Play<'a> {
         let Some(request) = pick(&reading, request) else {
             return;
         };
+        self.send_body(request, body);
+    }
+
+    /// A body that is late. Time may pass it by, too.
+    fn late_body(&mut self, request: u8, after: u64, body: Body) {
+        let reading = self.requests(|stage| *stage == Stage::Reading);
+        let Some(request) = pick(&reading, request) else {
+            return;
+        };
+        self.world.advance(after);
+        if self.world.machine.requests.get(&request) == Some(&Stage::Reading) {
+            self.send_body(request, body);
+        }
+    }
+
+    fn send_body(&mut self, request: RequestId, body: Body) {
+        let too_large;
         let body: Result<&[u8], _> = match body {
             Body::Unreadable => Err(BodyError::Unreadable),
             Body::Bytes => Ok(&[0xff, 0x00]),
             Body::Text => Ok(b"hello"),
+            Body::McpCall => Ok(
+                br#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","arguments":{}}}"#,
+            ),
+            Body::Form => Ok(b"f.x=1"),
+            Body::TooLarge => Err(BodyError::TooLarge),
+            Body::Unbounded => {
+                too_large = vec![b' '; MAX_BODY_BYTES + 1];
+                Ok(too_large.as_slice())
+            }
         };
         self.world.body(request, body);
+    }
+
+    fn heads(&mut self, token: u8, what: Heads, times: u8) {
+        let Some(token) = pick(&self.tokens, token) else {
+            return;
+        };
+        let below = match what {
+            Heads::Call => "/a",
+            Heads::Mcp => "/mcp",
+            Heads::Form => "/_as_page/POST/a",
+        };
+        self.world.headers = vec![
+            ("content-type", "application/json".to_owned()),
+            ("accept", "application/json, text/event-stream".to_owned()),
+        ];
+        for _ in 0..times {
+            self.world.request("POST", &token, below);
+        }
+        self.world.headers.clear();
     }
 
     fn gone(&mut self, request: u8) {

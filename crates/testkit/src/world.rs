@@ -372,7 +372,8 @@ impl World {
         self.check_sockets(&state);
         if state["session"].is_string() {
             let calls = state["calls"].as_u64().unwrap();
-            assert!(calls <= MAX_INFLIGHT_CALLS as u64, "{state}");
+            let bodies = state["bodies"].as_u64().unwrap();
+            assert!(calls.max(bodies) <= MAX_INFLIGHT_CALLS as u64, "{state}");
             self.machine.audit.check(self.machine.now);
             let sockets = self.machine.sockets.values();
             let open = sockets.filter(|socket| !socket.gone);

@@ -6,6 +6,7 @@
 use serde_json::json;
 
 use crate::close::CloseCode;
+use crate::limits::MAX_BODY_BYTES;
 
 /// An error on the agent surface, with its HTTP status (RFC 9110, section 15).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,13 +25,14 @@ pub enum HttpCode {
     NotFound,
     /// 405: the path is known, with other methods.
     MethodNotAllowed,
-    /// 408: the body did not arrive in time; nothing was called.
+    /// 408: the body did not come in time.
     BodyTimeout,
     /// 413: the body is over [`crate::limits::MAX_BODY_BYTES`].
     BodyTooLarge,
     /// 421: the request came under a host that is not the relay's.
     WrongHost,
-    /// 429: [`crate::limits::MAX_INFLIGHT_CALLS`] calls are in flight.
+    /// 429: too many calls are in flight, or too many bodies on their way: of the
+    /// session ([`crate::limits::MAX_INFLIGHT_CALLS`]) or of the link.
     TooManyInflight,
     /// 429: too many WebSocket upgrades from one address.
     RateLimited,
@@ -120,6 +122,18 @@ impl HttpError {
             retry_after: None,
             allow: None,
         }
+    }
+
+    /// A request's body is over [`MAX_BODY_BYTES`].
+    #[must_use]
+    pub fn body_too_large() -> Self {
+        let max = MAX_BODY_BYTES / 1024;
+        Self::new(
+            HttpCode::BodyTooLarge,
+            format!(
+                "The body is over {max} KiB, the most that a call may carry. Send less, or send it in parts."
+            ),
+        )
     }
 
     /// The JSON body, `{"error":{"code","message"}}`.

@@ -34,8 +34,36 @@ pub const MAX_LIVE_TOKENS: usize = 50;
 /// Tokens that a `resume` may revoke.
 pub const MAX_REVOKE_ON_RESUME: usize = 50;
 
-/// Calls a session may have in flight at once.
+/// Calls a session may have in flight at once, and bodies on their way.
 pub const MAX_INFLIGHT_CALLS: usize = 100;
+
+/// Places among [`MAX_INFLIGHT_CALLS`] that one token may hold while another one
+/// of its session is live: whoever has one link cannot keep the others out. A
+/// token that is alone may hold all of them.
+pub const MAX_TOKEN_SHARE: usize = 80;
+
+/// How long a request's body may be on its way before it counts as slow, in ms.
+/// Nearly every body comes right behind its head; a burst of calls must not fail
+/// because a hundred heads came before the first body.
+pub const BODY_GRACE_MS: u64 = 1_000;
+
+/// Slow bodies that one token may have on their way at once. With
+/// [`MAX_BODY_BYTES`] this and the next bound what uploads hold in memory.
+pub const MAX_SLOW_BODIES_OF_TOKEN: usize = 16;
+
+/// Slow bodies that a session may have on their way at once.
+pub const MAX_SLOW_BODIES: usize = 64;
+
+/// How long a body may stay away without a byte of it, in ms.
+pub const BODY_IDLE_MS: u64 = 10_000;
+
+/// How often a shell tells its session that more of a body came, in ms: a body
+/// in parts of a byte is no flood of events. The pause that ends a body may seem
+/// longer by this much.
+pub const BODY_PROGRESS_MS: u64 = 250;
+
+/// How long a body may take in all, in ms. 1 MiB in this time is 18 kB/s.
+pub const BODY_TIMEOUT_MS: u64 = 60_000;
 
 /// Tasks a session may have pending at once.
 pub const MAX_PENDING_TASKS: usize = 100;

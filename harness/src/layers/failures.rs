@@ -1,10 +1,14 @@
-//! 40–53: what goes away, and what stays.
+//! 40–53, 66, 67: what goes away, and what stays.
 
 use std::time::Duration;
 
 use agent_socket_wire::close::CloseCode;
 use agent_socket_wire::error::{AppCode, HttpCode};
-use agent_socket_wire::limits::{MAX_INFLIGHT_CALLS, MAX_REVOKE_ON_RESUME, MAX_WAITING_SOCKETS};
+use agent_socket_wire::frame::app::MintAgentToken;
+use agent_socket_wire::limits::{
+    BODY_IDLE_MS, MAX_INFLIGHT_CALLS, MAX_REVOKE_ON_RESUME, MAX_SLOW_BODIES_OF_TOKEN,
+    MAX_WAITING_SOCKETS,
+};
 use agent_socket_wire::token::{AgentToken, Verifier};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
@@ -95,6 +99,16 @@ pub fn scenarios() -> Vec<Scenario> {
             53,
             "revokeTokens and bad registrations in a resume",
             run!(resume_members),
+        ),
+        Scenario::new(
+            66,
+            "bodies that are held back make no more calls than their link may",
+            run!(late_bodies),
+        ),
+        Scenario::new(
+            67,
+            "a body that stalls is 408, 17 of a link are one too many, others go on",
+            run!(stalled_bodies),
         ),
     ]
 }
@@ -862,4 +876,95 @@ async fn bad_resume(
         )
         .await?;
     equal("type of the refusal", &reply["type"], "register_reply")
+}
+
+/// A call, or a message to a door, whose body is held back.
+async fn held_back(cx: &Context, agent: &Agent, below: &str, length: usize) -> Result<Raw> {
+    let mut raw = cx.raw().await?;
+    let length = length.to_string();
+    let headers = [
+        ("Host", cx.relay.authority()),
+        ("Content-Type", "application/json"),
+        ("Accept", "application/json, text/event-stream"),
+        ("Content-Length", length.as_str()),
+    ];
+    raw.head(&format!("POST /v1/t/{}{below}", agent.token), &headers)
+        .await?;
+    Ok(raw)
+}
+
+async fn late_bodies(cx: Context) -> Result<()> {
+    let call = br#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{}}}"#;
+    for (below, body) in [("/echo", &b"{}"[..]), ("/mcp", &call[..])] {
+        let mut app = cx.app().await?;
+        let (once, _) = app
+            .mint(MintAgentToken {
+                max_calls: Some(1),
+                ..labelled("once")
+            })
+            .await?;
+        let mut held = Vec::new();
+        for _ in 0..MAX_SLOW_BODIES_OF_TOKEN {
+            held.push(held_back(&cx, &once, below, body.len()).await?);
+        }
+        for raw in &mut held {
+            raw.write(body).await?;
+        }
+        // One of them is the call, whichever came first; the others come too late.
+        let sent = app.call().await?;
+        app.answer(&sent, json!("once"));
+        let mut statuses = Vec::new();
+        for mut raw in held {
+            statuses.push(raw.response().await?.status);
+        }
+        let refused = statuses.iter().filter(|status| **status == 401).count();
+        equal("refused", refused, MAX_SLOW_BODIES_OF_TOKEN - 1)?;
+        app.expect_quiet().await?;
+    }
+    Ok(())
+}
+
+async fn stalled_bodies(cx: Context) -> Result<()> {
+    let mut app = cx.app().await?;
+    let (hostile, other) = (app.agent().await?, app.agent().await?);
+    let mut held = Vec::new();
+    for _ in 0..=MAX_SLOW_BODIES_OF_TOKEN {
+        held.push(held_back(&cx, &hostile, "/echo", 2).await?);
+    }
+    // One too many is told so in a second, the others when they have been silent
+    // for too long; neither keeps another link from its calls.
+    let started = Instant::now();
+    app.reflect();
+    other.post("/echo", &json!({})).await?.is(200)?;
+    let mut statuses = Vec::new();
+    for mut raw in held {
+        statuses.push(raw.response().await?.status);
+    }
+    let count = |wanted: u16| statuses.iter().filter(|status| **status == wanted).count();
+    equal("refused", count(429), 1)?;
+    equal("timed out", count(408), MAX_SLOW_BODIES_OF_TOKEN)?;
+    let idle = Duration::from_millis(BODY_IDLE_MS);
+    ensure!(
+        started.elapsed() + Duration::from_secs(1) >= idle,
+        "too early"
+    );
+    // An upload without an end to a link that is no good is refused at once.
+    let mut raw = cx.raw().await?;
+    let flipped = if hostile.token.ends_with('A') {
+        'Q'
+    } else {
+        'A'
+    };
+    let wrong = format!("{}{flipped}", &hostile.token[..hostile.token.len() - 1]);
+    raw.head(
+        &format!("POST /v1/t/{wrong}/echo"),
+        &[
+            ("Host", cx.relay.authority()),
+            ("Transfer-Encoding", "chunked"),
+        ],
+    )
+    .await?;
+    raw.chunk(b"x").await?;
+    raw.response().await?.fails(HttpCode::TokenInvalid)?;
+    Ok(())
 }

@@ -4,6 +4,7 @@ use agent_socket_wire::error::{AppCode, HttpCode};
 use agent_socket_wire::limits::{
     MAX_AGENTS_MD_CHARS, MAX_BODY_BYTES, MAX_CONTENT_TYPE_CHARS, MAX_DESCRIPTION_CHARS,
     MAX_INFLIGHT_CALLS, MAX_LABEL_CHARS, MAX_LIVE_TOKENS, MAX_PENDING_TASKS, MAX_TASK_BODY_BYTES,
+    MAX_TOKEN_SHARE,
 };
 use std::sync::Arc;
 
@@ -50,12 +51,12 @@ pub fn scenarios() -> Vec<Scenario> {
         ),
         Scenario::new(
             21,
-            "an unfinished upload past the cap is 413, before the token is checked",
+            "an unfinished upload past the cap is 413, one without a length once its token is good",
             run!(unfinished_upload),
         ),
         Scenario::new(
             22,
-            "100 calls in flight, the 101st is 429, a freed slot works",
+            "100 calls in flight and 80 of a link beside others, one more is 429, a freed slot works",
             run!(inflight_cap),
         ),
         Scenario::new(23, "50 live tokens, not 51", run!(token_cap)),
@@ -208,11 +209,11 @@ async fn unfinished_upload(cx: Context) -> Result<()> {
     ] {
         for chunked in [true, false] {
             // What announces too much is refused by its head alone. What does
-            // not is read only for a link that lives; the Worker reads it before
-            // it asks the session.
-            let expected = match (Shell::under_test(), chunked) {
-                (Shell::Native, true) => refusal,
-                _ => HttpCode::BodyTooLarge,
+            // not is read only for a link that lives.
+            let expected = if chunked {
+                refusal
+            } else {
+                HttpCode::BodyTooLarge
             };
             let answer = upload_without_end(&cx, token, chunked).await?;
             answer
@@ -268,18 +269,30 @@ async fn inflight_cap(cx: Context) -> Result<()> {
     let (agent, other) = (app.agent().await?, app.agent().await?);
     let mut pending = Vec::new();
     let mut calls = Vec::new();
-    for number in 0..MAX_INFLIGHT_CALLS {
+    // A link beside others has its share, and no more.
+    for number in 0..MAX_TOKEN_SHARE {
         pending.push(agent.call("POST", "/echo", &json!(number)));
     }
-    for _ in 0..MAX_INFLIGHT_CALLS {
+    for _ in 0..MAX_TOKEN_SHARE {
         calls.push(app.call().await?);
     }
-    // The cap is the session's, not the token's; reads and tool lookup are apart.
+    agent
+        .post("/echo", &json!({}))
+        .await?
+        .fails(HttpCode::TooManyInflight)?;
+    for number in MAX_TOKEN_SHARE..MAX_INFLIGHT_CALLS {
+        pending.push(other.call("POST", "/echo", &json!(number)));
+    }
+    for _ in MAX_TOKEN_SHARE..MAX_INFLIGHT_CALLS {
+        calls.push(app.call().await?);
+    }
+    // The cap is the session's; reads and tool lookup are apart.
     for agent in [&agent, &other] {
         agent
             .post("/echo", &json!({}))
             .await?
-            .fails(HttpCode::TooManyInflight)?;
+            .fails(HttpCode::TooManyInflight)?
+            .has("retry-after", "2")?;
         agent
             .post("/no/such/tool", &json!({}))
             .await?

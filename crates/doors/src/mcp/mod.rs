@@ -228,7 +228,8 @@ pub fn check_origin(origin: Option<&str>, own: &str) -> Result<(), Answer> {
 }
 
 /// The response to a request whose body never became a message. Its id is not
-/// known, so the error has none.
+/// known, so the error has none (MCP 2025-06-18, Streamable HTTP, "Sending
+/// Messages to the Server", 4). Its `data` has the relay's own code.
 #[must_use]
 pub fn refuse(error: &HttpError) -> Answer {
     let status = error.code.status();
@@ -237,9 +238,11 @@ pub fn refuse(error: &HttpError) -> Answer {
     } else {
         rpc::INTERNAL
     };
+    let problem = Problem::new(status, code, error.message.as_str())
+        .with_data(format!(r#"{{"code":"{}"}}"#, error.code.name()));
     Answer {
         retry_after: error.retry_after,
-        ..Problem::new(status, code, error.message.as_str()).answer("null")
+        ..problem.answer("null")
     }
 }
 

@@ -4,27 +4,22 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use agent_socket_driver::BodyError;
-use agent_socket_wire::limits::MAX_BODY_BYTES;
+use agent_socket_wire::limits::{BODY_PROGRESS_MS, MAX_BODY_BYTES};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Frame, Incoming};
-use tokio::time::timeout;
 
 use super::connection::Connection;
 
-/// How long an agent may take for the next part of a body.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The least time between two signs of life of the same body.
+const PROGRESS: Duration = Duration::from_millis(BODY_PROGRESS_MS);
 
 /// A body of at most so many bytes is taken along with its request if it is
 /// there already.
 const EARLY_BYTES: u64 = 64 * 1024;
-
-/// A body over [`MAX_BODY_BYTES`].
-#[derive(Debug)]
-pub(super) struct TooLarge;
 
 /// A body, and what has been read of it.
 pub(super) struct Content {
@@ -70,25 +65,27 @@ impl Content {
         None
     }
 
-    /// Reads to the end, or to the cap, however long the body is said to be. One
-    /// that breaks off or stops coming is unreadable.
-    pub(super) async fn read(&mut self) -> Result<Result<Bytes, BodyError>, TooLarge> {
+    /// Reads to the end, or past [`MAX_BODY_BYTES`], however long the body is said
+    /// to be; `progress` is called now and then while parts of it come. How long
+    /// they may take is for the session to say.
+    pub(super) async fn read(&mut self, mut progress: impl FnMut()) -> Result<Bytes, BodyError> {
         let announced = self.incoming.size_hint().exact().unwrap_or_default();
         let announced = usize::try_from(announced).unwrap_or(MAX_BODY_BYTES);
         self.read.reserve(announced.min(MAX_BODY_BYTES));
-        loop {
-            let data = match timeout(PATIENCE, self.incoming.frame()).await {
-                Ok(Some(Ok(frame))) => Frame::into_data(frame).unwrap_or_default(),
-                Ok(None) => {
-                    self.connection.brings_body(false);
-                    return Ok(Ok(self.read.split().freeze()));
-                }
-                Ok(Some(Err(_))) | Err(_) => return Ok(Err(BodyError::Unreadable)),
-            };
+        let mut told_at = Instant::now();
+        while let Some(frame) = self.incoming.frame().await {
+            let frame = frame.map_err(|_| BodyError::Unreadable)?;
+            let data = Frame::into_data(frame).unwrap_or_default();
             if self.read.len().saturating_add(data.len()) > MAX_BODY_BYTES {
-                return Err(TooLarge);
+                return Err(BodyError::TooLarge);
             }
             self.read.extend_from_slice(&data);
+            if told_at.elapsed() >= PROGRESS {
+                told_at = Instant::now();
+                progress();
+            }
         }
+        self.connection.brings_body(false);
+        Ok(self.read.split().freeze())
     }
 }

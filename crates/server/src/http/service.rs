@@ -190,7 +190,7 @@ async fn agent(
     let mut content = Content::new(incoming, connection);
     let mut early = match rule {
         BodyRule::None => Some(Bytes::new()),
-        BodyRule::Pass | BodyRule::Cap => content.early().await,
+        BodyRule::Pass => content.early().await,
     };
     let mut headers = parts.headers;
     loop {
@@ -246,13 +246,13 @@ async fn finish(
             Ok(Reply::ReadBody(next)) => {
                 comes = next;
                 // A request may be answered while its body is on the way.
+                let id = watch.id();
+                // A session that has left memory has no open request.
+                let progress = || drop(session.send(Message::BodyProgress(id)));
                 let body = tokio::select! {
                     biased;
-                    body = content.read() => body,
+                    body = content.read(progress) => body,
                     reply = &mut comes => return early_answer(watch, reply),
-                };
-                let Ok(body) = body else {
-                    return refuse(answers::body_too_large());
                 };
                 if session.send(Message::Body(watch.id(), body)).is_err() {
                     watch.done();

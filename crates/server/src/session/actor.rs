@@ -226,6 +226,7 @@ impl Actor {
         match message {
             Message::Call(call) => self.on_call(*call),
             Message::Body(request, body) => self.on_body(request, body),
+            Message::BodyProgress(request) => self.on_progress(request),
             Message::Gone(request) => {
                 self.world.forget(request);
                 let outcome = self.driver.request_gone(&mut self.world, request);
@@ -286,6 +287,11 @@ impl Actor {
     fn on_body(&mut self, request: RequestId, body: Result<Bytes, BodyError>) {
         let body = body.as_deref().map_err(|error| *error);
         let outcome = self.driver.body(&mut self.world, request, body);
+        self.check(outcome);
+    }
+
+    fn on_progress(&mut self, request: RequestId) {
+        let outcome = self.driver.body_progress(&mut self.world, request);
         self.check(outcome);
     }
 
@@ -351,6 +357,10 @@ impl Actor {
             }
         }
         if self.world.timer.is_some_and(|at| at <= now) {
+            // That nobody reads them is not their agents' fault.
+            for request in self.postponed.clone() {
+                self.on_progress(request);
+            }
             let outcome = self.driver.timer(&mut self.world);
             self.check(outcome);
         }

@@ -41,6 +41,8 @@ pub(crate) enum Message {
     Call(Box<Call>),
     /// The body that a request was asked for.
     Body(RequestId, Result<Bytes, BodyError>),
+    /// More of such a body came.
+    BodyProgress(RequestId),
     /// The agent is gone.
     Gone(RequestId),
     /// An app's socket.

@@ -80,7 +80,7 @@ impl Session {
         key: &ReplayKey,
         request: RequestId,
     ) -> Result<Found, HttpError> {
-        self.check_in_flight()?;
+        self.check_place(cx.now, &key.0)?;
         Ok(self.replays.join(key, request, cx.now))
     }
 

@@ -57,6 +57,10 @@ impl McpCall {
         }
     }
 
+    pub(super) const fn is_streaming(&self) -> bool {
+        self.is_streaming
+    }
+
     pub(super) fn next_beat(&self) -> Option<Millis> {
         self.pending.accepts_stream().then_some(self.next_beat)
     }
@@ -138,7 +142,7 @@ impl Session {
         head: &AgentRequest<'_>,
         token: &VerifierHash,
     ) {
-        if let Err(refusal) = self.check_mcp(head) {
+        if let Err(refusal) = self.check_mcp(cx, head, token) {
             return cx.answer(request, head.for_method(refusal));
         }
         let header = |name: &str| head.headers.get(name);
@@ -157,12 +161,16 @@ impl Session {
             base: head.base(),
             headers_json: head.headers.forwarded_json(),
         }));
-        let timeout = self.config.max_sync_tool_ms;
-        self.wait_for_body(cx, request, token, timeout, pending);
+        self.wait_for_body(cx, request, token, pending);
     }
 
-    /// The checks that need no body.
-    fn check_mcp(&self, head: &AgentRequest<'_>) -> Result<(), Answer> {
+    /// What can be refused before the body is read.
+    fn check_mcp(
+        &self,
+        cx: &Context<'_>,
+        head: &AgentRequest<'_>,
+        token: &VerifierHash,
+    ) -> Result<(), Answer> {
         mcp::check_origin(head.headers.get("origin").as_deref(), head.origin)?;
         if head.is_cross_site() {
             return Err(message::csrf_denied().into());
@@ -170,10 +178,10 @@ impl Session {
         if head.method != "POST" {
             return Err(message::wrong_method("The MCP door", "POST".to_owned()).into());
         }
-        self.check_in_flight().map_err(HttpError::into)
+        self.check_place(cx.now, token).map_err(HttpError::into)
     }
 
-    /// A message to the MCP door; it was taken out of the calls in flight.
+    /// A message to the MCP door. Its token is good.
     pub(crate) fn on_mcp_message(
         &mut self,
         cx: &mut Context<'_>,

@@ -18,7 +18,7 @@ pub(crate) use self::get::GetCall;
 pub(crate) use self::mcp::{McpCall, McpRequest};
 pub(crate) use self::page::{FormRequest, task_on_page};
 pub(crate) use self::replay::Replays;
-use crate::calls::{Call, Outgoing, Stage};
+use crate::calls::Outgoing;
 use crate::context::Context;
 use crate::effect::{Millis, RequestId};
 use crate::session::Session;
@@ -37,6 +37,7 @@ impl PendingBody {
     /// The error as the client of this surface reads it.
     pub(crate) fn refuse(&self, error: HttpError) -> Answer {
         match self {
+            Self::Call(call) if call.method == "HEAD" => Answer::from(error).without_body(),
             Self::Call(_) => error.into(),
             Self::Mcp(_) => refuse(&error),
             Self::Form(_) => problem_page(&error),
@@ -69,6 +70,14 @@ impl Surface {
         match self {
             Self::Mcp(call) => call.next_beat(),
             Self::Http | Self::Get(_) | Self::Page(_) => None,
+        }
+    }
+
+    /// Whether its answer has begun, as a stream.
+    pub(crate) fn is_streaming(&self) -> bool {
+        match self {
+            Self::Mcp(call) => call.is_streaming(),
+            Self::Http | Self::Get(_) | Self::Page(_) => false,
         }
     }
 
@@ -120,20 +129,6 @@ impl Session {
             Surface::Mcp(call) => call.finish(cx, request, answer),
             Surface::Get(call) => self.finish_get(cx, request, *call, answer),
             Surface::Page(page) => cx.answer(request, page.finish(answer)),
-        }
-    }
-
-    /// Answers a call that failed.
-    pub(crate) fn fail(
-        &mut self,
-        cx: &mut Context<'_>,
-        request: RequestId,
-        call: Call,
-        error: HttpError,
-    ) {
-        match call.stage {
-            Stage::Pending(body) => cx.answer(request, body.refuse(error)),
-            Stage::Sent(surface) => self.finish(cx, request, surface, error.into()),
         }
     }
 }

@@ -75,7 +75,7 @@ impl Session {
                 cx.answer(request, problem_page(&message::form_refused()));
             }
             ("POST", Some(tool)) => {
-                if let Err(error) = self.check_in_flight() {
+                if let Err(error) = self.check_place(cx.now, token) {
                     return cx.answer(request, problem_page(&error));
                 }
                 let pending = PendingBody::Form(Box::new(FormRequest {
@@ -86,8 +86,7 @@ impl Session {
                     base: head.base(),
                     headers_json: head.headers.forwarded_json(),
                 }));
-                let timeout = self.config.max_sync_tool_ms;
-                self.wait_for_body(cx, request, token, timeout, pending);
+                self.wait_for_body(cx, request, token, pending);
             }
             (_, None) => cx.answer(
                 request,
@@ -100,7 +99,7 @@ impl Session {
         }
     }
 
-    /// A form that a person sent; it was taken out of the calls in flight.
+    /// A form that a person sent. Its token is good.
     pub(crate) fn on_form(
         &mut self,
         cx: &mut Context<'_>,

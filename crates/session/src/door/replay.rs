@@ -65,6 +65,15 @@ impl Replays {
         waiting.sum()
     }
 
+    /// How many of them are of a token.
+    pub(crate) fn waiting_of(&self, token: &VerifierHash) -> usize {
+        let waiting = self.0.iter().map(|((of, _), replay)| match replay {
+            Replay::Running(waiting) if of == token => waiting.len(),
+            Replay::Running(_) | Replay::Done { .. } => 0,
+        });
+        waiting.sum()
+    }
+
     /// The call of this GET was sent.
     pub(crate) fn start(&mut self, key: ReplayKey) {
         self.0.insert(key, Replay::Running(Vec::new()));

@@ -8,6 +8,7 @@
     clippy::arithmetic_side_effects
 )]
 
+mod bodies;
 mod calls;
 mod crash;
 mod doors;

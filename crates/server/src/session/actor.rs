@@ -24,7 +24,7 @@ use super::world::World;
 use super::{Handle, Message, NewSocket};
 use crate::clock;
 use crate::shared::Shared;
-use crate::storage::{Row, StoreError};
+use crate::storage::{Loaded, Row, StoreError};
 
 /// How soon a session that could not work is tried again, in ms.
 const RETRY_MS: Millis = 60_000;
@@ -99,7 +99,11 @@ impl Actor {
 
     /// Runs until the session leaves memory.
     pub(crate) async fn run(mut self) {
-        self.load().await;
+        if self.world.is_stored() {
+            self.load().await;
+        } else {
+            self.world.set_loaded(Loaded::default());
+        }
         // Whoever wanted something may be gone before they said so.
         self.settle();
         loop {
@@ -118,11 +122,8 @@ impl Actor {
         self.leave();
     }
 
-    /// Reads what is stored, before the first event.
+    /// Reads what is stored, before the next event.
     async fn load(&mut self) {
-        if !self.world.is_stored() {
-            return self.world.set_loaded(Default::default());
-        }
         let (store, session) = (self.shared.store.clone(), self.handle.session);
         let loading = tokio::task::spawn_blocking(move || store.load(session, LAZY_RECORDS));
         if let Ok(Ok(loaded)) = loading.await {
@@ -338,12 +339,15 @@ impl Actor {
         self.check(outcome);
     }
 
-    fn on_closed(&mut self, socket: SocketId, code: u16) {
-        if let Some(socket) = self.world.take_socket(socket) {
-            self.shared.tasks.spawn(socket.finish());
-        }
-        let outcome = self.driver.socket_closed(&mut self.world, socket, code);
+    fn on_closed(&mut self, id: SocketId, code: u16) {
+        let socket = self.world.take_socket(id);
+        let outcome = self.driver.socket_closed(&mut self.world, id, code);
         self.check(outcome);
+        // The answer to a Close frame tells the app that it was taken: that a
+        // session ended, say.
+        if let Some(socket) = socket {
+            self.world.finish(socket);
+        }
     }
 
     fn on_tick(&mut self) {

@@ -38,6 +38,8 @@ pub(crate) fn fill_random(bytes: &mut [u8]) {
 enum Out {
     Send(SocketId, String),
     Close(SocketId, CloseCode),
+    /// The end of a socket that its peer closed.
+    Finish(Box<AppSocket>),
     Attach(SocketId, String),
     Reply(oneshot::Sender<Reply>, Reply),
     Part(mpsc::UnboundedSender<Part>, Part),
@@ -147,6 +149,12 @@ impl World {
         if let Some(to) = self.requests.insert(request, next) {
             self.go_out(Out::Reply(to, Reply::ReadBody(comes)));
         }
+    }
+
+    /// Answers the Close frame of a socket and ends it, after what was asked for
+    /// before.
+    pub(crate) fn finish(&mut self, socket: AppSocket) {
+        self.go_out(Out::Finish(Box::new(socket)));
     }
 
     /// Forgets a request whose agent is gone.
@@ -280,6 +288,9 @@ impl World {
                 if let Some(socket) = self.take_socket(socket) {
                     self.shared.tasks.spawn(socket.close(code));
                 }
+            }
+            Out::Finish(socket) => {
+                self.shared.tasks.spawn(socket.finish());
             }
             Out::Attach(socket, attachment) => {
                 if let Some(socket) = self.socket(socket) {

@@ -432,6 +432,32 @@ async fn read_until(stream: &mut TcpStream, part: &str) -> String {
     text
 }
 
+/// While the file cannot be written, nothing is told that depends on it.
+#[tokio::test]
+async fn nothing_is_acknowledged_that_is_not_on_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let server = serve(builder().state(&state)).await;
+    let relay = server.address();
+    let (mut app, credentials) = App::registered(relay).await;
+    let link = app.mint(json!({})).await;
+
+    let locked = rusqlite::Connection::open(&state).unwrap();
+    locked.execute_batch("BEGIN IMMEDIATE").unwrap();
+    // A Close frame with 1000 ends the session: its answer would say so.
+    app.close(1000).await;
+    assert_eq!(app.closed().await, 1006);
+    locked.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(get(relay, &format!("{link}/agents.md")).await.status, 200);
+
+    let (mut app, reply) = App::resume(relay, &credentials).await;
+    assert_eq!(reply["resumed"], true, "{reply}");
+    app.close(1000).await;
+    assert_eq!(app.closed().await, 1000);
+    assert_eq!(server.control().sessions(), []);
+    server.shutdown().await;
+}
+
 #[tokio::test]
 async fn connections_past_the_limit_are_closed() {
     let server = serve(builder().max_connections(2)).await;

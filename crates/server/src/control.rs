@@ -127,7 +127,8 @@ impl Control {
     /// Ends a session; whether there was one.
     pub async fn kick(&self, session: SessionId) -> bool {
         let (reply, done) = oneshot::channel();
-        if !self.0.registry.deliver(session, Message::Kick(reply)) {
+        let delivered = self.0.registry.deliver(session, Message::Kick(reply));
+        if delivered.is_err() {
             return false;
         }
         done.await.is_ok()

@@ -419,7 +419,8 @@ async fn settle_after_crash(shared: &Shared) {
         if shared.ending.is_cancelled() {
             return;
         }
-        if shared.registry.deliver(session, Message::Settle(done)) {
+        let delivered = shared.registry.deliver(session, Message::Settle(done));
+        if delivered.is_ok() {
             // It may have ended meanwhile.
             let _ = settled.await;
         }

@@ -48,22 +48,25 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Hands on what a session did not take before it left memory.
-    pub(crate) fn redeliver(&self, session: SessionId, message: Message) {
-        let is_new = matches!(message, Message::Socket(_));
-        if is_new {
-            self.open(session, message);
-        } else {
-            self.registry.deliver(session, message);
+    /// Sends to a session, wherever it is by now. What needs none gets to the
+    /// place where one may come to be.
+    pub(crate) fn deliver(&self, session: SessionId, message: Message) {
+        match message {
+            Message::Socket(_) | Message::Debug(..) => self.open(session, message),
+            message => {
+                if let Err(Message::Call(call)) = self.registry.deliver(session, message) {
+                    call.answer_without_session(&self.settings.load().session);
+                }
+            }
         }
     }
 
-    /// Sends to a session, or to the place where one may come to be.
-    pub(crate) fn open(&self, session: SessionId, message: Message) {
+    fn open(&self, session: SessionId, message: Message) {
         let mut message = message;
         while let Some(handle) = self.registry.find_or_make(session) {
             match handle.send(message) {
                 Ok(()) => return,
+                // It left memory just now.
                 Err(refused) => message = refused,
             }
         }

@@ -212,5 +212,5 @@ async fn hand_over(shared: &Shared, pending: PendingUpgrade, place: OwnedSemapho
         origin,
         place,
     };
-    shared.open(upgrade.session, Message::Socket(Box::new(socket)));
+    shared.deliver(upgrade.session, Message::Socket(Box::new(socket)));
 }

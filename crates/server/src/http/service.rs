@@ -139,7 +139,7 @@ fn page(request: &Request<Incoming>) -> Response<Body> {
 async fn debug(shared: &Arc<Shared>, request: DebugRequest) -> Response<Body> {
     let (reply, answer) = oneshot::channel();
     // A debugger may look at a place where no session is.
-    shared.open(request.session(), Message::Debug(request, reply));
+    shared.deliver(request.session(), Message::Debug(request, reply));
     match answer.await {
         Ok(answer) => response(answer),
         Err(_) => refuse(answers::restarted()),

@@ -239,18 +239,17 @@ impl Actor {
                 let outcome = self.driver.wake(&mut self.world).map(drop);
                 self.check(outcome);
                 self.is_leaving = true;
-                // Who asked may be gone.
-                let _ = done.send(());
+                self.world.tell(done, ());
             }
             Message::Debug(request, reply) => {
                 let answer = self.on_debug(request);
-                let _ = reply.send(answer);
+                self.world.tell(reply, answer);
             }
             Message::Settings => self.on_settings(),
             Message::Kick(reply) => {
                 let outcome = self.driver.drop_app(&mut self.world, DropMode::End);
                 self.check(outcome);
-                let _ = reply.send(());
+                self.world.tell(reply, ());
             }
             Message::Shutdown => self.shut_down(),
         }
@@ -518,7 +517,7 @@ impl Actor {
         self.shared.registry.leave(&self.handle);
         self.inbox.close();
         while let Ok(message) = self.inbox.try_recv() {
-            self.shared.redeliver(self.handle.session, message);
+            self.shared.deliver(self.handle.session, message);
         }
     }
 }

@@ -130,17 +130,17 @@ impl Registry {
         self.handle_of(session, shard.entry(session).or_default())
     }
 
-    /// Sends to a session that exists; whether it does.
-    pub(crate) fn deliver(&self, session: SessionId, message: Message) -> bool {
+    /// Sends to a session; gives the message back if there is none.
+    pub(crate) fn deliver(&self, session: SessionId, message: Message) -> Result<(), Message> {
         let mut message = message;
         while let Some(handle) = self.find(session) {
             match handle.send(message) {
-                Ok(()) => return true,
+                Ok(()) => return Ok(()),
                 // It left memory just now.
                 Err(refused) => message = refused,
             }
         }
-        false
+        Err(message)
     }
 
     /// Takes a place for another session of an app id, unless its quota is used

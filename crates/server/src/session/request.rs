@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use agent_socket_driver::{RequestHeaders, RequestId};
+use agent_socket_driver::{AgentRequest, Config, RequestHeaders, RequestId};
 use agent_socket_wire::answer::Answer;
 use agent_socket_wire::headers::forwarded_json;
 use agent_socket_wire::token::AgentToken;
@@ -12,7 +12,7 @@ use hyper::HeaderMap;
 use hyper::header::HeaderValue;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Handle, Message};
+use super::{Handle, Message, answer_without_session};
 use crate::http::body::Part;
 
 /// An agent's request.
@@ -26,6 +26,17 @@ pub(crate) struct Call {
     /// The body, if all of it is there, as it mostly is.
     pub(crate) body: Option<Bytes>,
     pub(crate) reply: oneshot::Sender<Reply>,
+}
+
+impl Call {
+    /// Answers it as a request for a session that is not there.
+    pub(crate) fn answer_without_session(self, config: &Arc<Config>) {
+        let headers = Headers(&self.headers);
+        let head = AgentRequest::new(self.method.as_str(), &self.url, &self.token, &headers);
+        let answer = answer_without_session(config, &head);
+        // The agent may be gone.
+        let _ = self.reply.send(Reply::Answer(answer));
+    }
 }
 
 /// What a request gets.

@@ -43,6 +43,8 @@ enum Out {
     Attach(SocketId, String),
     Reply(oneshot::Sender<Reply>, Reply),
     Part(mpsc::UnboundedSender<Part>, Part),
+    /// What somebody is told who is no agent.
+    Tell(Box<dyn FnOnce() + Send>),
 }
 
 /// Things to do in order.
@@ -155,6 +157,14 @@ impl World {
     /// before.
     pub(crate) fn finish(&mut self, socket: AppSocket) {
         self.go_out(Out::Finish(Box::new(socket)));
+    }
+
+    /// Tells somebody something that may depend on what was asked for before.
+    pub(crate) fn tell<T: Send + 'static>(&mut self, to: oneshot::Sender<T>, what: T) {
+        self.go_out(Out::Tell(Box::new(move || {
+            // Who asked may be gone.
+            let _ = to.send(what);
+        })));
     }
 
     /// Forgets a request whose agent is gone.
@@ -304,6 +314,7 @@ impl World {
             Out::Part(to, part) => {
                 let _ = to.send(part);
             }
+            Out::Tell(tell) => tell(),
         }
     }
 

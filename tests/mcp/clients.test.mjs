@@ -73,7 +73,7 @@ for (const [name, { era, open }] of Object.entries(CLIENTS)) {
       assert.equal(client.getServerVersion().name, "as_app_anon")
       assert.equal(client.getServerVersion().description, "Made for tests")
       assert.deepEqual(client.getServerCapabilities(), { tools: {}, resources: {}, prompts: {} })
-      assert.match(client.getInstructions(), /# Test\nAn app made for tests\.$/)
+      assert.match(client.getInstructions(), /\n---\n\n# Test\nAn app made for tests\.\n\n---\n/)
       assert.equal(client.getInstructions(), await fetch(`${base}/agents.md`).then((response) => response.text()))
     })
 

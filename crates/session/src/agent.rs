@@ -263,7 +263,7 @@ impl Session {
     /// # Errors
     /// `token_invalid` or `token_expired`.
     pub(crate) fn check_token(&self, now: Millis, token: &VerifierHash) -> Result<(), HttpError> {
-        match self.tokens.state(token, now) {
+        match self.tokens.state_of_known(token, now) {
             TokenState::Live => Ok(()),
             TokenState::Unknown => Err(message::token_invalid()),
             TokenState::Spent | TokenState::Expired => Err(message::token_expired()),

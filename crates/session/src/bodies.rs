@@ -5,8 +5,6 @@
 //! that whoever sends heads only keeps nobody out. **What the link may do is
 //! decided when the body has ended**, whatever was true at the head.
 
-use std::collections::BTreeMap;
-
 use agent_socket_wire::error::HttpError;
 use agent_socket_wire::limits::{
     BODY_GRACE_MS, BODY_IDLE_MS, BODY_TIMEOUT_MS, MAX_BODY_BYTES, MAX_INFLIGHT_CALLS,
@@ -14,6 +12,7 @@ use agent_socket_wire::limits::{
 };
 use agent_socket_wire::token::VerifierHash;
 
+use crate::by_request::ByRequest;
 use crate::context::Context;
 use crate::door::{PendingBody, Surface};
 use crate::effect::{Millis, Outcome, RequestId};
@@ -58,7 +57,7 @@ impl Arriving {
 
 /// All requests of a session whose bodies are still on their way.
 #[derive(Default)]
-pub(crate) struct Bodies(BTreeMap<RequestId, Arriving>);
+pub(crate) struct Bodies(ByRequest<Arriving>);
 
 impl Bodies {
     pub(crate) fn len(&self) -> usize {
@@ -71,13 +70,13 @@ impl Bodies {
 
     /// More of a body came.
     pub(crate) fn heard(&mut self, request: RequestId, now: Millis) {
-        if let Some(pending) = self.0.get_mut(&request) {
+        if let Some(pending) = self.0.get_mut(request) {
             pending.heard_at = now;
         }
     }
 
     pub(crate) fn remove(&mut self, request: RequestId) -> Option<Arriving> {
-        self.0.remove(&request)
+        self.0.remove(request)
     }
 
     fn of(&self, token: &VerifierHash) -> usize {
@@ -92,17 +91,17 @@ impl Bodies {
     }
 
     fn take_where(&mut self, which: impl Fn(&Arriving) -> bool) -> Vec<(RequestId, Arriving)> {
-        self.0.extract_if(.., |_, one| which(one)).collect()
+        self.0.take_where(|_, one| which(one))
     }
 
     /// Counts the bodies that have become slow; takes out those that are too many.
     fn take_too_slow(&mut self, now: Millis) -> Vec<(RequestId, Arriving)> {
         let is_new = |one: &Arriving| !one.is_slow && one.slow_at() <= now;
         let new = self.0.iter().filter(|(_, one)| is_new(one));
-        let new: Vec<_> = new.map(|(request, _)| *request).collect();
+        let new: Vec<_> = new.map(|(request, _)| request).collect();
         let mut too_many = Vec::new();
         for request in new {
-            let Some(mut pending) = self.0.remove(&request) else {
+            let Some(mut pending) = self.0.remove(request) else {
                 continue;
             };
             if self.admits_slow(&pending.token) {

@@ -1,10 +1,11 @@
 //! Calls in flight.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use agent_socket_wire::hex;
 use agent_socket_wire::token::VerifierHash;
 
+use crate::by_request::ByRequest;
 use crate::door::Surface;
 use crate::effect::{Millis, RequestId};
 
@@ -50,7 +51,7 @@ pub(crate) struct Calls {
     /// Makes the ids of calls differ from those that a lost memory gave out, so that
     /// a late reply to a lost call never answers another one.
     nonce: Option<String>,
-    by_request: BTreeMap<RequestId, Call>,
+    by_request: ByRequest<Call>,
 }
 
 impl Calls {
@@ -69,17 +70,17 @@ impl Calls {
     }
 
     pub(crate) fn get_mut(&mut self, request: RequestId) -> Option<&mut Call> {
-        self.by_request.get_mut(&request)
+        self.by_request.get_mut(request)
     }
 
     /// Takes out the call of a wire id, if it waits for its answer.
     pub(crate) fn take_by_wire_id(&mut self, id: &str) -> Option<(RequestId, Call)> {
         let request = self.by_wire_id(id)?;
-        Some((request, self.by_request.remove(&request)?))
+        Some((request, self.by_request.remove(request)?))
     }
 
     pub(crate) fn remove(&mut self, request: RequestId) -> Option<Call> {
-        self.by_request.remove(&request)
+        self.by_request.remove(request)
     }
 
     /// The nearest time at which something must be done about a call.
@@ -90,7 +91,7 @@ impl Calls {
     /// The surfaces of all calls.
     pub(crate) fn surfaces_mut(&mut self) -> impl Iterator<Item = (RequestId, &mut Surface)> {
         let calls = self.by_request.iter_mut();
-        calls.map(|(request, call)| (*request, &mut call.surface))
+        calls.map(|(request, call)| (request, &mut call.surface))
     }
 
     /// The id that a call gets on the wire.
@@ -117,30 +118,24 @@ impl Calls {
     pub(crate) fn by_wire_id(&self, id: &str) -> Option<RequestId> {
         let (number, nonce) = id.split_once('-')?;
         let request = RequestId(number.parse().ok()?);
-        let is_ours =
-            self.nonce.as_deref() == Some(nonce) && self.by_request.contains_key(&request);
+        let is_ours = self.nonce.as_deref() == Some(nonce) && self.by_request.has(request);
         is_ours.then_some(request)
     }
 
     /// Takes every call out.
     pub(crate) fn take_all(&mut self) -> Vec<(RequestId, Call)> {
-        std::mem::take(&mut self.by_request).into_iter().collect()
+        self.by_request.take_all()
     }
 
     /// Takes out all calls but those whose wire ids are in `kept`.
     pub(crate) fn take_all_but(&mut self, kept: &BTreeSet<String>) -> Vec<(RequestId, Call)> {
         let nonce = self.nonce.clone().unwrap_or_default();
         self.by_request
-            .extract_if(.., |request, _| {
-                !kept.contains(&format!("{}-{nonce}", request.0))
-            })
-            .collect()
+            .take_where(|request, _| !kept.contains(&format!("{}-{nonce}", request.0)))
     }
 
     /// Takes out the calls that `which` picks.
     pub(crate) fn take_where(&mut self, which: impl Fn(&Call) -> bool) -> Vec<(RequestId, Call)> {
-        self.by_request
-            .extract_if(.., |_, call| which(call))
-            .collect()
+        self.by_request.take_where(|_, call| which(call))
     }
 }

@@ -40,6 +40,16 @@ impl Token {
     fn is_spent(&self) -> bool {
         self.max_calls.is_some_and(|max| self.calls >= max)
     }
+
+    fn state(&self, now: Millis) -> TokenState {
+        if self.is_expired(now) {
+            TokenState::Expired
+        } else if self.is_spent() {
+            TokenState::Spent
+        } else {
+            TokenState::Live
+        }
+    }
 }
 
 /// All tokens: the live ones, and the last of those that are used up, so that
@@ -79,17 +89,16 @@ impl Tokens {
     /// through comparisons of SHA-256 values, which tell nothing of a verifier.
     pub(crate) fn state(&self, hash: &VerifierHash, now: Millis) -> TokenState {
         match self.0.get_key_value(hash) {
-            Some((found, token)) if found.matches(hash) => {
-                if token.is_expired(now) {
-                    TokenState::Expired
-                } else if token.is_spent() {
-                    TokenState::Spent
-                } else {
-                    TokenState::Live
-                }
-            }
+            Some((found, token)) if found.matches(hash) => token.state(now),
             _ => TokenState::Unknown,
         }
+    }
+
+    /// The state of a token that was good when its request came, by the hash that
+    /// was kept since: nobody can choose that, so its comparison tells nothing.
+    pub(crate) fn state_of_known(&self, hash: &VerifierHash, now: Millis) -> TokenState {
+        let token = self.0.get(hash);
+        token.map_or(TokenState::Unknown, |token| token.state(now))
     }
 
     pub(crate) fn scope(&self, hash: &VerifierHash) -> Option<&Scope> {

@@ -4,23 +4,15 @@
 //
 //   node scripts/check-config.mjs [FILE]
 //
-// The Worker checks its vars too (crates/session/src/config.rs): the ranges here
-// are the same.
+// The Worker checks its vars too; facts.mjs has the same ranges from the same table.
 
 import { existsSync, readFileSync } from "node:fs"
 import { dirname, join, resolve } from "node:path"
+import { DEBUG_VAR, MILLIS_VARS, TOKEN_PREFIX, VARS } from "./facts.mjs"
 import { parseHeaders } from "./headers-file.mjs"
 import { ROOT, readWrangler } from "./wrangler-toml.mjs"
 
-const DAY_MS = 86_400_000
 const FIRST_DATE = "2026-04-07"
-/** Numeric vars: smallest and largest value. */
-const NUMBERS = {
-  MAX_TOOL_MS: [1_000, 300_000],
-  MAX_SYNC_TOOL_MS: [1, 300_000],
-  HEARTBEAT_TIMEOUT_MS: [100, DAY_MS],
-  RESUME_GRACE_MS: [0, 30 * DAY_MS],
-}
 
 /** What is wrong with a configuration, as lines; `folder` is where it lies. */
 export function problemsOf(wrangler, folder, today = new Date().toISOString().slice(0, 10)) {
@@ -93,25 +85,23 @@ function isPublicUrl(text) {
 function varProblems(vars) {
   const problems = []
   const bad = (name, expected) => problems.push(`vars.${name}: ${expected}; it is ${JSON.stringify(vars[name])}`)
-  const known = ["TOKEN_PREFIX", "PUBLIC_URL", ...Object.keys(NUMBERS)]
   for (const [name, value] of Object.entries(vars)) {
-    if (name === "DEBUG") bad(name, "must not be set in a deploy, where it lets anybody inspect and end sessions. `scripts/dev.sh --debug` sets it on this machine")
-    else if (!known.includes(name)) problems.push(`vars.${name}: the relay has no such var; it has ${known.join(", ")}`)
+    if (name === DEBUG_VAR) bad(name, "must not be set in a deploy, where it lets anybody inspect and end sessions. `scripts/dev.sh --debug` sets it on this machine")
+    else if (!VARS.includes(name)) problems.push(`vars.${name}: the relay has no such var; it has ${VARS.join(", ")}`)
     else if (typeof value !== "string") bad(name, "must be a string: put it in quotes")
   }
-  if (typeof vars.TOKEN_PREFIX === "string" && !/^[a-z][a-z0-9]{0,7}$/.test(vars.TOKEN_PREFIX)) {
-    bad("TOKEN_PREFIX", "must be 1 to 8 characters of a-z and 0-9, the first a letter")
+  if (typeof vars.TOKEN_PREFIX === "string" && !TOKEN_PREFIX.pattern.test(vars.TOKEN_PREFIX)) {
+    bad("TOKEN_PREFIX", `must be ${TOKEN_PREFIX.expected}`)
   }
   if (typeof vars.PUBLIC_URL === "string" && !isPublicUrl(vars.PUBLIC_URL)) {
     bad("PUBLIC_URL", "must be an origin such as https://relay.example.com, in lower case and without a path")
   }
-  for (const [name, [min, max]] of Object.entries(NUMBERS)) {
+  const longest = Number(vars.MAX_TOOL_MS ?? MILLIS_VARS.MAX_TOOL_MS.default)
+  for (const [name, { min, max }] of Object.entries(MILLIS_VARS)) {
     const value = vars[name]
     if (typeof value !== "string") continue
     if (!/^\d{1,15}$/.test(value) || Number(value) < min || Number(value) > max) bad(name, `must be a whole number of ms from ${min} to ${max}`)
-    else if (name === "MAX_SYNC_TOOL_MS" && Number(value) > Number(vars.MAX_TOOL_MS ?? 300_000)) {
-      bad(name, `must be no more than MAX_TOOL_MS (${vars.MAX_TOOL_MS ?? 300_000})`)
-    }
+    else if (name === "MAX_SYNC_TOOL_MS" && Number(value) > longest) bad(name, `must be no more than MAX_TOOL_MS (${longest})`)
   }
   return problems
 }

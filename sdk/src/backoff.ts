@@ -1,3 +1,5 @@
+import { RECONNECT_BASE_MS, RECONNECT_JITTER, RECONNECT_MAX_MS } from "./facts.js"
+
 /**
  * Says how long to wait before the next try, in ms; `null` gives up.
  *
@@ -17,7 +19,9 @@ export interface BackoffOptions {
 }
 
 /** Delays that double up to a cap, with jitter; never gives up. This is the default. */
-export function exponentialBackoff({ baseMs = 500, maxMs = 30_000, jitter = 0.5 }: BackoffOptions = {}): ReconnectPolicy {
+export function exponentialBackoff(
+  { baseMs = RECONNECT_BASE_MS, maxMs = RECONNECT_MAX_MS, jitter = RECONNECT_JITTER }: BackoffOptions = {},
+): ReconnectPolicy {
   return (attempt) => Math.min(maxMs, baseMs * 2 ** Math.min(attempt, 30)) * (1 - jitter * Math.random())
 }
 

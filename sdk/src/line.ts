@@ -9,11 +9,10 @@
  */
 
 import { AgentSocketError } from "./errors.js"
+import { CLOSE_NORMAL, HEARTBEAT, HEARTBEAT_ID } from "./facts.js"
 import type { Settings } from "./options.js"
 import type { WebSocketLike } from "./types.js"
 
-/** To the letter: the relay's runtime answers this text without waking the session. */
-const HEARTBEAT = '{"type":"ping","id":"as_hb"}'
 /** A timer that comes later than this has slept. */
 const LATE_MS = 2_000
 /** How long an answer may take after a sleep. */
@@ -95,8 +94,8 @@ export class Line {
   end(): Promise<void> {
     return new Promise((resolve) => {
       this.#after(PROBE_MS, resolve)
-      this.#ws.onclose = () => { this.#end(1000); resolve() }
-      this.#ws.close(1000)
+      this.#ws.onclose = () => { this.#end(CLOSE_NORMAL); resolve() }
+      this.#ws.close(CLOSE_NORMAL)
     })
   }
 
@@ -110,7 +109,7 @@ export class Line {
     this.#heardAt = Date.now()
     const frame = parse(data)
     if (!frame) return
-    if (frame.type === "pong" && frame.id === "as_hb") {
+    if (frame.type === "pong" && frame.id === HEARTBEAT_ID) {
       this.startBeat()
       return this.#handlers.onPong?.()
     }

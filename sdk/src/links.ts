@@ -1,5 +1,6 @@
 /** What the session knows of its links. */
 
+import { BASE_PLACEHOLDER } from "./facts.js"
 import type { Link, MintOptions } from "./types.js"
 
 /** A link, and what it was minted with, so that it can be minted again. */
@@ -16,7 +17,7 @@ export const publicLink = ({ token, url, label, expiresAt, mintedAt }: Link): Li
 /** A link as the relay writes it, with the relay's address in place. */
 export function readLink(baseUrl: string, reply: Record<string, unknown>): Link {
   const { token, url, label = "", expiresAt = null, mintedAt = Date.now() } = reply as unknown as Link
-  return { token, url: url.replace("__BASE__", baseUrl), label, expiresAt, mintedAt }
+  return { token, url: url.replace(BASE_PLACEHOLDER, baseUrl), label, expiresAt, mintedAt }
 }
 
 /** What a lost link had left, for the one that takes its place; `undefined` when its time was over. */

@@ -2,6 +2,10 @@
 
 import { exponentialBackoff, type ReconnectPolicy } from "./backoff.js"
 import { AgentSocketError, invalid } from "./errors.js"
+import {
+  APP_ID, CARRY_CALLS, HEARTBEAT_ANSWER_MS, HEARTBEAT_INTERVAL_MS, MAX_AGENTS_MD_CHARS, MAX_TOKEN_CALLS, MAX_TOKEN_LIFETIME_MS,
+  MAX_TOOL_TIMEOUT_MS, METHOD, MIN_TOOL_TIMEOUT_MS, RESERVED_PATH, SESSION_ID, TOOL_PATH,
+} from "./facts.js"
 import { findUnchecked } from "./schema.js"
 import { isTaskId, methodOf } from "./tools.js"
 import type { ConnectOptions, SessionStore, Tool, WebSocketClass } from "./types.js"
@@ -40,11 +44,11 @@ const isObject = (value: unknown): value is Record<string, unknown> => typeof va
 const CALLBACK = optional(is("function"))
 const TEXT = optional(is("string"))
 const TIME: Rule = optional([(value) => value > 0 && value <= MAX_TIMER_MS, `a number of ms from 1 to ${MAX_TIMER_MS}`])
-const AGENTS_MD: Rule = [(value) => typeof value === "string" && value.length <= 65_536, "a string of at most 65536 characters"]
-const TASK_ID: Rule = [isTaskId, "1 to 64 characters of A-Z a-z 0-9 _ -"]
+const AGENTS_MD: Rule = [(value) => typeof value === "string" && value.length <= MAX_AGENTS_MD_CHARS, `a string of at most ${MAX_AGENTS_MD_CHARS} characters`]
+const TASK: Rule = [isTaskId, "1 to 64 characters of A-Z a-z 0-9 _ -"]
 
 const OPTIONS: Rules = {
-  appId: matching(/^[\w.-]{1,64}$/, "1 to 64 characters of A-Z a-z 0-9 _ . -"),
+  appId: matching(APP_ID, "1 to 64 characters of A-Z a-z 0-9 _ . -"),
   appDescription: TEXT,
   appKey: TEXT,
   agentsMd: AGENTS_MD,
@@ -64,21 +68,21 @@ const OPTIONS: Rules = {
 }
 
 const TOOL: Rules = {
-  method: optional(matching(/^[\w!#$%&'*+.^`|~-]+$/, "an HTTP method, such as GET or POST")),
-  path: matching(/^\/(?!_as_|(?:agents\.md|tools\.json)(?:\/|$))[\w\-/.]+$/i,
-    "a string like /set_pixel, of A-Z a-z 0-9 _ - / . (and none of /agents.md, /tools.json and /_as_…, which the relay serves)"),
+  method: optional(matching(METHOD, "an HTTP method, such as GET or POST")),
+  path: [(value) => typeof value === "string" && TOOL_PATH.test(value) && !RESERVED_PATH.test(value),
+    "a string like /set_pixel, of A-Z a-z 0-9 _ - / . (and none of /agents.md, /tools.json and /_as_…, which the relay serves)"],
   description: is("string", "a string that tells an AI what the tool does"),
   input_schema: optional([isObject, "a JSON Schema, as an object"]),
   input: optional([(value) => isObject(value) || value?.["~standard"], "a JSON Schema or a schema of a library that follows Standard Schema"]),
   unchecked: optional(is("boolean")),
-  timeout_ms: whole(1000, 300_000),
+  timeout_ms: whole(MIN_TOOL_TIMEOUT_MS, MAX_TOOL_TIMEOUT_MS),
   read_only: optional(is("boolean")),
   allow_get: optional(is("boolean")),
   handler: is("function"),
 }
 
 const SAVED: Rules = {
-  sessionId: matching(/^[0-9A-Z]{8}$/, "a session's id"),
+  sessionId: matching(SESSION_ID, "a session's id"),
   resumeSecret: is("string"),
   links: optional([Array.isArray, "an array"]),
   revoke: optional(strings),
@@ -86,9 +90,9 @@ const SAVED: Rules = {
 
 const MINT: Rules = {
   label: TEXT,
-  expiresInMs: whole(1, 365 * 86_400_000),
+  expiresInMs: whole(1, MAX_TOKEN_LIFETIME_MS),
   tools: optional([(value) => strings[0](value) && value.length, 'an array of strings, each "/path" or "METHOD /path"']),
-  maxCalls: whole(1, 1e9),
+  maxCalls: whole(1, MAX_TOKEN_CALLS),
 }
 
 function check(value: unknown, rules: Rules, at = ""): void {
@@ -103,10 +107,10 @@ function check(value: unknown, rules: Rules, at = ""): void {
 export function readOptions(options: ConnectOptions): Settings {
   check(options, OPTIONS)
   checkTools(options.tools)
-  const { resume, autoReconnect = true, features = ["carry_calls"], baseUrl, WebSocket, tools, ...rest } = options
+  const { resume, autoReconnect = true, features = [CARRY_CALLS], baseUrl, WebSocket, tools, ...rest } = options
   const never = () => null
   return {
-    heartbeatIntervalMs: 20_000, heartbeatTimeoutMs: 15_000, ...rest, features, tools: [...tools],
+    heartbeatIntervalMs: HEARTBEAT_INTERVAL_MS, heartbeatTimeoutMs: HEARTBEAT_ANSWER_MS, ...rest, features, tools: [...tools],
     baseUrl: readBaseUrl(baseUrl), store: readStore(resume), WebSocket: webSocketClass(WebSocket),
     policy: typeof autoReconnect === "function" ? autoReconnect : autoReconnect ? exponentialBackoff() : never,
   }
@@ -136,7 +140,7 @@ export async function checkInputs(tools: readonly Tool[]): Promise<void> {
 
 export const checkMint = (options: unknown): void => check(options, MINT)
 export const checkAgentsMd = (value: unknown): void => check({ agentsMd: value }, { agentsMd: AGENTS_MD })
-export const checkTaskId = (value: unknown): void => check({ taskId: value }, { taskId: TASK_ID })
+export const checkTaskId = (value: unknown): void => check({ taskId: value }, { taskId: TASK })
 export const checkSaved = (saved: unknown): void => check(saved, SAVED, "resume")
 
 /** The relay's address without a slash at its end. */

@@ -9,6 +9,10 @@ import { utf8Length } from "./bytes.js"
 import { Calls } from "./calls.js"
 import { endSession } from "./end.js"
 import { AgentSocketError, invalid } from "./errors.js"
+import {
+  CARRY_CALLS, CLOSE_APP_REFUSED, CLOSE_BAD_REGISTRATION, CLOSE_BRIEFING_REFUSED, CLOSE_NORMAL, CLOSE_ORIGIN_DENIED, CLOSE_REPLACED,
+  CLOSE_RESUME_FAILED, MAX_REVOKE_ON_RESUME, MAX_TASK_BODY_BYTES,
+} from "./facts.js"
 import { type Frame, Line, disconnected, relayError, socketUrl } from "./line.js"
 import { type LinkRecord, type OldLink, publicLink, readLink, remaining } from "./links.js"
 import { type Settings, checkAgentsMd, checkMint, checkInputs, checkSaved, checkTaskId, checkTools } from "./options.js"
@@ -19,14 +23,8 @@ import type {
 } from "./types.js"
 import { watchPage } from "./wake.js"
 
-const ENDED = 1000
-const RESUME_FAILED = 4401
-/** The session goes on at another socket. */
-const REPLACED = 4410
 /** What the relay says for good: the same registration would be refused again. */
-const REFUSED = [4001, 4003, 4400, 4413]
-/** Longest `task_complete` body, in bytes. */
-const MAX_TASK_BYTES = 64 * 1024
+const REFUSED: readonly number[] = [CLOSE_APP_REFUSED, CLOSE_ORIGIN_DENIED, CLOSE_BAD_REGISTRATION, CLOSE_BRIEFING_REFUSED]
 
 type Listener = (detail: never) => void
 
@@ -180,7 +178,7 @@ export class Session {
     checkTaskId(taskId)
     const { taskId: _, ...reply } = await wireReply(result === undefined ? { status: 200 } : result)
     const size = utf8Length(JSON.stringify(reply.body) ?? "")
-    if (size > MAX_TASK_BYTES) throw new AgentSocketError("invalid_option", `The task's result takes ${size} bytes; at most ${MAX_TASK_BYTES} can be sent.`)
+    if (size > MAX_TASK_BODY_BYTES) throw new AgentSocketError("invalid_option", `The task's result takes ${size} bytes; at most ${MAX_TASK_BODY_BYTES} can be sent.`)
     this.#outbox.delete(`progress ${taskId}`)
     this.#outbox.post(`task ${taskId}`, { type: "task_complete", taskId, ...reply })
   }
@@ -228,7 +226,7 @@ export class Session {
     if (this.#state === "closed") return
     const { sessionId, resumeSecret, connected } = this
     const line = this.#line
-    this.#finish({ code: ENDED, reason: "ended", willReconnect: false }, keep)
+    this.#finish({ code: CLOSE_NORMAL, reason: "ended", willReconnect: false }, keep)
     // Of a session whose id is not known yet nobody can take care later.
     if (sessionId && (keep || !connected)) line?.drop()
     else await line?.end()
@@ -262,7 +260,7 @@ export class Session {
     const answered = this.#outbox.keys().flatMap((key) => (key.startsWith("call ") ? [key.slice(5)] : []))
     return {
       type: "resume", sessionId: this.#id, secret: this.#secret, ...registration,
-      revokeTokens: this.#revoke.slice(-50), pendingCalls: [...this.#calls.ids, ...answered],
+      revokeTokens: this.#revoke.slice(-MAX_REVOKE_ON_RESUME), pendingCalls: [...this.#calls.ids, ...answered],
     }
   }
 
@@ -274,7 +272,7 @@ export class Session {
     else if (frame.type !== "register_reply") return
     else if (frame.ok) void this.#registered(line, frame)
     else if (frame.error?.code === "resume_failed") this.#startAnew()
-    else this.#refused(REFUSED[0] ?? 0, relayError(frame))
+    else this.#refused(CLOSE_APP_REFUSED, relayError(frame))
   }
 
   async #registered(line: Line, { sessionId, resumeSecret, resumed = false, features }: Frame): Promise<void> {
@@ -303,8 +301,8 @@ export class Session {
     if (line !== this.#line) return
     this.#line = undefined
     this.#outbox.detach()
-    if (code === ENDED || code === REPLACED) return this.#finish({ code, reason: code === ENDED ? "ended" : "replaced", willReconnect: false })
-    if (code === RESUME_FAILED && this.#id) return this.#startAnew()
+    if (code === CLOSE_NORMAL || code === CLOSE_REPLACED) return this.#finish({ code, reason: code === CLOSE_NORMAL ? "ended" : "replaced", willReconnect: false })
+    if (code === CLOSE_RESUME_FAILED && this.#id) return this.#startAnew()
     if (REFUSED.includes(code)) return this.#refused(code)
     if (!this.#opened && !this.#id) return this.#giveUp(code) // nothing to get back to
     this.#retry(code)
@@ -314,7 +312,7 @@ export class Session {
     this.#awayAt ||= Date.now()
     const delay = this.#settings.policy(this.#attempt++, Date.now() - this.#awayAt)
     if (delay === null) return this.#giveUp(code)
-    if (!this.#settings.features.includes("carry_calls")) this.#calls.cancelAll("the connection dropped")
+    if (!this.#settings.features.includes(CARRY_CALLS)) this.#calls.cancelAll("the connection dropped")
     this.#timer = setTimeout(() => this.#connect(), delay)
     const wasConnected = this.connected
     this.#setState(this.#opened ? "reconnecting" : "connecting")

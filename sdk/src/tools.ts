@@ -1,14 +1,12 @@
 /** Runs the handler of a call and makes of what it returns the frame that answers it. */
 
 import { bytesOf, fromBase64, toBase64, utf8Length } from "./bytes.js"
+import { MAX_FRAME_BYTES, TASK_ID } from "./facts.js"
 import { ToolError } from "./errors.js"
 import { parseJson } from "./json.js"
 import { InputError, jsonSchemaOf, readInput, readQuery } from "./schema.js"
 import type { Agent, Tool, ToolCall, ToolReply } from "./types.js"
 
-/** Largest frame that the relay takes, in bytes. */
-const MAX_FRAME_BYTES = 4 * 1024 * 1024
-const TASK_ID = /^[\w-]{1,64}$/
 
 /** What an agent asks for, as it came over the wire. */
 export interface CallFrame {
@@ -132,6 +130,6 @@ function fitting(reply: WireReply): WireReply {
   }
   // Characters take up to three bytes, so most texts need no counting. 512 leaves room for the frame's other members.
   const size = text.length * 3 < MAX_FRAME_BYTES ? 0 : utf8Length(text) + 512
-  if (size > MAX_FRAME_BYTES) throw new ReplyError(`The handler's result takes ${(size / 1048576).toFixed(1)} MiB; at most 4 MiB can be sent. Ask for a smaller part.`)
+  if (size > MAX_FRAME_BYTES) throw new ReplyError(`The handler's result takes ${(size / 1048576).toFixed(1)} MiB; at most ${MAX_FRAME_BYTES / 1048576} MiB can be sent. Ask for a smaller part.`)
   return reply
 }

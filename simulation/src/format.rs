@@ -1,4 +1,6 @@
-//! Numbers as people read them, and tables in Markdown.
+//! Numbers as people read them, beyond those of [`agent_socket_facts::format`].
+
+use agent_socket_facts::format::count;
 
 /// A whole number, with commas.
 pub(crate) fn whole(value: f64) -> String {
@@ -15,11 +17,6 @@ pub(crate) fn whole(value: f64) -> String {
     } else {
         text
     }
-}
-
-/// A count.
-pub(crate) fn count(value: u64) -> String {
-    whole(value as f64)
 }
 
 /// The first two digits of a count, for what changes with a word in a text.
@@ -72,50 +69,6 @@ pub(crate) fn ratio(value: f64) -> String {
     )
 }
 
-/// Bytes, in the largest unit that they fill evenly.
-pub(crate) fn bytes(value: usize) -> String {
-    let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-    let fit = units
-        .iter()
-        .find(|(unit, _)| value >= *unit && value.is_multiple_of(*unit));
-    match fit.and_then(|(unit, name)| Some((value.checked_div(*unit)?, name))) {
-        Some((value, name)) => format!("{} {name}", count(value as u64)),
-        None => format!("{} bytes", count(value as u64)),
-    }
-}
-
-/// A span of time, in the largest unit that it fills evenly.
-pub(crate) fn span(ms: u64) -> String {
-    let units = [(3_600_000, "h"), (60_000, "min"), (1000, "s")];
-    let fit = units
-        .iter()
-        .find(|(unit, _)| ms >= *unit && ms.is_multiple_of(*unit));
-    match fit.and_then(|(unit, name)| Some((ms.checked_div(*unit)?, name))) {
-        Some((value, name)) => format!("{} {name}", count(value)),
-        None => format!("{} ms", count(ms)),
-    }
-}
-
-/// A table in Markdown. A column whose head starts with `>` is for numbers.
-pub(crate) fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
-    let titles: Vec<_> = head
-        .iter()
-        .map(|title| title.trim_start_matches('>').to_owned())
-        .collect();
-    let rule = head.iter().map(|title| {
-        if title.starts_with('>') {
-            "---:"
-        } else {
-            "---"
-        }
-    });
-    let rule = rule.map(ToOwned::to_owned).collect();
-    let lines = [titles, rule].into_iter().chain(rows);
-    lines
-        .map(|cells| format!("| {} |\n", cells.join(" | ")))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,14 +88,6 @@ mod tests {
             (usd(0.004_321), usd(5.0), usd(1234.0)),
             ("$0.00432".into(), "$5.00".into(), "$1,234".into())
         );
-        assert_eq!(
-            (bytes(4 << 20), bytes(65_536), bytes(16_385)),
-            ("4 MiB".into(), "64 KiB".into(), "16,385 bytes".into())
-        );
-        assert_eq!(
-            (span(86_400_000), span(90_000), span(50)),
-            ("24 h".into(), "90 s".into(), "50 ms".into())
-        );
         assert_eq!((ratio(1.234), ratio(56.7)), ("1.2×".into(), "57×".into()));
     }
 
@@ -150,14 +95,5 @@ mod tests {
     fn two_digits_are_enough_for_bytes() {
         let shown = [0, 7, 316, 36_827, 313_138].map(about);
         assert_eq!(shown, ["0", "7", "320", "37,000", "310,000"]);
-    }
-
-    #[test]
-    fn a_table_aligns_numbers() {
-        let text = table(
-            &["What", ">How many"],
-            [vec!["a".to_owned(), "1".to_owned()]],
-        );
-        assert_eq!(text, "| What | How many |\n| --- | ---: |\n| a | 1 |\n");
     }
 }

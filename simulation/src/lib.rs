@@ -7,7 +7,7 @@
 //! 3. [`bill::Usage`] is what a provider would meter of that, and
 //!    [`prices::PRICES`] makes money of it: one table, to be kept up to date.
 //! 4. [`storm::simulate`] lets every app come back at once, as after a deploy.
-//! 5. [`report::blocks`] makes the tables, and [`document::fill`] puts them
+//! 5. [`report::blocks`] makes the tables, and [`agent_socket_facts::document::fill`] puts them
 //!    into `docs/scaling.md`.
 //!
 //! **The same input gives the same numbers: no clock, no I/O, fixed seeds.**
@@ -27,7 +27,6 @@
 pub mod bill;
 pub mod counts;
 pub mod day;
-pub mod document;
 mod format;
 pub mod limits;
 mod machine;

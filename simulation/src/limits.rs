@@ -11,7 +11,7 @@ use agent_socket_wire::limits::{
     REPLAY_MS, TASK_PENDING_MS, TASK_READ_MS, TASK_UNREAD_MS, UPGRADE_PERIOD_S,
 };
 
-use crate::format::{bytes, count, span, table};
+use agent_socket_facts::format::{bytes, count, span, table};
 
 /// The longest WebSocket message that the runtime takes, in bytes (*Workers:
 /// Limits*).

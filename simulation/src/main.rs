@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use agent_socket_simulation::document::{Block, fill};
+use agent_socket_facts::document::{Block, fill};
 use agent_socket_simulation::policy::Setup;
 use agent_socket_simulation::report::{Subject, blocks};
 use anyhow::{Context as _, Result, ensure};

@@ -1,6 +1,7 @@
 //! How a runtime treats the object, and what is assumed of everything else.
 
 use agent_socket_driver::Millis;
+use agent_socket_wire::client::HEARTBEAT_INTERVAL_MS;
 
 /// How an object is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +66,7 @@ impl Setup {
         handler_ms: 200,
         event_ms: 5,
         first_frame_ms: 50,
-        heartbeat_ms: 20_000,
+        heartbeat_ms: HEARTBEAT_INTERVAL_MS,
         hibernate_ms: 10_000,
     };
 }

@@ -6,13 +6,14 @@ use anyhow::{Context as _, Result};
 use crate::bill::{Reading, Usage};
 use crate::counts::Counts;
 use crate::day::simulate;
-use crate::document::Block;
-use crate::format::{about, amount, count, millions, ratio, span, table, usd, whole};
+use crate::format::{about, amount, millions, ratio, usd, whole};
 use crate::limits;
 use crate::policy::{Policy, Setup};
 use crate::prices::{Free, PRICES};
 use crate::profile::{DAY, Profile};
 use crate::storm::{self, Backoff};
+use agent_socket_facts::document::Block;
+use agent_socket_facts::format::{count, span, table};
 
 /// What the tables are about.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,9 +1,11 @@
 //! Every app loses its socket at once, as in a deploy, and comes back with the
 //! SDK's pauses.
 
+use agent_socket_wire::client::{RECONNECT_BASE_MS, RECONNECT_JITTER, RECONNECT_MAX_MS};
+
 use crate::random::Random;
 
-/// The pauses of `exponentialBackoff` in `sdk/src/backoff.ts`.
+/// The pauses of a client, each at most twice as long as the one before.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Backoff {
     /// The first pause, in ms.
@@ -15,11 +17,11 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// The SDK's defaults.
+    /// The defaults of clients.
     pub const SDK: Self = Self {
-        base_ms: 500.0,
-        max_ms: 30_000.0,
-        jitter: 0.5,
+        base_ms: RECONNECT_BASE_MS as f64,
+        max_ms: RECONNECT_MAX_MS as f64,
+        jitter: RECONNECT_JITTER,
     };
 
     fn pause(&self, attempt: i32, random: &mut Random) -> f64 {

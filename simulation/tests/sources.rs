@@ -4,51 +4,13 @@
 
 use std::path::Path;
 
-use agent_socket_simulation::document::fill;
-use agent_socket_simulation::policy::Setup;
+use agent_socket_facts::document::fill;
 use agent_socket_simulation::report::{Subject, blocks};
-use agent_socket_simulation::storm::Backoff;
 use agent_socket_wire::limits::{MAX_UPGRADES, UPGRADE_PERIOD_S};
 
 fn source(path: &str) -> String {
     let full = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
     std::fs::read_to_string(full).unwrap_or_else(|error| panic!("{path}: {error}"))
-}
-
-/// What follows the first `mark`.
-fn after<'a>(text: &'a str, mark: &str) -> &'a str {
-    let found = text.split_once(mark);
-    found.unwrap_or_else(|| panic!("no `{mark}`")).1
-}
-
-/// The number after the first `name`, as JavaScript and TOML write it.
-fn number_after(text: &str, name: &str) -> f64 {
-    let rest = after(text, name).trim_start_matches([' ', '=', ':']);
-    let end = rest.find(|c: char| !c.is_ascii_digit() && c != '_' && c != '.');
-    let digits = rest[..end.unwrap_or(rest.len())].replace('_', "");
-    digits
-        .parse()
-        .unwrap_or_else(|_| panic!("no number after `{name}`: {rest}"))
-}
-
-#[test]
-fn the_pauses_are_the_sdks() {
-    let text = source("sdk/src/backoff.ts");
-    let function = after(&text, "function exponentialBackoff(");
-    let sdk = Backoff {
-        base_ms: number_after(function, "baseMs"),
-        max_ms: number_after(function, "maxMs"),
-        jitter: number_after(function, "jitter"),
-    };
-    assert_eq!(sdk, Backoff::SDK);
-    let rule = "baseMs * 2 ** Math.min(attempt, 30)) * (1 - jitter * Math.random())";
-    assert!(function.contains(rule), "the rule of pauses has changed");
-}
-
-#[test]
-fn the_heartbeat_is_the_sdks() {
-    let beat = number_after(&source("sdk/src/options.ts"), "    heartbeatIntervalMs:");
-    assert_eq!(beat, Setup::USUAL.heartbeat_ms as f64);
 }
 
 #[test]

@@ -1,10 +1,7 @@
 //! The settings of a relay.
 
-use std::fmt;
-
 use agent_socket_wire::apps::Apps;
-use agent_socket_wire::id::is_token_prefix;
-use agent_socket_wire::limits::{MAX_TOOL_TIMEOUT_MS, MIN_TOOL_TIMEOUT_MS};
+use agent_socket_wire::vars::{self, BadVar, MillisVar};
 
 use crate::effect::Millis;
 
@@ -25,67 +22,21 @@ pub struct Config {
     pub apps: Apps,
 }
 
-/// A setting that cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BadVar {
-    /// The var's name.
-    pub name: &'static str,
-    /// What it is to be.
-    pub expected: String,
-}
-
-impl fmt::Display for BadVar {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the relay's var {} is to be {}; its operator sets it in wrangler.toml",
-            self.name, self.expected
-        )
-    }
-}
-
-impl std::error::Error for BadVar {}
-
-const DAY_MS: Millis = 24 * 60 * 60 * 1000;
-
 impl Config {
-    /// Reads the vars. A var that is absent has its default.
+    /// Reads the vars of [`agent_socket_wire::vars`]. A var that is absent has its
+    /// default.
     ///
     /// # Errors
     /// The first var that cannot be used.
     pub fn from_vars(var: impl Fn(&str) -> Option<String>, apps: Apps) -> Result<Self, BadVar> {
-        let number = |name, default: Millis, min: Millis, max: Millis| match var(name) {
-            None => Ok(default),
-            Some(text) => text
-                .parse()
-                .ok()
-                .filter(|value| (min..=max).contains(value))
-                .ok_or_else(|| BadVar {
-                    name,
-                    expected: format!("a whole number of ms from {min} to {max}"),
-                }),
-        };
-        let token_prefix = var("TOKEN_PREFIX").unwrap_or_else(|| "as".to_owned());
-        if !is_token_prefix(&token_prefix) {
-            let expected = "1 to 8 characters from a-z 0-9, the first a letter".to_owned();
-            return Err(BadVar {
-                name: "TOKEN_PREFIX",
-                expected,
-            });
-        }
-        let max_tool_ms = number(
-            "MAX_TOOL_MS",
-            MAX_TOOL_TIMEOUT_MS,
-            MIN_TOOL_TIMEOUT_MS,
-            MAX_TOOL_TIMEOUT_MS,
-        )?;
-        let default_sync = max_tool_ms.min(30_000);
+        let millis = |def: MillisVar| def.read(var(def.name).as_deref());
+        let max_tool_ms = millis(vars::MAX_TOOL_MS)?;
         Ok(Self {
-            token_prefix,
-            max_sync_tool_ms: number("MAX_SYNC_TOOL_MS", default_sync, 1, max_tool_ms)?,
+            token_prefix: vars::TOKEN_PREFIX.read(var(vars::TOKEN_PREFIX.name))?,
+            max_sync_tool_ms: millis(vars::MAX_SYNC_TOOL_MS.at_most(max_tool_ms))?,
             max_tool_ms,
-            heartbeat_timeout_ms: number("HEARTBEAT_TIMEOUT_MS", 50_000, 100, DAY_MS)?,
-            resume_grace_ms: number("RESUME_GRACE_MS", DAY_MS, 0, 30 * DAY_MS)?,
+            heartbeat_timeout_ms: millis(vars::HEARTBEAT_TIMEOUT_MS)?,
+            resume_grace_ms: millis(vars::RESUME_GRACE_MS)?,
             apps,
         })
     }

@@ -47,7 +47,8 @@ mod tokens;
 mod waiting;
 
 pub use agent::AgentRequest;
-pub use config::{BadVar, Config};
+pub use agent_socket_wire::vars::BadVar;
+pub use config::Config;
 pub use effect::{
     Alarm, Effect, Host, Millis, Outcome, Output, RequestHeaders, RequestId, SocketId, Write,
 };

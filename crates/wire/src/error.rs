@@ -8,94 +8,83 @@ use serde_json::json;
 use crate::close::CloseCode;
 use crate::limits::MAX_BODY_BYTES;
 
-/// An error on the agent surface, with its HTTP status (RFC 9110, section 15).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum HttpCode {
+/// Makes the codes of the agent surface of one table.
+macro_rules! http_codes {
+    ($($(#[$doc:meta])* $code:ident = $status:literal $name:literal,)*) => {
+        /// An error on the agent surface, with its HTTP status (RFC 9110, section 15).
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum HttpCode {
+            $($(#[$doc])* $code,)*
+        }
+
+        impl HttpCode {
+            /// Every code, in the order of the documentation.
+            pub const ALL: &'static [Self] = &[$(Self::$code),*];
+
+            /// The HTTP status that goes with the code.
+            #[must_use]
+            pub const fn status(self) -> u16 {
+                match self { $(Self::$code => $status,)* }
+            }
+
+            /// The code's name in the body.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$code => $name,)* }
+            }
+        }
+    };
+}
+
+http_codes! {
     /// 400: the request is not one this path takes.
-    BadRequest,
+    BadRequest = 400 "protocol_error",
     /// 401: the token is not one of the session's, or was revoked.
-    TokenInvalid,
+    TokenInvalid = 401 "token_invalid",
     /// 401: the token's time or its number of calls is used up.
-    TokenExpired,
+    TokenExpired = 401 "token_expired",
     /// 403: a page in a browser made the call.
-    CsrfDenied,
+    CsrfDenied = 403 "csrf_denied",
     /// 403: the token is limited to other tools.
-    ToolNotAllowed,
+    ToolNotAllowed = 403 "tool_not_allowed",
     /// 404: no such path, tool or task.
-    NotFound,
+    NotFound = 404 "not_found",
     /// 405: the path is known, with other methods.
-    MethodNotAllowed,
+    MethodNotAllowed = 405 "method_not_allowed",
     /// 408: the body did not come in time.
-    BodyTimeout,
+    BodyTimeout = 408 "body_timeout",
     /// 413: the body is over [`crate::limits::MAX_BODY_BYTES`].
-    BodyTooLarge,
+    BodyTooLarge = 413 "body_too_large",
     /// 421: the request came under a host that is not the relay's.
-    WrongHost,
+    WrongHost = 421 "wrong_host",
     /// 429: too many calls are in flight, or too many bodies on their way: of the
     /// session ([`crate::limits::MAX_INFLIGHT_CALLS`]) or of the link.
-    TooManyInflight,
+    TooManyInflight = 429 "too_many_inflight",
     /// 429: too many WebSocket upgrades from one address.
-    RateLimited,
+    RateLimited = 429 "rate_limited",
     /// 500: a setting of the relay is not valid.
-    Misconfigured,
+    Misconfigured = 500 "misconfigured",
     /// 500: the relay failed; nothing is known about the call.
-    Internal,
+    Internal = 500 "internal_error",
     /// 502: the app's reply was not valid.
-    BadReply,
+    BadReply = 502 "protocol_error",
     /// 503: no app is connected to this session.
-    AppOffline,
+    AppOffline = 503 "app_offline",
     /// 503: [`crate::limits::MAX_PENDING_TASKS`] tasks are pending.
-    TooManyTasks,
+    TooManyTasks = 503 "too_many_tasks",
     /// 503: there is no room to store another session.
-    StorageFull,
+    StorageFull = 503 "storage_full",
     /// 504: the app did not answer in time.
-    ToolTimeout,
+    ToolTimeout = 504 "tool_timeout",
 }
 
 impl HttpCode {
-    /// The HTTP status that goes with the code.
+    /// The code with this status and name; `None` if this version does not know
+    /// it.
     #[must_use]
-    pub const fn status(self) -> u16 {
-        match self {
-            Self::BadRequest => 400,
-            Self::TokenInvalid | Self::TokenExpired => 401,
-            Self::CsrfDenied | Self::ToolNotAllowed => 403,
-            Self::NotFound => 404,
-            Self::MethodNotAllowed => 405,
-            Self::BodyTimeout => 408,
-            Self::BodyTooLarge => 413,
-            Self::WrongHost => 421,
-            Self::TooManyInflight | Self::RateLimited => 429,
-            Self::Misconfigured | Self::Internal => 500,
-            Self::BadReply => 502,
-            Self::AppOffline | Self::TooManyTasks | Self::StorageFull => 503,
-            Self::ToolTimeout => 504,
-        }
-    }
-
-    /// The code's name in the body.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::BadRequest | Self::BadReply => "protocol_error",
-            Self::TokenInvalid => "token_invalid",
-            Self::TokenExpired => "token_expired",
-            Self::CsrfDenied => "csrf_denied",
-            Self::ToolNotAllowed => "tool_not_allowed",
-            Self::NotFound => "not_found",
-            Self::MethodNotAllowed => "method_not_allowed",
-            Self::BodyTimeout => "body_timeout",
-            Self::BodyTooLarge => "body_too_large",
-            Self::WrongHost => "wrong_host",
-            Self::TooManyInflight => "too_many_inflight",
-            Self::RateLimited => "rate_limited",
-            Self::Misconfigured => "misconfigured",
-            Self::Internal => "internal_error",
-            Self::AppOffline => "app_offline",
-            Self::TooManyTasks => "too_many_tasks",
-            Self::StorageFull => "storage_full",
-            Self::ToolTimeout => "tool_timeout",
-        }
+    pub fn parse(status: u16, name: &str) -> Option<Self> {
+        let mut codes = Self::ALL.iter().copied();
+        codes.find(|code| code.status() == status && code.name() == name)
     }
 }
 
@@ -149,78 +138,61 @@ pub fn body(code: &str, message: &str) -> String {
     json!({"error": {"code": code, "message": message}}).to_string()
 }
 
-/// An error on the app surface: the `error` of a reply with `ok:false`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum AppCode {
+/// Makes the codes of the app surface of one table.
+macro_rules! app_codes {
+    ($($(#[$doc:meta])* $code:ident = $name:literal,)*) => {
+        /// An error on the app surface: the `error` of a reply with `ok:false`, or a
+        /// `task_error`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum AppCode {
+            $($(#[$doc])* $code,)*
+        }
+
+        impl AppCode {
+            /// Every code.
+            pub const ALL: &'static [Self] = &[$(Self::$code),*];
+
+            /// The code's name on the wire.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$code => $name,)* }
+            }
+        }
+    };
+}
+
+app_codes! {
     /// `appId` is missing, no string or not of the allowed form.
-    InvalidAppId,
+    InvalidAppId = "invalid_app_id",
     /// `appId` is not in `apps.json`.
-    UnknownAppId,
+    UnknownAppId = "unknown_app_id",
     /// The app's entry does not allow this origin.
-    OriginDenied,
+    OriginDenied = "origin_denied",
     /// The app's entry asks for a key, and `appKey` is not it.
-    AppKeyInvalid,
+    AppKeyInvalid = "app_key_invalid",
     /// `agentsMd` is missing, no string or too long.
-    AgentsMdTooLarge,
+    AgentsMdTooLarge = "agents_md_too_large",
     /// A tool's path is reserved or not of the allowed form.
-    ReservedPath,
+    ReservedPath = "reserved_path",
     /// The frame is not of the right shape.
-    ProtocolError,
+    ProtocolError = "protocol_error",
     /// Wrong secret, or no such session.
-    ResumeFailed,
+    ResumeFailed = "resume_failed",
     /// The relay keeps no more sessions, or bytes, for this app id.
-    QuotaExceeded,
+    QuotaExceeded = "quota_exceeded",
     /// [`crate::limits::MAX_LIVE_TOKENS`] tokens are live.
-    TooManyTokens,
+    TooManyTokens = "too_many_tokens",
     /// The token is not one of the session's.
-    TokenInvalid,
+    TokenInvalid = "token_invalid",
     /// The task is not pending.
-    UnknownTask,
+    UnknownTask = "unknown_task",
     /// The task's result is over [`crate::limits::MAX_TASK_BODY_BYTES`].
-    BodyTooLarge,
+    BodyTooLarge = "body_too_large",
     /// The call would have been one task too many.
-    TooManyTasks,
+    TooManyTasks = "too_many_tasks",
 }
 
 impl AppCode {
-    /// The code's name on the wire.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::InvalidAppId => "invalid_app_id",
-            Self::UnknownAppId => "unknown_app_id",
-            Self::OriginDenied => "origin_denied",
-            Self::AppKeyInvalid => "app_key_invalid",
-            Self::AgentsMdTooLarge => "agents_md_too_large",
-            Self::ReservedPath => "reserved_path",
-            Self::ProtocolError => "protocol_error",
-            Self::ResumeFailed => "resume_failed",
-            Self::QuotaExceeded => "quota_exceeded",
-            Self::TooManyTokens => "too_many_tokens",
-            Self::TokenInvalid => "token_invalid",
-            Self::UnknownTask => "unknown_task",
-            Self::BodyTooLarge => "body_too_large",
-            Self::TooManyTasks => "too_many_tasks",
-        }
-    }
-
-    /// Every code.
-    pub const ALL: &'static [Self] = &[
-        Self::InvalidAppId,
-        Self::UnknownAppId,
-        Self::OriginDenied,
-        Self::AppKeyInvalid,
-        Self::AgentsMdTooLarge,
-        Self::ReservedPath,
-        Self::ProtocolError,
-        Self::ResumeFailed,
-        Self::TooManyTokens,
-        Self::TokenInvalid,
-        Self::UnknownTask,
-        Self::BodyTooLarge,
-        Self::TooManyTasks,
-    ];
-
     /// The code of this name; `None` if this version does not know it.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
@@ -259,9 +231,26 @@ impl AppError {
         }
     }
 
-    /// A frame of the wrong shape.
+    /// A frame of the wrong shape: [`AppCode::ProtocolError`].
     #[must_use]
     pub fn shape(message: impl Into<String>) -> Self {
         Self::new(AppCode::ProtocolError, message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_known_by_their_names() {
+        for code in HttpCode::ALL {
+            assert_eq!(HttpCode::parse(code.status(), code.name()), Some(*code));
+        }
+        assert_eq!(HttpCode::parse(404, "token_invalid"), None);
+        for code in AppCode::ALL {
+            assert_eq!(AppCode::parse(code.name()), Some(*code));
+        }
+        assert_eq!(AppCode::parse("later"), None);
     }
 }

@@ -67,7 +67,19 @@ impl fmt::Debug for SessionId {
     }
 }
 
-/// Whether `text` is an app id: `[A-Za-z0-9_.-]{1,64}`.
+/// The form of a session id, as a regular expression for the whole text.
+pub const SESSION_ID_PATTERN: &str = "[0-9A-HJKMNP-TV-Z]{8}";
+
+/// The form of an app id, as a regular expression for the whole text.
+pub const APP_ID_PATTERN: &str = "[A-Za-z0-9_.-]{1,64}";
+
+/// The form of a task id, as a regular expression for the whole text.
+pub const TASK_ID_PATTERN: &str = "[A-Za-z0-9_-]{1,64}";
+
+/// The form of a token's prefix, as a regular expression for the whole text.
+pub const TOKEN_PREFIX_PATTERN: &str = "[a-z][a-z0-9]{0,7}";
+
+/// Whether `text` is an app id: [`APP_ID_PATTERN`].
 #[must_use]
 pub fn is_app_id(text: &str) -> bool {
     (1..=MAX_APP_ID_BYTES).contains(&text.len())
@@ -76,7 +88,7 @@ pub fn is_app_id(text: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
 }
 
-/// Whether `text` is a task id: `[A-Za-z0-9_-]{1,64}`.
+/// Whether `text` is a task id: [`TASK_ID_PATTERN`].
 #[must_use]
 pub fn is_task_id(text: &str) -> bool {
     (1..=MAX_TASK_ID_BYTES).contains(&text.len())
@@ -85,7 +97,7 @@ pub fn is_task_id(text: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
 }
 
-/// Whether `text` can be a `TOKEN_PREFIX`: `^[a-z][a-z0-9]{0,7}$`.
+/// Whether `text` can be a token's prefix: [`TOKEN_PREFIX_PATTERN`].
 #[must_use]
 pub fn is_token_prefix(text: &str) -> bool {
     (1..=8).contains(&text.len())
@@ -99,6 +111,8 @@ pub fn is_token_prefix(text: &str) -> bool {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use regex::Regex;
+    use std::sync::LazyLock;
 
     proptest! {
         #[test]
@@ -131,6 +145,38 @@ mod tests {
         }
         assert_eq!(SessionId::from_random([0xff; 5]).as_str(), "ZZZZZZZZ");
         assert_eq!(SessionId::from_random([0, 0, 0, 0, 1]).as_str(), "00000001");
+    }
+
+    type Check = (Regex, fn(&str) -> bool);
+
+    /// Patterns, and what must say the same.
+    static CHECKS: LazyLock<[Check; 4]> = LazyLock::new(|| {
+        let whole = |pattern: &str| Regex::new(&format!("^{pattern}$")).unwrap();
+        [
+            (whole(SESSION_ID_PATTERN), |text| {
+                SessionId::parse(text).is_some()
+            }),
+            (whole(APP_ID_PATTERN), is_app_id),
+            (whole(TASK_ID_PATTERN), is_task_id),
+            (whole(TOKEN_PREFIX_PATTERN), is_token_prefix),
+        ]
+    });
+
+    proptest! {
+        #[test]
+        fn forms_and_patterns_agree(text in "[A-Za-z0-9_.\\- \u{e9}]{0,10}", long in "[a-z0-9]{60,70}") {
+            for (pattern, is_one) in CHECKS.iter() {
+                for text in [text.as_str(), &long, &text.to_uppercase(), &text.replace(' ', "0")] {
+                    prop_assert_eq!(pattern.is_match(text), is_one(text), "{} {:?}", pattern, text);
+                }
+            }
+        }
+
+        #[test]
+        fn what_a_pattern_makes_is_taken(session in SESSION_ID_PATTERN, app in APP_ID_PATTERN, task in TASK_ID_PATTERN, prefix in TOKEN_PREFIX_PATTERN) {
+            prop_assert!(SessionId::parse(&session).is_some(), "{}", session);
+            prop_assert!(is_app_id(&app) && is_task_id(&task) && is_token_prefix(&prefix));
+        }
     }
 
     #[test]

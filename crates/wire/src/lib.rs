@@ -27,6 +27,7 @@
 
 pub mod answer;
 pub mod apps;
+pub mod client;
 pub mod close;
 pub mod error;
 pub mod feature;
@@ -41,4 +42,5 @@ pub mod text;
 pub mod token;
 pub mod tool;
 pub mod url;
+pub mod vars;
 pub mod work;

@@ -133,6 +133,9 @@ pub const MAX_PARAMETER_DESCRIPTION_CHARS: usize = 700;
 /// in it is followed. Bounds the work that one session can make.
 pub const MAX_READ_SCHEMA_BYTES: usize = 64 * 1024;
 
+/// How deep schemas inside of each other are read; what is deeper is left open.
+pub const MAX_SCHEMA_DEPTH: usize = 64;
+
 /// `$ref`s of one schema that are followed although they lead to no definition
 /// or property of it: each costs a reading of the schema.
 pub const MAX_FAR_REFS: usize = 50;
@@ -189,6 +192,9 @@ pub const RETRY_AFTER_S: u32 = 2;
 
 /// What a runtime lets a WebSocket carry through hibernation, in bytes.
 pub const MAX_ATTACHMENT_BYTES: usize = 16_384;
+
+/// The `id` of the heartbeat.
+pub const HEARTBEAT_ID: &str = "as_hb";
 
 /// The heartbeat an app sends, to the letter: the runtime itself answers this
 /// text without waking the session.

@@ -10,23 +10,35 @@ use subtle::ConstantTimeEq as _;
 use crate::hex;
 use crate::id::{SESSION_ID_LEN, SessionId};
 
-/// Length of a verifier in base64url characters.
-const VERIFIER_CHARS: usize = 22;
+/// Length of a verifier in bytes.
+pub const VERIFIER_BYTES: usize = 16;
 
-/// The secret half of an agent token: 16 random bytes.
+/// Length of a verifier in base64url characters.
+pub const VERIFIER_CHARS: usize = 22;
+
+/// Length of a resume secret in bytes.
+pub const RESUME_SECRET_BYTES: usize = 32;
+
+/// Length of a resume secret in base64url characters.
+pub const RESUME_SECRET_CHARS: usize = 43;
+
+/// Length of an agent id in hex characters.
+pub const AGENT_ID_CHARS: usize = 8;
+
+/// The secret half of an agent token: [`VERIFIER_BYTES`] random bytes.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Verifier([u8; 16]);
+pub struct Verifier([u8; VERIFIER_BYTES]);
 
 impl Verifier {
     /// A verifier of 16 random bytes.
     #[must_use]
-    pub const fn new(random: [u8; 16]) -> Self {
+    pub const fn new(random: [u8; VERIFIER_BYTES]) -> Self {
         Self(random)
     }
 
     /// The bytes, for sealing.
     #[must_use]
-    pub const fn as_bytes(&self) -> &[u8; 16] {
+    pub const fn as_bytes(&self) -> &[u8; VERIFIER_BYTES] {
         &self.0
     }
 
@@ -60,7 +72,8 @@ impl VerifierHash {
         hex::decode(text).map(Self)
     }
 
-    /// What an app learns of who calls: 8 hex characters of the hash.
+    /// What an app learns of who calls: the first [`AGENT_ID_CHARS`] hex characters
+    /// of the hash.
     #[must_use]
     pub fn agent_id(&self) -> String {
         let [a, b, c, d, ..] = self.0;
@@ -93,7 +106,7 @@ impl AgentToken {
         if verifier.len() != VERIFIER_CHARS {
             return None;
         }
-        let mut bytes = [0; 16];
+        let mut bytes = [0; VERIFIER_BYTES];
         // The engine refuses bits past the 16th byte, so each token has one spelling.
         let written = URL_SAFE_NO_PAD.decode_slice(verifier, &mut bytes).ok()?;
         (written == bytes.len()).then_some(Self {
@@ -116,22 +129,23 @@ impl fmt::Debug for AgentToken {
     }
 }
 
-/// Lets its holder take a session over: 32 random bytes, 43 characters of base64url.
+/// Lets its holder take a session over: [`RESUME_SECRET_BYTES`] random bytes,
+/// [`RESUME_SECRET_CHARS`] characters of base64url.
 #[derive(Clone, PartialEq, Eq)]
-pub struct ResumeSecret([u8; 32]);
+pub struct ResumeSecret([u8; RESUME_SECRET_BYTES]);
 
 impl ResumeSecret {
     /// A secret of 32 random bytes.
     #[must_use]
-    pub const fn new(random: [u8; 32]) -> Self {
+    pub const fn new(random: [u8; RESUME_SECRET_BYTES]) -> Self {
         Self(random)
     }
 
     /// Reads a secret's text.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let mut bytes = [0; 32];
-        let written = (text.len() == 43)
+        let mut bytes = [0; RESUME_SECRET_BYTES];
+        let written = (text.len() == RESUME_SECRET_CHARS)
             .then(|| URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok())
             .flatten()?;
         (written == bytes.len()).then_some(Self(bytes))
@@ -139,7 +153,7 @@ impl ResumeSecret {
 
     /// The bytes, for deriving keys.
     #[must_use]
-    pub const fn as_bytes(&self) -> &[u8; 32] {
+    pub const fn as_bytes(&self) -> &[u8; RESUME_SECRET_BYTES] {
         &self.0
     }
 
@@ -223,7 +237,7 @@ mod tests {
         fn hashes_read_back(verifier: [u8; 16]) {
             let hash = Verifier::new(verifier).hash();
             prop_assert_eq!(VerifierHash::from_hex(&hash.hex()), Some(hash));
-            prop_assert_eq!(hash.agent_id(), &hash.hex()[..8]);
+            prop_assert_eq!(hash.agent_id(), &hash.hex()[..AGENT_ID_CHARS]);
         }
     }
 

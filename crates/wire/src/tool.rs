@@ -81,7 +81,19 @@ impl PartialEq for Tool {
     }
 }
 
-/// Whether a path has the form `^/[a-zA-Z0-9_\-/.]+$` and is not reserved.
+/// The form of a tool's path, as a regular expression for the whole text.
+pub const PATH_PATTERN: &str = r"/[a-zA-Z0-9_\-/.]+";
+
+/// How the paths begin that the relay serves itself, in any case, as a regular
+/// expression: `/agents.md`, `/tools.json` and what is below them, and all that
+/// begins with `/_as_`.
+pub const RESERVED_PATTERN: &str = r"/(_as_|(agents\.md|tools\.json)(/|$))";
+
+/// The form of an HTTP method (a token of RFC 9110, 5.6.2), as a regular
+/// expression for the whole text.
+pub const METHOD_PATTERN: &str = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+";
+
+/// Whether a path has the form [`PATH_PATTERN`] and is not reserved.
 ///
 /// Reserved are `/agents.md`, `/tools.json` and everything below them in any
 /// case, and everything under `/_as_`, which the relay serves itself.
@@ -294,6 +306,8 @@ pub fn cut_description(text: &str) -> &str {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use regex::Regex;
+    use std::sync::LazyLock;
 
     fn parse(json: &str) -> Result<Vec<Tool>, AppError> {
         let raw: Box<RawValue> = serde_json::from_str(json).unwrap();
@@ -387,11 +401,39 @@ mod tests {
         }
     }
 
+    /// Of paths, of reserved ones, of methods.
+    static PATTERNS: LazyLock<[Regex; 3]> = LazyLock::new(|| {
+        [
+            format!("^{PATH_PATTERN}$"),
+            format!("(?i)^{RESERVED_PATTERN}"),
+            format!("^{METHOD_PATTERN}$"),
+        ]
+        .map(|pattern| Regex::new(&pattern).unwrap())
+    });
+
     proptest! {
         #[test]
-        fn any_json_is_read_or_refused(text in ".*") {
-            let json = serde_json::to_string(&vec![serde_json::json!({"path": text, "method": text})]).unwrap();
-            let _ = parse(&json);
+        fn paths_and_methods_are_as_their_patterns_say(
+            path in "(/?[aA_.]{0,2}(_as_|_AS_|agents.md|Tools.json|)(/?[a-zA-Z_./-]{0,4})|\\PC{0,6})",
+            method in "([A-Za-z!#$%&'*+.^_`|~-]{0,5}|\\PC{0,4})",
+        ) {
+            let [form, reserved, token] = &*PATTERNS;
+            let free = form.is_match(&path) && !reserved.is_match(&path);
+            prop_assert_eq!(is_free_path(&path), free, "{}", path);
+            let is_token = token.is_match(&method);
+            prop_assert_eq!(is_method(&method), is_token, "{}", method);
+            let json = serde_json::json!([{"path": path, "method": method}]).to_string();
+            match parse(&json) {
+                Ok(tools) => {
+                    prop_assert!(free && is_token);
+                    prop_assert_eq!((&tools[0].path, &tools[0].method), (&path, &method.to_ascii_uppercase()));
+                }
+                Err(error) => {
+                    let code = if is_token { AppCode::ReservedPath } else { AppCode::ProtocolError };
+                    prop_assert!(!(free && is_token));
+                    prop_assert_eq!(error.code, code);
+                }
+            }
         }
 
         #[test]

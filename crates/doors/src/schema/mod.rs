@@ -8,8 +8,7 @@
 pub(crate) mod embed;
 pub(crate) mod refs;
 
-/// Schemas inside of each other. What is deeper admits everything.
-pub(crate) const MAX_DEPTH: usize = 64;
+use agent_socket_wire::limits::MAX_SCHEMA_DEPTH as MAX_DEPTH;
 
 /// What value a keyword takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 // Serves public/ on bare workerd, as Cloudflare's asset server does with the
 // defaults of wrangler.toml: GET and HEAD only, /x is x.html, / is index.html,
-// 404 for what is no file, and the headers of the `_headers` file.
+// 404 for what is not a file, and the headers of the `_headers` file.
 //
 // Bindings: FILES, a disk service; RULES, the parsed `_headers`.
 

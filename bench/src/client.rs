@@ -276,7 +276,7 @@ impl Lane {
             .with_context(|| format!("{method}: no answer"))
     }
 
-    /// A request whose answer is to be 200.
+    /// A request whose answer must be 200.
     ///
     /// # Errors
     /// If it is another.

@@ -15,7 +15,7 @@ fn main() -> ExitCode {
     };
     let operation = OPERATIONS.iter().find(|(own, _)| own == name);
     let (Some((_, run)), Ok(count)) = (operation, count.parse::<u32>()) else {
-        eprintln!("error: no operation '{name}', or '{count}' is no number");
+        eprintln!("error: no operation '{name}', or '{count}' is not a number");
         return ExitCode::from(2);
     };
     let mut core = Core::new();

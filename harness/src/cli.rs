@@ -75,7 +75,7 @@ fn parse_selector(text: &str) -> Result<(u16, u16)> {
     }
     let number = |part: &str| -> Result<u16> {
         part.parse().with_context(|| {
-            format!("`{text}` is no selector: use `all`, `22`, `20-29` or `01,05`")
+            format!("`{text}` is not a selector: use `all`, `22`, `20-29` or `01,05`")
         })
     };
     let (first, last) = text.split_once('-').unwrap_or((text, text));
@@ -92,7 +92,7 @@ fn relay_url(text: &str) -> Result<String> {
     };
     ensure!(
         !authority.is_empty() && !authority.contains(['/', '?', '#']),
-        "is to be an origin such as http://localhost:8787"
+        "must be an origin such as http://localhost:8787"
     );
     // A name without a port would be looked up as a service.
     let has_port = authority

@@ -55,7 +55,7 @@ impl Context {
     pub async fn boot(&self, boot: &Boot) -> Result<Relay> {
         ensure!(
             self.pool.given().is_none(),
-            "a scenario that boots relays is to be marked `own`"
+            "a scenario that boots relays must be marked `own`"
         );
         self.log.log("relay", &format!("→ boot {boot:?}"));
         let relay = Relay::boot(boot).await?;

@@ -151,7 +151,7 @@ impl Relay {
             .authority()
             .rsplit_once(':')
             .context("the relay's origin has no port")?;
-        port.parse().context("the relay's port is no number")
+        port.parse().context("the relay's port is not a number")
     }
 
     fn process(&self) -> Result<&Process> {

@@ -27,7 +27,7 @@ pub enum Others {
     Any,
 }
 
-/// A `PUBLIC_URL` that is no origin.
+/// A `PUBLIC_URL` that is not an origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadPublicUrl;
 

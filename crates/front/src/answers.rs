@@ -40,7 +40,7 @@ pub fn misconfigured(problem: &str) -> HttpError {
     HttpError::new(HttpCode::Misconfigured, problem)
 }
 
-/// `/v1/t/…` with something that is no token.
+/// `/v1/t/…` with something that is not a token.
 #[must_use]
 pub fn bad_token() -> HttpError {
     HttpError::new(
@@ -65,7 +65,7 @@ pub fn body_too_large() -> HttpError {
     HttpError::body_too_large()
 }
 
-/// A request to the app surface that is no upgrade.
+/// A request to the app surface that is not an upgrade.
 #[must_use]
 pub fn only_upgrades() -> HttpError {
     HttpError::new(

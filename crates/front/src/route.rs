@@ -15,7 +15,7 @@ pub enum Route<'a> {
     },
     /// `/v1/t/<token>…`, the agent surface.
     Agent(AgentToken),
-    /// `/v1/t/…` with something that is no token.
+    /// `/v1/t/…` with something that is not a token.
     BadToken,
     /// `/healthz`.
     Health,

@@ -45,7 +45,7 @@ impl Arriving {
         self.since.saturating_add(BODY_GRACE_MS)
     }
 
-    /// When something is to be done about it.
+    /// When something must be done about it.
     fn due(&self) -> Millis {
         if self.is_slow {
             self.ends_at()

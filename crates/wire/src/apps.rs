@@ -96,9 +96,11 @@ impl Apps {
             reason,
         };
         let entries: BTreeMap<String, serde_json::Value> = serde_json::from_str(text)
-            .map_err(|error| whole(format!("is to be a JSON object of apps: {error}")))?;
+            .map_err(|error| whole(format!("the file must be a JSON object of apps: {error}")))?;
         if entries.is_empty() {
-            return Err(whole("has no app: nobody could register".to_owned()));
+            return Err(whole(
+                "the file has no app: nobody could register".to_owned(),
+            ));
         }
         entries
             .into_iter()
@@ -170,7 +172,7 @@ impl Apps {
         let app_id = app_id.filter(|id| is_app_id(id)).ok_or_else(|| {
             AppError::new(
                 AppCode::InvalidAppId,
-                "`appId` is to be a string of 1 to 64 characters from A-Z a-z 0-9 _ . -",
+                "`appId` must be a string of 1 to 64 characters from A-Z a-z 0-9 _ . -",
             )
         })?;
         if self.blocked.apps.contains(app_id) {
@@ -200,7 +202,7 @@ impl Apps {
         if !app.admits_key(key) {
             return Err(AppError::new(
                 AppCode::AppKeyInvalid,
-                "`appKey` is to be the key whose SHA-256 stands in the relay's apps.json",
+                "`appKey` must be the key whose SHA-256 is in the relay's apps.json",
             ));
         }
         Ok(())
@@ -211,7 +213,7 @@ impl App {
     fn parse(id: &str, entry: serde_json::Value) -> Result<Self, String> {
         if id != ANY && !is_app_id(id) {
             return Err(
-                "the id is to be \"*\" or 1 to 64 characters from A-Z a-z 0-9 _ . -".to_owned(),
+                "the id must be \"*\" or 1 to 64 characters from A-Z a-z 0-9 _ . -".to_owned(),
             );
         }
         let entry: Entry = serde_json::from_value(entry).map_err(|error| error.to_string())?;
@@ -235,12 +237,12 @@ impl App {
             .find(|origin| *origin != "*" && !is_origin(origin))
         {
             return Err(format!(
-                "`allowedOrigins`: {origin:?} is no origin: write scheme://host or scheme://host:port, in lower case, without a path"
+                "`allowedOrigins`: {origin:?} is not an origin: write scheme://host or scheme://host:port, in lower case, without a path"
             ));
         }
         let key_sha256 = match entry.key_sha256 {
             None => None,
-            Some(hex) => Some(hex::decode(&hex).ok_or("`keySha256` is to be 64 hex characters")?),
+            Some(hex) => Some(hex::decode(&hex).ok_or("`keySha256` must be 64 hex characters")?),
         };
         for (name, number) in [
             ("maxSessions", entry.max_sessions),
@@ -405,11 +407,11 @@ mod tests {
             ),
             (
                 r#"{"a":{"label":"x","allowedOrigins":["https://a/"]}}"#,
-                "no origin",
+                "not an origin",
             ),
             (
                 r#"{"a":{"label":"x","allowedOrigins":["a.example"]}}"#,
-                "no origin",
+                "not an origin",
             ),
             (
                 r#"{"a":{"label":"x","allowedOrigins":["*"],"keySha256":"ab"}}"#,

@@ -43,7 +43,7 @@ close_codes! {
     OriginDenied = 4003, "origin or key refused";
     /// The registration was not valid.
     BadRegistration = 4400, "registration not valid";
-    /// The resume secret did not fit, or there is no such session.
+    /// The resume secret was wrong, or there is no such session.
     ResumeFailed = 4401, "resume failed";
     /// No first frame in time, or no sign of life.
     Timeout = 4408, "no first frame or heartbeat in time";

@@ -162,7 +162,7 @@ macro_rules! app_codes {
 }
 
 app_codes! {
-    /// `appId` is missing, no string or not of the allowed form.
+    /// `appId` is missing, not a string, or not of the allowed form.
     InvalidAppId = "invalid_app_id",
     /// `appId` is not in `apps.json`.
     UnknownAppId = "unknown_app_id",
@@ -170,7 +170,7 @@ app_codes! {
     OriginDenied = "origin_denied",
     /// The app's entry asks for a key, and `appKey` is not it.
     AppKeyInvalid = "app_key_invalid",
-    /// `agentsMd` is missing, no string or too long.
+    /// `agentsMd` is missing, not a string, or too long.
     AgentsMdTooLarge = "agents_md_too_large",
     /// A tool's path is reserved or not of the allowed form.
     ReservedPath = "reserved_path",

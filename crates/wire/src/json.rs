@@ -243,7 +243,7 @@ impl Json {
         self.0.get()
     }
 
-    /// Reads it as a type of one's own.
+    /// Reads it as a type of the caller's.
     ///
     /// # Errors
     /// If it is of another form.

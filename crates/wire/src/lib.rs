@@ -8,7 +8,7 @@
 //! 3. The agent calls one of the app's tools ([`tool`]) by its method and path.
 //! 4. The relay forwards the call as a `tool_call` frame and turns the app's `tool_reply` into the HTTP response ([`answer`]).
 //! 5. Whatever goes wrong has one code from one table ([`error`],
-//!    [`close`]), and every limit stands in [`limits`].
+//!    [`close`]), and every limit is in [`limits`].
 //!
 //! **This crate does no I/O, reads no clock and makes no randomness.** The same
 //! input gives the same output, so all of it is tested natively.

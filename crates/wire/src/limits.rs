@@ -117,7 +117,7 @@ pub const MAX_SCOPE_ENTRY_BYTES: usize = 256;
 /// that can only fetch URLs cut or refuse longer ones.
 pub const MAX_LINK_CHARS: usize = 250;
 
-/// Links that an answer at the GET door has at most: it is to be short.
+/// The most links that an answer at the GET door has, since it must be short.
 pub const MAX_NEXT_LINKS: usize = 10;
 
 /// Longest description of an operation (and of the whole) in the OpenAPI
@@ -196,7 +196,7 @@ pub const MAX_ATTACHMENT_BYTES: usize = 16_384;
 /// The `id` of the heartbeat.
 pub const HEARTBEAT_ID: &str = "as_hb";
 
-/// The heartbeat an app sends, to the letter: the runtime itself answers this
+/// The exact text of an app's heartbeat: the runtime itself answers this
 /// text without waking the session.
 pub const HEARTBEAT_PING: &str = r#"{"type":"ping","id":"as_hb"}"#;
 

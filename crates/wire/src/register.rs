@@ -46,7 +46,7 @@ impl Registration {
         let features = match fields.features {
             None => Vec::new(),
             Some(raw) => string_list(raw)
-                .ok_or_else(|| AppError::shape("`features` is to be an array of strings"))?,
+                .ok_or_else(|| AppError::shape("`features` must be an array of strings"))?,
         };
         Ok(Self {
             app_id: app_id.unwrap_or_default().into_owned(),
@@ -61,7 +61,7 @@ impl Registration {
 /// Reads a required `agentsMd`.
 ///
 /// # Errors
-/// `agents_md_too_large` if it is missing, no string or too long.
+/// `agents_md_too_large` if it is missing, not a string or too long.
 pub fn parse_agents_md(raw: Option<&RawValue>) -> Result<String, AppError> {
     raw.and_then(json_str)
         .filter(|text| utf16_len(text) <= MAX_AGENTS_MD_CHARS)
@@ -69,7 +69,7 @@ pub fn parse_agents_md(raw: Option<&RawValue>) -> Result<String, AppError> {
         .ok_or_else(|| {
             AppError::new(
                 AppCode::AgentsMdTooLarge,
-                format!("`agentsMd` is to be a string of at most {MAX_AGENTS_MD_CHARS} characters"),
+                format!("`agentsMd` must be a string of at most {MAX_AGENTS_MD_CHARS} characters"),
             )
         })
 }
@@ -78,7 +78,7 @@ fn optional_str(raw: Option<&RawValue>, name: &str) -> Result<Option<String>, Ap
     match raw.map(json_str) {
         None => Ok(None),
         Some(Some(text)) => Ok(Some(text.into_owned())),
-        Some(None) => Err(AppError::shape(format!("`{name}` is to be a string"))),
+        Some(None) => Err(AppError::shape(format!("`{name}` must be a string"))),
     }
 }
 
@@ -92,7 +92,7 @@ pub fn parse_revoke_tokens(raw: Option<&RawValue>) -> Result<Vec<String>, AppErr
         .filter(|tokens| tokens.len() <= MAX_REVOKE_ON_RESUME)
         .ok_or_else(|| {
             AppError::shape(format!(
-                "`revokeTokens` is to be an array of at most {MAX_REVOKE_ON_RESUME} strings"
+                "`revokeTokens` must be an array of at most {MAX_REVOKE_ON_RESUME} strings"
             ))
         })
 }
@@ -139,7 +139,7 @@ fn optional_uint(raw: Option<&RawValue>, name: &str, max: u64) -> Result<Option<
         None => Ok(None),
         Some(Some(value)) if (1..=max).contains(&value) => Ok(Some(value)),
         Some(_) => Err(AppError::shape(format!(
-            "`{name}` is to be a whole number from 1 to {max}"
+            "`{name}` must be a whole number from 1 to {max}"
         ))),
     }
 }

@@ -29,7 +29,7 @@ pub fn cut(text: &str, max: usize) -> &str {
     text
 }
 
-/// The text of a JSON string; `None` if the value is no string.
+/// The text of a JSON string; `None` if the value is not a string.
 ///
 /// A lone surrogate (`"\ud800"`) is legal in JSON text but has no place in
 /// UTF-8: it becomes U+FFFD, as it does when JavaScript encodes it.
@@ -91,7 +91,7 @@ impl Visitor<'_> for BytesVisitor {
 }
 
 /// The value as an unsigned integer; `None` if it is negative, has a fraction
-/// that is not zero, or is no number. `1e3` and `1000.0` are 1000, as they are
+/// that is not zero, or is not a number. `1e3` and `1000.0` are 1000, as they are
 /// to a JavaScript client.
 #[must_use]
 pub fn json_uint(raw: &RawValue) -> Option<u64> {
@@ -250,7 +250,7 @@ mod tests {
             push_json_str(&mut out, &text);
             let short = serde_json::to_string(&text).unwrap();
             let long = short.replace("\\b", "\\u0008").replace("\\f", "\\u000c");
-            // A backslash that is itself escaped is no start of an escape.
+            // A backslash that is itself escaped does not start an escape.
             if !text.contains('\\') {
                 prop_assert_eq!(&out, &long);
             }

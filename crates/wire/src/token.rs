@@ -97,7 +97,7 @@ pub struct AgentToken {
 }
 
 impl AgentToken {
-    /// Reads a token; `None` unless every character is as it should be.
+    /// Reads a token; `None` unless every character is valid.
     #[must_use]
     pub fn parse(prefix: &str, text: &str) -> Option<Self> {
         let rest = text.strip_prefix(prefix)?.strip_prefix('_')?;
@@ -227,10 +227,22 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_read_or_refused(text: String) {
-            let _ = AgentToken::parse("as", &text);
-            let _ = ResumeSecret::parse(&text);
-            let _ = VerifierHash::from_hex(&text);
+        fn what_has_the_form_is_read(token in "as_[0-9A-HJKMNP-TV-Z]{8}_[A-Za-z0-9_-]{21}[AQgw]", secret in "[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]", hash in "[0-9a-f]{64}") {
+            prop_assert_eq!(AgentToken::parse("as", &token).map(|read| read.reveal("as")), Some(token));
+            prop_assert_eq!(ResumeSecret::parse(&secret).map(|read| read.reveal()), Some(secret));
+            prop_assert_eq!(VerifierHash::from_hex(&hash).map(|read| read.hex()), Some(hash));
+        }
+
+        /// One character of another kind, or one too many or too few, and it is
+        /// nothing.
+        #[test]
+        fn what_has_not_the_form_is_refused(token in "as_[0-9A-HJKMNP-TV-Z]{8}_[A-Za-z0-9_-]{21}[AQgw]", at in 0..34_usize, other in "[^A-Za-z0-9_-]") {
+            let changed = format!("{}{other}{}", &token[..at], &token[at + 1..]);
+            for bad in [changed, format!("{token}A"), token[..33].to_owned(), format!("x{token}")] {
+                prop_assert_eq!(AgentToken::parse("as", &bad), None, "{}", bad);
+                prop_assert_eq!(ResumeSecret::parse(&bad), None, "{}", bad);
+                prop_assert_eq!(VerifierHash::from_hex(&bad), None, "{}", bad);
+            }
         }
 
         #[test]

@@ -127,20 +127,20 @@ fn is_method(text: &str) -> bool {
 ///
 /// # Errors
 /// `reserved_path` for a path that an app may not take; `protocol_error` for
-/// everything else that is not as it should be. The message names the tool.
+/// anything else that is not valid. The message names the tool.
 pub fn parse_tools(tools: Option<&RawValue>) -> Result<Vec<Tool>, AppError> {
     let Some(tools) = tools else {
         return Ok(Vec::new());
     };
     let entries: Vec<&RawValue> = serde_json::from_str(tools.get())
-        .map_err(|_| AppError::shape("`tools` is to be an array of objects"))?;
+        .map_err(|_| AppError::shape("`tools` must be an array of objects"))?;
     let mut parsed: Vec<Tool> = Vec::with_capacity(entries.len());
     let mut seen = BTreeSet::new();
     for (index, entry) in entries.into_iter().enumerate() {
         let tool = parse_tool(index, entry)?;
         if !seen.insert((tool.method.clone(), tool.path.clone())) {
             return Err(AppError::shape(format!(
-                "`tools[{index}]`: {} {} is there twice; each method and path may be registered once",
+                "`tools[{index}]`: {} {} is registered twice; each method and path may be registered once",
                 tool.method, tool.path
             )));
         }
@@ -174,7 +174,7 @@ fn parse_tool(index: usize, entry: &RawValue) -> Result<Tool, AppError> {
     )
     else {
         return Err(AppError::shape(format!(
-            "`tools[{index}]` is to be an object"
+            "`tools[{index}]` must be an object"
         )));
     };
     let text = |name: &str, raw: Option<&RawValue>| match raw
@@ -183,13 +183,13 @@ fn parse_tool(index: usize, entry: &RawValue) -> Result<Tool, AppError> {
         None => Ok(None),
         Some(Some(text)) => Ok(Some(text)),
         Some(None) => Err(AppError::shape(format!(
-            "`tools[{index}].{name}` is to be a string"
+            "`tools[{index}].{name}` must be a string"
         ))),
     };
     let method = text("method", method)?.unwrap_or_else(|| "POST".to_owned());
     if !is_method(&method) {
         return Err(AppError::shape(format!(
-            "`tools[{index}].method` is to be an HTTP method such as GET or POST"
+            "`tools[{index}].method` must be an HTTP method such as GET or POST"
         )));
     }
     let path = text("path", path)?
@@ -198,7 +198,7 @@ fn parse_tool(index: usize, entry: &RawValue) -> Result<Tool, AppError> {
         return Err(AppError::new(
             AppCode::ReservedPath,
             format!(
-                "`tools[{index}].path` is to match ^/[a-zA-Z0-9_\\-/.]+$ and to be none of /agents.md, /tools.json, /_as_*: choose another path"
+                "`tools[{index}].path` must match ^{PATH_PATTERN}$ and must not be /agents.md or /tools.json, below them, or under /_as_: the relay serves those itself, so choose another path"
             ),
         ));
     }
@@ -210,7 +210,7 @@ fn parse_tool(index: usize, entry: &RawValue) -> Result<Tool, AppError> {
                 .filter(|ms| (MIN_TOOL_TIMEOUT_MS..=MAX_TOOL_TIMEOUT_MS).contains(ms))
                 .ok_or_else(|| {
                     AppError::shape(format!(
-                        "`tools[{index}].timeout_ms` is to be a whole number from {MIN_TOOL_TIMEOUT_MS} to {MAX_TOOL_TIMEOUT_MS}"
+                        "`tools[{index}].timeout_ms` must be a whole number from {MIN_TOOL_TIMEOUT_MS} to {MAX_TOOL_TIMEOUT_MS}"
                     ))
                 })?,
         ),
@@ -219,7 +219,7 @@ fn parse_tool(index: usize, entry: &RawValue) -> Result<Tool, AppError> {
         None | Some("false" | "null") => Ok(false),
         Some("true") => Ok(true),
         Some(_) => Err(AppError::shape(format!(
-            "`tools[{index}].{name}` is to be true or false"
+            "`tools[{index}].{name}` must be true or false"
         ))),
     };
     let read_only = flag("read_only", read_only)?;
@@ -228,7 +228,7 @@ fn parse_tool(index: usize, entry: &RawValue) -> Result<Tool, AppError> {
         method: method.to_ascii_uppercase(),
         path,
         description,
-        // `null` is no schema; kept, it would be gone when the record is read.
+        // `null` is not a schema; kept, it would be gone when the record is read.
         input_schema: input_schema
             .filter(|raw| raw.get() != "null")
             .map(ToOwned::to_owned),
@@ -251,7 +251,7 @@ impl Scope {
     pub fn parse(raw: Option<&RawValue>) -> Result<Self, AppError> {
         let problem = || {
             AppError::shape(format!(
-                "`tools` is to be an array of 1 to {MAX_SCOPE_ENTRIES} strings of at most {MAX_SCOPE_ENTRY_BYTES} bytes, each \"/path\" or \"METHOD /path\""
+                "`tools` must be an array of 1 to {MAX_SCOPE_ENTRIES} strings of at most {MAX_SCOPE_ENTRY_BYTES} bytes, each \"/path\" or \"METHOD /path\""
             ))
         };
         let Some(raw) = raw.filter(|raw| raw.get() != "null") else {

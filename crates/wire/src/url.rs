@@ -4,16 +4,20 @@
 fn split_origin(url: &str) -> (&str, &str) {
     // No scheme has a colon, and no host a slash: nothing has to be searched for
     // twice, as it would for "://".
-    let authority = url
-        .find(':')
-        .filter(|colon| {
-            url.get(*colon..)
-                .is_some_and(|rest| rest.starts_with("://"))
+    let bytes = url.as_bytes();
+    let colon = bytes.iter().position(|byte| *byte == b':');
+    let authority = colon
+        .map(|colon| colon.saturating_add(3))
+        .filter(|after| {
+            let mark = bytes.get(after.saturating_sub(3)..*after);
+            mark == Some(b"://".as_slice())
         })
-        .map_or(0, |colon| colon.saturating_add(3));
-    let rest = url.bytes().skip(authority);
-    let host = rest.take_while(|byte| !matches!(byte, b'/' | b'?' | b'#'));
-    let end = authority.saturating_add(host.count());
+        .unwrap_or(0);
+    let rest = bytes.get(authority..).unwrap_or_default();
+    let host = rest
+        .iter()
+        .position(|byte| matches!(byte, b'/' | b'?' | b'#'));
+    let end = authority.saturating_add(host.unwrap_or(rest.len()));
     url.split_at_checked(end).unwrap_or((url, ""))
 }
 

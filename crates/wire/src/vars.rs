@@ -165,7 +165,7 @@ pub const RESUME_GRACE_MS: MillisVar = MillisVar {
     meaning: "how long a session is held for its app; 0 ends it with every drop",
 };
 
-/// A var that the shell reads by itself.
+/// A var that the shell reads, not the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShellVar {
     /// Its name.

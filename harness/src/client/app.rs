@@ -752,8 +752,8 @@ fn refusal_of(target: &str, refusal: HttpRefusal) -> Response {
 
 fn parse(text: &str) -> Result<Value> {
     let frame: Value =
-        serde_json::from_str(text).with_context(|| format!("a frame that is no JSON: {text}"))?;
-    ensure!(frame.is_object(), "a frame that is no object: {text}");
+        serde_json::from_str(text).with_context(|| format!("a frame that is not JSON: {text}"))?;
+    ensure!(frame.is_object(), "a frame that is not an object: {text}");
     Ok(frame)
 }
 

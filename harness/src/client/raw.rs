@@ -140,7 +140,7 @@ impl Raw {
     async fn read_body(&mut self, response: &mut Response) -> Result<()> {
         let length = response.header("content-length").map(str::parse::<usize>);
         if let Some(length) = length {
-            let length = length.context("content-length is no number")?;
+            let length = length.context("content-length is not a number")?;
             while response.body.len() < length {
                 self.read_more(&mut response.body).await?;
             }

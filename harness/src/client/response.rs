@@ -34,8 +34,7 @@ impl Response {
     /// # Errors
     /// If it is none.
     pub fn json(&self) -> Result<Value> {
-        serde_json::from_slice(&self.body)
-            .with_context(|| format!("{self}: the body is to be JSON"))
+        serde_json::from_slice(&self.body).with_context(|| format!("{self}: the body must be JSON"))
     }
 
     /// A header's value.
@@ -97,7 +96,7 @@ impl Response {
         let message = body["error"]["message"].as_str().unwrap_or_default();
         ensure!(
             message.len() > 20,
-            "{self}: the message is to say what happened and what to do"
+            "{self}: the message must say what happened and what to do"
         );
         Ok(self)
     }

@@ -255,7 +255,7 @@ async fn scoped(app: &mut App) -> Result<()> {
     let tools = agent.get("/tools.json").await?.is(200)?.json()?;
     let shown: Vec<String> = tools["tools"]
         .as_array()
-        .context("`tools` is no array")?
+        .context("`tools` is not an array")?
         .iter()
         .map(|tool| {
             format!(

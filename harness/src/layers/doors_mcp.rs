@@ -37,7 +37,7 @@ pub fn scenarios() -> Vec<Scenario> {
         ),
         Scenario::new(
             92,
-            "MCP: bodies that are no message, batches, huge ids",
+            "MCP: bodies that are not messages, batches, huge ids",
             run!(bad_bodies),
         ),
         Scenario::new(

@@ -382,7 +382,7 @@ async fn binary(cx: Context) -> Result<()> {
         equal("`bodyEncoding`", &call["bodyEncoding"], "base64")?;
         let arrived = STANDARD
             .decode(call["body"].as_str().unwrap_or_default())
-            .context("the body is no base64")?;
+            .context("the body is not base64")?;
         ensure!(arrived == upload, "{} bytes arrived changed", upload.len());
         app.answer(&call, Value::Null);
         pending.answer().await?.is(200)?;

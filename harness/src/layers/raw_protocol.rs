@@ -87,7 +87,7 @@ async fn forms(cx: Context) -> Result<()> {
     let session = text(&reply, "sessionId")?;
     ensure!(
         SessionId::parse(session).is_some(),
-        "{session:?} is no session id"
+        "{session:?} is not a session id"
     );
     let secret = text(&reply, "resumeSecret")?;
     ensure!(
@@ -106,7 +106,7 @@ async fn forms(cx: Context) -> Result<()> {
     let (agent, minted) = app.mint(labelled("One")).await?;
     let prefix = agent.token.split('_').next().unwrap_or_default();
     let parsed = AgentToken::parse(prefix, &agent.token)
-        .with_context(|| format!("{:?} is no token", agent.token))?;
+        .with_context(|| format!("{:?} is not a token", agent.token))?;
     equal("the token's session", parsed.session.as_str(), session)?;
     let verifier = agent
         .token

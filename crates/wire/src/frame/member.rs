@@ -1,6 +1,6 @@
 //! How frames and their members are read and written.
 //!
-//! The name of a member stands once, in a table made by `fields!`. What is
+//! The name of a member is written once, in a table made by `fields!`. What is
 //! written under a name and what is read from it go by the same entry, so that
 //! both directions agree by construction.
 
@@ -324,7 +324,7 @@ macro_rules! fields {
         }
 
         impl<'a> $fields<'a> {
-            /// The `type` of a frame and its other members; `None` if it is no object.
+            /// The `type` of a frame and its other members; `None` if it is not an object.
             #[inline]
             pub(crate) fn read(text: &'a str) -> Option<(Option<&'a RawValue>, Self)> {
                 let [frame_type, $($field),*] =

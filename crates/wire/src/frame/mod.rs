@@ -213,8 +213,20 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_read_or_ignored(text: String) {
-            let _ = AppFrame::parse(&text);
+        fn a_text_is_a_frame_if_it_is_an_object_with_a_known_type(
+            name in "(ping|pong|tool_reply|register|x|)",
+            value in "(1|null|\"a\"|\\[\\]|\\{\"type\":\"ping\"\\})",
+            at in any::<prop::sample::Index>(),
+            piece in "[\\{\\}\\[\\]\":, a1]?",
+        ) {
+            let whole = format!(r#"{{"id":{value},"type":"{name}"}}"#);
+            let (before, after) = whole.split_at(at.index(whole.len()));
+            for text in [format!("{before}{piece}{after}"), before.to_owned(), after.to_owned()] {
+                let expected = serde_json::from_str::<serde_json::Value>(&text)
+                    .ok()
+                    .and_then(|value| FrameType::parse(value.as_object()?.get("type")?.as_str()?));
+                prop_assert_eq!(AppFrame::parse(&text).map(|frame| frame.frame_type), expected, "{}", text);
+            }
         }
 
         #[test]

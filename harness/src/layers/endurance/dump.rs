@@ -65,7 +65,7 @@ impl Needles {
     fn add_session(&mut self, credentials: &Credentials) -> Result<()> {
         let secret = URL_SAFE_NO_PAD
             .decode(&credentials.secret)
-            .context("a resume secret that is no base64url")?;
+            .context("a resume secret that is not base64url")?;
         self.add_bytes("a resume secret", &secret);
         self.add_bytes("a seal key", &seal_key(&secret, &credentials.session)?);
         Ok(())

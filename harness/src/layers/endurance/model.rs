@@ -387,7 +387,7 @@ impl Session {
     pub fn judge_storage(&self, state: &Value) -> Result<()> {
         let mut stored = BTreeSet::new();
         for key in state["storageKeys"].as_array().context("no storage keys")? {
-            stored.insert(key.as_str().context("a key that is no text")?.to_owned());
+            stored.insert(key.as_str().context("a key that is not a text")?.to_owned());
         }
         let expected = self.expected_keys();
         let missing: Vec<_> = expected.difference(&stored).collect();

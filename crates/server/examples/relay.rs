@@ -10,41 +10,27 @@
 use std::error::Error;
 
 use agent_socket_server::Server;
-use agent_socket_server::apps::Apps;
-use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let mut next = |what: &str| arguments.next().ok_or_else(|| format!("{what} is missing"));
-    let listener = TcpListener::bind(next("the address to listen on")?).await?;
-    let apps = Apps::parse(&std::fs::read_to_string(next("apps.json")?)?)?;
+    let address = next("the address to listen on")?;
+    let mut builder = Server::builder_of(next("apps.json")?)?;
     let state = next("the state file, or -")?;
-    let mut builder = Server::builder(apps);
     if state != "-" {
         builder = builder.state(state);
     }
     for var in arguments {
         let (name, value) = var.split_once('=').ok_or("a var is NAME=value")?;
         builder = match name {
-            "DEBUG" if value == "1" => builder.debug(),
-            "PUBLIC_URL" => builder.public_url(value),
+            "ADMIN" => builder.admin(value),
             "UPGRADE_LIMIT" => builder.upgrade_limit(value.parse()?),
             _ => builder.var(name, value),
         };
     }
     tracing_subscriber::fmt().with_ansi(false).init();
-    let (mut interrupt, mut terminate) = (
-        signal(SignalKind::interrupt())?,
-        signal(SignalKind::terminate())?,
-    );
-    let server = builder.serve(listener)?;
+    let server = builder.listen(address).await?;
     println!("ready http://{}", server.address());
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
-    server.shutdown().await;
-    Ok(())
+    Ok(server.run().await?)
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use agent_socket_driver::{Config, Millis};
 use agent_socket_front::{Addresses, BadPublicUrl};
@@ -12,6 +12,7 @@ use agent_socket_wire::id::{SessionId, is_app_id};
 use agent_socket_wire::url::is_origin;
 use tokio::sync::oneshot;
 
+use crate::apps_file::{self, AppsFileError};
 use crate::clock;
 use crate::session::Message;
 use crate::shared::{Settings, Shared};
@@ -46,6 +47,8 @@ pub struct AppInfo {
     pub sessions: u64,
     /// Bytes that are stored of them.
     pub bytes: u64,
+    /// How long ago the oldest of them began, in ms.
+    pub oldest_ms: Millis,
 }
 
 /// Whom a block keeps out.
@@ -112,16 +115,15 @@ impl Control {
     /// What the sessions of each app id take.
     #[must_use]
     pub fn apps(&self) -> BTreeMap<Arc<str>, AppInfo> {
-        let usage = self.0.registry.usage().into_iter();
-        usage
-            .map(|(app, usage)| {
-                let info = AppInfo {
-                    sessions: usage.sessions,
-                    bytes: usage.bytes,
-                };
-                (app, info)
-            })
-            .collect()
+        let now = clock::now();
+        let mut apps: BTreeMap<Arc<str>, AppInfo> = BTreeMap::new();
+        for (_, row, _) in self.0.registry.rows() {
+            let info = apps.entry(row.app).or_default();
+            info.sessions = info.sessions.saturating_add(1);
+            info.bytes = info.bytes.saturating_add(row.bytes);
+            info.oldest_ms = info.oldest_ms.max(now.saturating_sub(row.created));
+        }
+        apps
     }
 
     /// Ends a session; whether there was one.
@@ -141,6 +143,42 @@ impl Control {
             let blocked = settings.session.apps.blocked().clone();
             with_apps(settings, apps.clone().blocking(blocked))
         });
+    }
+
+    /// Reads `apps.json` again and goes by it; see [`Self::set_apps`].
+    ///
+    /// # Errors
+    /// If there is no such file, or it is not valid: then the apps stay as they
+    /// are.
+    pub fn reload_apps(&self) -> Result<(), AppsFileError> {
+        let path = self.0.apps_file.as_deref().ok_or(AppsFileError::None)?;
+        let _one_after_the_other = self.changing_apps();
+        self.set_apps(apps_file::read(path)?);
+        Ok(())
+    }
+
+    /// Adds an app to `apps.json` and gives its fresh key, which is kept nowhere
+    /// else. Without origins it may come from anywhere.
+    ///
+    /// # Errors
+    /// If there is no such file, the id is taken, or the entry would not be
+    /// valid: then nothing changes.
+    pub fn add_app(
+        &self,
+        id: &str,
+        label: &str,
+        origins: &[String],
+    ) -> Result<String, AppsFileError> {
+        let path = self.0.apps_file.as_deref().ok_or(AppsFileError::None)?;
+        let _one_after_the_other = self.changing_apps();
+        let (apps, key) = apps_file::add(path, id, label, origins)?;
+        self.set_apps(apps);
+        Ok(key)
+    }
+
+    fn changing_apps(&self) -> MutexGuard<'_, ()> {
+        let lock = &self.0.changing_apps;
+        lock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is blocked.

@@ -24,6 +24,9 @@
     )
 )]
 
+pub mod admin;
+mod apps_file;
+mod builder;
 mod clock;
 mod control;
 mod http;
@@ -37,7 +40,9 @@ pub mod storage;
 mod tls;
 
 pub use agent_socket_wire::apps;
+pub use apps_file::AppsFileError;
+pub use builder::{Builder, DEFAULT_CONNECTIONS, DEFAULT_SESSIONS, StartError, var_names};
 pub use control::{AppInfo, BadBlock, Block, Control, SessionInfo};
-pub use http::proxy::TrustedProxies;
-pub use server::{Builder, Server, StartError};
+pub use http::proxy::{BadProxy, TrustedProxies};
+pub use server::Server;
 pub use tls::TlsError;

@@ -1,34 +1,23 @@
 //! A relay as a library: put together, served, ended.
 
-use std::fmt;
-use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_socket_driver::{BadVar, Config, Millis};
-use agent_socket_front::{Addresses, BadPublicUrl, Config as Front, Others};
 use agent_socket_wire::apps::Apps;
-use agent_socket_wire::limits::{MAX_UPGRADES, UPGRADE_PERIOD_S};
-use arc_swap::ArcSwap;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
-use crate::clock::Clock;
-use crate::control::{Control, kept_blocked};
+use crate::apps_file::AppsFileError;
+use crate::builder::Builder;
+use crate::control::Control;
 use crate::http::connection;
-use crate::http::proxy::TrustedProxies;
 use crate::io::{Io, prepare};
-use crate::limiter::UpgradeLimiter;
-use crate::session::{Message, Registry};
-use crate::shared::{Settings, Shared};
-use crate::storage::{Kept, OpenError, Options, Store, StoreError};
-use crate::tls::{self, TlsError};
+use crate::session::Message;
+use crate::shared::Shared;
 
 /// How long a TLS handshake may take.
 const TLS_PATIENCE: Duration = Duration::from_secs(10);
@@ -42,293 +31,6 @@ const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Whether the last process that used the file ended in order.
 const CLEAN_SETTING: &str = "clean";
-
-/// Puts a relay together.
-///
-/// ```no_run
-/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// use agent_socket_server::{Server, apps::Apps};
-///
-/// let apps = Apps::parse(r#"{"*": {"label": "Any app", "allowedOrigins": ["*"]}}"#)?;
-/// let listener = tokio::net::TcpListener::bind("127.0.0.1:8787").await?;
-/// let server = Server::builder(apps).state("relay.db").serve(listener)?;
-/// println!("a relay at http://{}", server.address());
-/// tokio::signal::ctrl_c().await?;
-/// server.shutdown().await;
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Debug)]
-pub struct Builder {
-    apps: Apps,
-    vars: Vec<(String, String)>,
-    state: Option<PathBuf>,
-    max_bytes: Option<u64>,
-    public_url: Option<String>,
-    takes_any_host: bool,
-    tls: Option<(PathBuf, PathBuf)>,
-    proxies: TrustedProxies,
-    max_connections: usize,
-    max_sessions: usize,
-    upgrade_limit: usize,
-    idle: Duration,
-    debug: bool,
-}
-
-/// Why a relay could not be started.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum StartError {
-    /// A setting of the session's rules is not valid.
-    Var(BadVar),
-    /// The public URL is no origin.
-    PublicUrl(BadPublicUrl),
-    /// It listens on an address that others can reach, and nobody said under
-    /// which name.
-    NoPublicUrl(SocketAddr),
-    /// `/_debug` was to be served on an address that others can reach.
-    DebugNotLocal(SocketAddr),
-    /// The state file cannot be used.
-    Open(OpenError),
-    /// The state file cannot be read.
-    State(StoreError),
-    /// The certificate or its key cannot be used.
-    Tls(TlsError),
-    /// The listener does not say where it listens.
-    Listener(io::Error),
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Var(error) => error.fmt(f),
-            Self::PublicUrl(error) => error.fmt(f),
-            Self::NoPublicUrl(address) => write!(
-                f,
-                "others can reach {address}, so the relay must know its public URL (such as https://relay.example.com): links begin with it, and requests under other hosts are refused. Without one, listen on 127.0.0.1, or take any host"
-            ),
-            Self::DebugNotLocal(address) => write!(
-                f,
-                "/_debug lets anybody look into sessions and end them, and others can reach {address}: serve it on a loopback address such as 127.0.0.1 only"
-            ),
-            Self::Open(error) => error.fmt(f),
-            Self::State(error) => error.fmt(f),
-            Self::Tls(error) => error.fmt(f),
-            Self::Listener(error) => write!(f, "the listener cannot be used: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for StartError {}
-
-impl Builder {
-    fn new(apps: Apps) -> Self {
-        Self {
-            apps,
-            vars: Vec::new(),
-            state: None,
-            max_bytes: None,
-            public_url: None,
-            takes_any_host: false,
-            tls: None,
-            proxies: TrustedProxies::default(),
-            max_connections: 20_000,
-            max_sessions: 1_000_000,
-            upgrade_limit: usize::try_from(MAX_UPGRADES).unwrap_or(usize::MAX),
-            idle: Duration::from_secs(300),
-            debug: false,
-        }
-    }
-
-    /// A setting by the name of its var, such as `MAX_SYNC_TOOL_MS`.
-    #[must_use]
-    pub fn var(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.vars.push((name.into(), value.into()));
-        self
-    }
-
-    /// The file that sessions are kept in; it is made if it is not there.
-    /// Without one they are gone when the relay ends.
-    #[must_use]
-    pub fn state(mut self, path: impl Into<PathBuf>) -> Self {
-        self.state = Some(path.into());
-        self
-    }
-
-    /// The most bytes that the state file may have. New sessions are refused
-    /// before it is full.
-    #[must_use]
-    pub const fn max_bytes(mut self, bytes: u64) -> Self {
-        self.max_bytes = Some(bytes);
-        self
-    }
-
-    /// The origin that every link begins with, such as
-    /// `https://relay.example.com`. Requests under other hosts are refused, but
-    /// for loopback names.
-    #[must_use]
-    pub fn public_url(mut self, url: impl Into<String>) -> Self {
-        self.public_url = Some(url.into());
-        self
-    }
-
-    /// Takes requests under any host, and writes links with it. Only for a relay
-    /// that nobody else reaches.
-    #[must_use]
-    pub const fn take_any_host(mut self) -> Self {
-        self.takes_any_host = true;
-        self
-    }
-
-    /// Serves TLS with the certificates (leaf first) and the key of these PEM
-    /// files.
-    #[must_use]
-    pub fn tls(mut self, certificates: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
-        self.tls = Some((certificates.into(), key.into()));
-        self
-    }
-
-    /// Proxies whose `Forwarded` and `X-Forwarded-*` are believed.
-    #[must_use]
-    pub fn trust(mut self, proxies: TrustedProxies) -> Self {
-        self.proxies = proxies;
-        self
-    }
-
-    /// Connections in all, of agents and apps; 20,000 unless set.
-    #[must_use]
-    pub const fn max_connections(mut self, connections: usize) -> Self {
-        self.max_connections = connections;
-        self
-    }
-
-    /// Sessions in all, held ones too; a million unless set.
-    #[must_use]
-    pub const fn max_sessions(mut self, sessions: usize) -> Self {
-        self.max_sessions = sessions;
-        self
-    }
-
-    /// WebSocket upgrades that one address may make in 10 s; 100 unless set, 0
-    /// for no limit.
-    #[must_use]
-    pub const fn upgrade_limit(mut self, upgrades: usize) -> Self {
-        self.upgrade_limit = upgrades;
-        self
-    }
-
-    /// After how long a session that nobody uses leaves memory; 5 min unless set.
-    #[must_use]
-    pub const fn idle(mut self, idle: Duration) -> Self {
-        self.idle = idle;
-        self
-    }
-
-    /// Serves `/_debug`, which lets anybody look into sessions and end them.
-    #[must_use]
-    pub const fn debug(mut self) -> Self {
-        self.debug = true;
-        self
-    }
-
-    /// Starts the relay on a listener. Must be called within a tokio runtime.
-    ///
-    /// # Errors
-    /// If a setting is not valid, or the state file or the certificate cannot be
-    /// used.
-    pub fn serve(self, listener: TcpListener) -> Result<Server, StartError> {
-        let address = listener.local_addr().map_err(StartError::Listener)?;
-        let is_local = address.ip().to_canonical().is_loopback();
-        if !is_local && self.public_url.is_none() && !self.takes_any_host {
-            return Err(StartError::NoPublicUrl(address));
-        }
-        if !is_local && self.debug {
-            return Err(StartError::DebugNotLocal(address));
-        }
-        let acceptor = match &self.tls {
-            Some((certificates, key)) => {
-                Some(tls::acceptor(certificates, key).map_err(StartError::Tls)?)
-            }
-            None => None,
-        };
-        let mut settings = self.settings()?;
-        let (store, kept) = self.open()?;
-        let blocked = kept_blocked(&store).map_err(StartError::State)?;
-        let session = Arc::make_mut(&mut settings.session);
-        session.apps = std::mem::take(&mut session.apps).blocking(blocked);
-        let shared = Arc::new(self.shared(settings, store, kept));
-        shared.registry.belongs_to(&shared);
-        start_clock(&shared);
-        let accepting = tokio::spawn(accept(Arc::clone(&shared), listener, acceptor));
-        Ok(Server {
-            shared,
-            address,
-            accepting,
-        })
-    }
-
-    fn settings(&self) -> Result<Settings, StartError> {
-        let var = |name: &str| {
-            let mut vars = self.vars.iter().rev();
-            vars.find_map(|(given, value)| (given == name).then(|| value.clone()))
-        };
-        let session = Config::from_vars(var, self.apps.clone()).map_err(StartError::Var)?;
-        let addresses = Addresses::new(self.public_url.as_deref(), self.others());
-        let addresses = addresses.map_err(StartError::PublicUrl)?;
-        let front = Front::new(session.token_prefix.clone(), self.debug.then_some("1"));
-        Ok(Settings {
-            session: Arc::new(session),
-            front: front.reached_at(addresses),
-        })
-    }
-
-    const fn others(&self) -> Others {
-        if self.takes_any_host {
-            Others::Any
-        } else {
-            Others::None
-        }
-    }
-
-    fn open(&self) -> Result<(Store, Vec<Kept>), StartError> {
-        let options = Options {
-            max_bytes: self.max_bytes,
-        };
-        match &self.state {
-            Some(path) => Store::open(path, options).map_err(StartError::Open),
-            None => Ok((Store::in_memory(), Vec::new())),
-        }
-    }
-
-    fn shared(self, settings: Settings, store: Store, kept: Vec<Kept>) -> Shared {
-        let clock = Clock::default();
-        for kept in &kept {
-            if let Some(alarm) = kept.row.alarm {
-                clock.wake_at(alarm, kept.session);
-            }
-        }
-        Shared {
-            others: self.others(),
-            blocking: tokio::sync::Mutex::default(),
-            settings: ArcSwap::from_pointee(settings),
-            store,
-            registry: Registry::new(kept),
-            clock,
-            limiter: UpgradeLimiter::new(
-                self.upgrade_limit,
-                Duration::from_secs(UPGRADE_PERIOD_S.into()),
-            ),
-            proxies: self.proxies,
-            places: Arc::new(Semaphore::new(
-                self.max_connections.min(Semaphore::MAX_PERMITS),
-            )),
-            idle_ms: Millis::try_from(self.idle.as_millis()).unwrap_or(Millis::MAX),
-            max_sessions: self.max_sessions,
-            tasks: TaskTracker::new(),
-            ending: CancellationToken::new(),
-        }
-    }
-}
 
 /// A relay that runs. Dropping it stops nothing; see [`Self::shutdown`].
 pub struct Server {
@@ -344,6 +46,15 @@ impl Server {
         Builder::new(apps)
     }
 
+    /// A relay that admits the apps of an `apps.json`, to be put together. The
+    /// file is read again when [`Control::reload_apps`] says so.
+    ///
+    /// # Errors
+    /// If it cannot be read or is not valid.
+    pub fn builder_of(apps_file: impl Into<PathBuf>) -> Result<Builder, AppsFileError> {
+        Builder::of_file(apps_file.into())
+    }
+
     /// Where it listens.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
@@ -354,6 +65,38 @@ impl Server {
     #[must_use]
     pub fn control(&self) -> Control {
         Control::new(Arc::clone(&self.shared))
+    }
+
+    /// Runs until the process is asked to end (SIGINT, SIGTERM), then ends in
+    /// order; a second such signal ends it at once. SIGHUP reads `apps.json`
+    /// again.
+    ///
+    /// # Errors
+    /// If the system does not tell of signals.
+    pub async fn run(self) -> std::io::Result<()> {
+        let mut ends = Ends::new()?;
+        let mut hang_up = signal(SignalKind::hangup())?;
+        loop {
+            tokio::select! {
+                () = ends.next() => break,
+                _ = hang_up.recv() => self.reload(),
+            }
+        }
+        tracing::info!("the relay ends: apps are told to connect again");
+        tokio::select! {
+            () = self.shutdown() => {}
+            () = ends.next() => tracing::warn!("the relay ends at once"),
+        }
+        Ok(())
+    }
+
+    fn reload(&self) {
+        match self.control().reload_apps() {
+            Ok(()) => tracing::info!("apps.json was read again"),
+            Err(error) => {
+                tracing::error!(%error, "apps.json is not taken; the apps stay as they are");
+            }
+        }
     }
 
     /// Ends the relay in order: apps are told to connect again (1012), agents
@@ -378,6 +121,44 @@ impl Server {
             store.close();
         });
         let _ = closing.await;
+    }
+}
+
+/// The signals that ask a process to end.
+struct Ends {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Ends {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// Starts a relay that is put together.
+pub(crate) fn start(
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    listener: TcpListener,
+    acceptor: Option<TlsAcceptor>,
+) -> Server {
+    start_clock(&shared);
+    let accepting = tokio::spawn(accept(Arc::clone(&shared), listener, acceptor));
+    Server {
+        shared,
+        address,
+        accepting,
     }
 }
 

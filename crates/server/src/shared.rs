@@ -1,5 +1,6 @@
 //! What all connections and sessions of a relay share.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use agent_socket_driver::{Config, Millis};
@@ -30,6 +31,10 @@ pub(crate) struct Shared {
     pub(crate) others: Others,
     /// Held while what is blocked changes.
     pub(crate) blocking: tokio::sync::Mutex<()>,
+    /// Where the apps were read from.
+    pub(crate) apps_file: Option<PathBuf>,
+    /// Held while they are read again or added to.
+    pub(crate) changing_apps: std::sync::Mutex<()>,
     pub(crate) store: Store,
     pub(crate) registry: Registry,
     pub(crate) clock: Clock,

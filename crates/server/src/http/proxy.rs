@@ -1,5 +1,6 @@
 //! Who is behind a proxy: believed only of proxies that the operator named.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use hyper::HeaderMap;
@@ -8,6 +9,22 @@ use ipnet::IpNet;
 /// The proxies that are believed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustedProxies(Vec<IpNet>);
+
+/// Something that is neither a network nor an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadProxy(String);
+
+impl fmt::Display for BadProxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:?} is no trusted proxy: it must be an address such as 10.0.0.7 or a network such as 10.0.0.0/8 or 2001:db8::/32",
+            self.0
+        )
+    }
+}
+
+impl std::error::Error for BadProxy {}
 
 /// Who made a request, as far as it can be known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +50,28 @@ impl TrustedProxies {
     #[must_use]
     pub fn new(networks: impl IntoIterator<Item = IpNet>) -> Self {
         Self(networks.into_iter().collect())
+    }
+
+    /// Reads networks such as `10.0.0.0/8` or single addresses, with commas
+    /// between them.
+    ///
+    /// # Errors
+    /// Names the first that is neither.
+    pub fn parse(text: &str) -> Result<Self, BadProxy> {
+        let networks = text.split(',').map(|one| {
+            let one = one.trim();
+            let address = || one.parse::<IpAddr>().map(IpNet::from);
+            one.parse::<IpNet>()
+                .or_else(|_| address())
+                .map_err(|_| BadProxy(one.to_owned()))
+        });
+        networks.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Whether no proxy is believed.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     fn trust(&self, address: IpAddr) -> bool {
@@ -298,6 +337,26 @@ mod tests {
             &[("forwarded", "for=192.0.2.1;host=relay.example;proto=HTTPS")],
         );
         assert_eq!((told.1, told.2), (true, Some("relay.example".into())));
+    }
+
+    #[test]
+    fn proxies_are_networks_or_addresses() {
+        let read = TrustedProxies::parse("10.0.0.0/8, 192.0.2.1,2001:db8::/32").unwrap();
+        for (address, is_trusted) in [
+            ("10.255.0.1", true),
+            ("11.0.0.1", false),
+            ("192.0.2.1", true),
+            ("::ffff:192.0.2.1", true),
+            ("192.0.2.2", false),
+            ("2001:db8::1", true),
+            ("2001:db9::1", false),
+        ] {
+            assert_eq!(read.trust(ip(address)), is_trusted, "{address}");
+        }
+        for bad in ["", "10.0.0.0/33", "10.0.0.1,,10.0.0.2", "localhost"] {
+            let error = TrustedProxies::parse(bad).unwrap_err().to_string();
+            assert!(error.contains("10.0.0.0/8"), "{bad}: {error}");
+        }
     }
 
     #[test]

@@ -162,17 +162,6 @@ impl Registry {
         })
     }
 
-    /// What the sessions of each app id take.
-    pub(crate) fn usage(&self) -> Vec<(Arc<str>, Usage)> {
-        let apps = lock(&self.apps);
-        let mut usage: Vec<_> = apps
-            .iter()
-            .map(|(app, usage)| (Arc::clone(app), *usage))
-            .collect();
-        usage.sort();
-        usage
-    }
-
     fn count(&self, app: &Arc<str>, sessions: i128, bytes: i128) {
         let mut apps = lock(&self.apps);
         let usage = apps.entry(Arc::clone(app)).or_default();

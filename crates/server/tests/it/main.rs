@@ -9,6 +9,7 @@
     reason = "tests say so when something is not as it must be"
 )]
 
+mod admin;
 mod client;
 mod process;
 mod server;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use agent_socket_server::apps::Apps;
-use agent_socket_server::{Block, Server, StartError, TrustedProxies};
+use agent_socket_server::{Block, Server, StartError, TrustedProxies, var_names};
 use agent_socket_wire::id::SessionId;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -162,6 +162,82 @@ async fn a_bad_var_refuses_the_start_and_is_named() {
             .unwrap();
         assert!(error.to_string().contains(name), "{error}");
     }
+}
+
+#[tokio::test]
+async fn what_has_an_option_of_its_own_may_be_a_var_too() {
+    let server = serve(
+        builder()
+            .var("PUBLIC_URL", "https://relay.example")
+            .var("DEBUG", "1"),
+    )
+    .await;
+    let (mut app, _) = App::registered(server.address()).await;
+    let link = app.mint(json!({})).await;
+    let briefing = get(server.address(), &format!("{link}/agents.md")).await;
+    assert!(briefing.body.contains("https://relay.example/v1/t/"));
+    assert_eq!(get(server.address(), "/_debug/health").await.body, "ok");
+    server.shutdown().await;
+    let error = builder().var("MAX_SYNC_TOOL", "1").serve(listener().await);
+    let error = error.err().unwrap().to_string();
+    assert!(
+        error.contains("\"MAX_SYNC_TOOL\"") && error.contains("MAX_SYNC_TOOL_MS"),
+        "{error}"
+    );
+    assert!(var_names().any(|name| name == "RESUME_GRACE_MS"));
+}
+
+#[tokio::test]
+async fn a_number_out_of_its_range_refuses_the_start_and_is_named() {
+    let building = [
+        (builder().max_connections(1), None),
+        (
+            builder().max_connections(0),
+            Some("max-connections must be from 1 to 1000000, and it is 0"),
+        ),
+        (builder().max_connections(1_000_001), Some("1000001")),
+        (builder().max_sessions(0), Some("max-sessions")),
+        (builder().max_sessions(10_000_001), Some("max-sessions")),
+        (builder().upgrade_limit(1_000_000), None),
+        (builder().upgrade_limit(1_000_001), Some("upgrade-limit")),
+        (builder().max_bytes(262_144), None),
+        (
+            builder().max_bytes(262_143),
+            Some("max-bytes must be from 262144"),
+        ),
+    ];
+    for (builder, expected) in building {
+        let outcome = builder.serve(listener().await);
+        match (outcome, expected) {
+            (Ok(server), None) => server.shutdown().await,
+            (Err(error), Some(expected)) => {
+                let text = error.to_string();
+                assert!(text.contains(expected), "{text}");
+            }
+            (outcome, expected) => panic!("{:?}: {expected:?}", outcome.err()),
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_cannot_be_had_refuses_the_start() {
+    let taken = listener().await;
+    let address = taken.local_addr().unwrap();
+    let error = builder().listen(address).await.err().unwrap().to_string();
+    assert!(
+        error.contains(&address.to_string()) && error.contains("choose another port"),
+        "{error}"
+    );
+    let error = builder()
+        .listen("192.0.2.1:0")
+        .await
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(error.contains("an address of this machine"), "{error}");
+    let server = builder().listen("127.0.0.1:0").await.unwrap();
+    assert_eq!(get(server.address(), "/healthz").await.status, 200);
+    server.shutdown().await;
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use agent_socket_wire::answer::Answer;
 use agent_socket_wire::close::CloseCode;
 use agent_socket_wire::headers::forwarded_json;
 use agent_socket_wire::limits::{
-    BODY_PROGRESS_MS, HEARTBEAT_PING, HEARTBEAT_PONG, MAX_BODY_BYTES, MAX_FRAME_BYTES,
+    BODY_PROGRESS_MS, HEARTBEAT_PING, HEARTBEAT_PONG, MAX_BODY_BYTES, MAX_FRAME_LENGTH,
 };
 use js_sys::{JsString, Uint8Array};
 use wasm_bindgen::prelude::*;
@@ -484,15 +484,19 @@ impl Inner {
         };
         // Wasm memory never shrinks: what is too large stays outside.
         let data = match message.dyn_ref::<JsString>() {
-            Some(text) if text.length() as usize > MAX_FRAME_BYTES => None,
+            Some(text) if text.length() as usize > MAX_FRAME_LENGTH => None,
             Some(text) if text.length() > LONG_TEXT_CHARS => Some(js::encode(text)),
             Some(text) => Some(String::from(text).into_bytes()),
             None => {
                 let bytes = Uint8Array::new(message);
-                (bytes.length() as usize <= MAX_FRAME_BYTES).then(|| bytes.to_vec())
+                (bytes.length() as usize <= MAX_FRAME_LENGTH).then(|| bytes.to_vec())
             }
         };
-        let frame = data.as_deref().map_or(Frame::TooLarge, Frame::Data);
+        let frame = match data.as_deref() {
+            Some(text) if message.is_string() => Frame::Text(text),
+            Some(bytes) => Frame::Binary(bytes),
+            None => Frame::TooLarge,
+        };
         self.event(|driver, runtime| driver.frame(runtime, id, frame));
     }
 

@@ -214,7 +214,7 @@ impl Core {
 
     fn frame(&mut self, text: &str) {
         self.shell.now += 1;
-        let frame = Frame::Data(text.as_bytes());
+        let frame = Frame::Text(text.as_bytes());
         let taken = self.driver.frame(&mut self.shell, SOCKET, frame);
         taken.expect("a frame is taken");
     }

@@ -11,7 +11,7 @@ use agent_socket_wire::feature::Feature;
 use agent_socket_wire::frame::relay::BASE_PLACEHOLDER;
 use agent_socket_wire::id::{APP_ID_PATTERN, SESSION_ID_PATTERN, TASK_ID_PATTERN};
 use agent_socket_wire::limits::{
-    HEARTBEAT_ID, HEARTBEAT_PING, MAX_AGENTS_MD_CHARS, MAX_FRAME_BYTES, MAX_REVOKE_ON_RESUME,
+    HEARTBEAT_ID, HEARTBEAT_PING, MAX_AGENTS_MD_CHARS, MAX_FRAME_LENGTH, MAX_REVOKE_ON_RESUME,
     MAX_TASK_BODY_BYTES, MAX_TOKEN_CALLS, MAX_TOKEN_LIFETIME_MS, MAX_TOOL_TIMEOUT_MS,
     MIN_TOOL_TIMEOUT_MS,
 };
@@ -85,9 +85,9 @@ fn constant(name: &str) -> String {
 pub(crate) fn sdk() -> String {
     let mut module = Module(head("What the relay takes and says"));
     module.size(
-        "MAX_FRAME_BYTES",
-        "Largest frame that the relay takes, in bytes.",
-        MAX_FRAME_BYTES,
+        "MAX_FRAME_LENGTH",
+        "Largest frame that the relay takes, in UTF-16 units, as `length` counts.",
+        MAX_FRAME_LENGTH,
     );
     module.size(
         "MAX_TASK_BODY_BYTES",

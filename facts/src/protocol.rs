@@ -7,7 +7,7 @@ use agent_socket_wire::id::{APP_ID_PATTERN, SESSION_ID_LEN, TASK_ID_PATTERN};
 use agent_socket_wire::limits::{
     BODY_GRACE_MS, BODY_IDLE_MS, BODY_TIMEOUT_MS, FIRST_FRAME_TIMEOUT_MS, MAX_AGENTS_MD_CHARS,
     MAX_APP_ID_BYTES, MAX_BODY_BYTES, MAX_CONTENT_TYPE_CHARS, MAX_DESCRIPTION_CHARS, MAX_FAR_REFS,
-    MAX_FINISHED_TASKS, MAX_FRAME_BYTES, MAX_FRAME_ID_BYTES, MAX_INFLIGHT_CALLS, MAX_LABEL_CHARS,
+    MAX_FINISHED_TASKS, MAX_FRAME_ID_BYTES, MAX_FRAME_LENGTH, MAX_INFLIGHT_CALLS, MAX_LABEL_CHARS,
     MAX_LINK_CHARS, MAX_LIVE_TOKENS, MAX_NEXT_LINKS, MAX_OPERATION_DESCRIPTION_CHARS,
     MAX_PARAMETER_DESCRIPTION_CHARS, MAX_PENDING_TASKS, MAX_POLL_WAIT_S,
     MAX_PROGRESS_MESSAGE_CHARS, MAX_READ_SCHEMA_BYTES, MAX_REPLAY_BYTES, MAX_REPLAYS,
@@ -205,7 +205,7 @@ fn explained(code: HttpCode) -> (String, &'static str) {
         HttpCode::BadReply => (
             format!(
                 "the app's reply was not valid, or its frame was over {}",
-                bytes(MAX_FRAME_BYTES)
+                bytes(MAX_FRAME_LENGTH)
             ),
             "the app's developer",
         ),
@@ -355,7 +355,7 @@ fn about_close(close: CloseCode) -> (String, &'static str) {
     match close {
         CloseCode::Normal => said("the session ended as its owner asked", "stop"),
         CloseCode::TooBig => (
-            format!("a frame was over {}", bytes(MAX_FRAME_BYTES)),
+            format!("a frame was over {}", bytes(MAX_FRAME_LENGTH)),
             "resume; send less",
         ),
         CloseCode::InternalError => {
@@ -428,8 +428,9 @@ fn limits() -> String {
         row([
             "frame of an app",
             &format!(
-                "{}; exactly that passes",
-                exactly(MAX_FRAME_BYTES, " of UTF-8")
+                "{} ({} UTF-16 units of a text, as JavaScript's `length` counts, or bytes of a binary message); exactly that passes",
+                bytes(MAX_FRAME_LENGTH),
+                number(MAX_FRAME_LENGTH)
             ),
             "close 1009",
         ]),

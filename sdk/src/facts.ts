@@ -1,7 +1,7 @@
 // What the relay takes and says, from crates/wire. `cargo run -p agent-socket-facts` writes this file.
 
-/** Largest frame that the relay takes, in bytes. */
-export const MAX_FRAME_BYTES = 4_194_304
+/** Largest frame that the relay takes, in UTF-16 units, as `length` counts. */
+export const MAX_FRAME_LENGTH = 4_194_304
 
 /** Largest body of a `task_complete`, in bytes of JSON. */
 export const MAX_TASK_BODY_BYTES = 65_536

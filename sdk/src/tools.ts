@@ -1,7 +1,7 @@
 /** Runs the handler of a call and makes of what it returns the frame that answers it. */
 
-import { bytesOf, fromBase64, toBase64, utf8Length } from "./bytes.js"
-import { MAX_FRAME_BYTES, TASK_ID } from "./facts.js"
+import { bytesOf, fromBase64, toBase64 } from "./bytes.js"
+import { MAX_FRAME_LENGTH, TASK_ID } from "./facts.js"
 import { ToolError } from "./errors.js"
 import { parseJson } from "./json.js"
 import { InputError, jsonSchemaOf, readInput, readQuery } from "./schema.js"
@@ -128,8 +128,8 @@ function fitting(reply: WireReply): WireReply {
   } catch (error) {
     throw new ReplyError("The handler's result can't be written as JSON.", { cause: error })
   }
-  // Characters take up to three bytes, so most texts need no counting. 512 leaves room for the frame's other members.
-  const size = text.length * 3 < MAX_FRAME_BYTES ? 0 : utf8Length(text) + 512
-  if (size > MAX_FRAME_BYTES) throw new ReplyError(`The handler's result takes ${(size / 1048576).toFixed(1)} MiB; at most ${MAX_FRAME_BYTES / 1048576} MiB can be sent. Ask for a smaller part.`)
+  // The frame has other members too.
+  const most = MAX_FRAME_LENGTH - 512
+  if (text.length > most) throw new ReplyError(`The handler's result takes ${text.length} characters of JSON; at most ${most} can be sent. Ask for a smaller part.`)
   return reply
 }

@@ -324,7 +324,7 @@ impl Day {
             return Ok(());
         }
         self.counts.messages_in = self.counts.messages_in.saturating_add(1);
-        let frame = Frame::Data(text.as_bytes());
+        let frame = Frame::Text(text.as_bytes());
         self.event(|driver, machine| driver.frame(machine, socket, frame))
     }
 

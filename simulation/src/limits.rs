@@ -5,7 +5,7 @@ use agent_socket_driver::Config;
 use agent_socket_wire::apps::Apps;
 use agent_socket_wire::limits::{
     FIRST_FRAME_TIMEOUT_MS, MAX_AGENTS_MD_CHARS, MAX_ATTACHMENT_BYTES, MAX_BODY_BYTES,
-    MAX_FINISHED_TASKS, MAX_FRAME_BYTES, MAX_INFLIGHT_CALLS, MAX_LIVE_TOKENS,
+    MAX_FINISHED_TASKS, MAX_FRAME_LENGTH, MAX_INFLIGHT_CALLS, MAX_LIVE_TOKENS,
     MAX_LIVENESS_PAUSE_MS, MAX_PENDING_TASKS, MAX_POLL_WAIT_S, MAX_REPLAY_BYTES, MAX_REPLAYS,
     MAX_TASK_BODY_BYTES, MAX_TOOL_TIMEOUT_MS, MAX_UPGRADES, MAX_WAITING_POLLS, MAX_WAITING_SOCKETS,
     REPLAY_MS, TASK_PENDING_MS, TASK_READ_MS, TASK_UNREAD_MS, UPGRADE_PERIOD_S,
@@ -104,7 +104,7 @@ pub fn of_a_session() -> String {
         ),
         limit(
             "frame of an app",
-            bytes(MAX_FRAME_BYTES),
+            bytes(MAX_FRAME_LENGTH),
             format!(
                 "close 1009, its calls in flight `502`, session held. The runtime itself takes {}; past that it closes the socket, and the session is held",
                 bytes(RUNTIME_MESSAGE_BYTES)

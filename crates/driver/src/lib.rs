@@ -182,7 +182,7 @@
 //!     r#"{"type":"register","appId":"paint","agentsMd":"Paint.","tools":[{"path":"/draw"}]}"#,
 //!     r#"{"type":"mint_agent_token","id":"1"}"#,
 //! ] {
-//!     driver.frame(&mut shell, socket, Frame::Data(frame.as_bytes()))?;
+//!     driver.frame(&mut shell, socket, Frame::Text(frame.as_bytes()))?;
 //! }
 //! let token = after(&shell.sent[1], r#""token":""#).ok_or("a link")?.to_owned();
 //!
@@ -201,7 +201,7 @@
 //! assert!(shell.timer.is_some_and(|at| at > shell.now));
 //! let call = after(&shell.sent[2], r#""id":""#).ok_or("a call")?.to_owned();
 //! let reply = format!(r#"{{"type":"tool_reply","id":"{call}","status":200,"body":[1]}}"#);
-//! driver.frame(&mut shell, socket, Frame::Data(reply.as_bytes()))?;
+//! driver.frame(&mut shell, socket, Frame::Text(reply.as_bytes()))?;
 //! assert_eq!(shell.answers[&request].body, b"[1]");
 //!
 //! // The process may end here: the session's memory is made again.

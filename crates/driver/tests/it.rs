@@ -227,7 +227,7 @@ impl Shell {
 
     fn frame(&self, frame: &Value) -> Result<(), Failure<&'static str>> {
         let text = frame.to_string();
-        let frame = Frame::Data(text.as_bytes());
+        let frame = Frame::Text(text.as_bytes());
         self.driver.frame(&mut self.runtime(), SOCKET, frame)
     }
 

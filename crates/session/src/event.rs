@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use agent_socket_wire::limits::MAX_FRAME_LENGTH;
+use agent_socket_wire::text::utf16_len_of;
+
 use crate::agent::AgentRequest;
 use crate::effect::{Millis, RequestId, SocketId};
 
@@ -74,11 +77,28 @@ pub enum Event<'a> {
 /// A message of a socket.
 #[derive(Clone, Copy)]
 pub enum Frame<'a> {
-    /// A text message, or a binary one, which is read as UTF-8 too.
-    Data(&'a [u8]),
-    /// One over [`agent_socket_wire::limits::MAX_FRAME_BYTES`], which the shell
-    /// need not have read.
+    /// A text message, which is UTF-8 (RFC 6455, section 5.6).
+    Text(&'a [u8]),
+    /// A binary message, which is read as UTF-8 too.
+    Binary(&'a [u8]),
+    /// One that does not [fit](Self::fits), which the shell need not have read.
     TooLarge,
+}
+
+impl<'a> Frame<'a> {
+    /// Its bytes, if it is within
+    /// [`MAX_FRAME_LENGTH`](agent_socket_wire::limits::MAX_FRAME_LENGTH).
+    pub(crate) fn fits(self) -> Option<&'a [u8]> {
+        let (data, is_text) = match self {
+            Self::Text(data) => (data, true),
+            Self::Binary(data) => (data, false),
+            Self::TooLarge => return None,
+        };
+        // No text has more UTF-16 units than bytes of UTF-8.
+        let is_short = data.len() <= MAX_FRAME_LENGTH;
+        let fits = is_short || is_text && utf16_len_of(data) <= MAX_FRAME_LENGTH;
+        fits.then_some(data)
+    }
 }
 
 /// How a socket was opened.
@@ -166,7 +186,7 @@ impl fmt::Debug for Event<'_> {
 impl fmt::Debug for Frame<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Data(data) => write!(f, "{} bytes", data.len()),
+            Self::Text(data) | Self::Binary(data) => write!(f, "{} bytes", data.len()),
             Self::TooLarge => f.write_str("TooLarge"),
         }
     }

@@ -7,7 +7,6 @@ use agent_socket_wire::error::AppError;
 use agent_socket_wire::frame::relay::{EndReply, Pong, RegisterReply};
 use agent_socket_wire::frame::{AppFrame, Fields, FrameType};
 use agent_socket_wire::id::SessionId;
-use agent_socket_wire::limits::MAX_FRAME_BYTES;
 use agent_socket_wire::register::Registration;
 use agent_socket_wire::text::json_str;
 use agent_socket_wire::token::ResumeSecret;
@@ -290,17 +289,15 @@ impl Slot {
     }
 
     fn on_message(&mut self, cx: &mut Context<'_>, socket: SocketId, frame: Frame<'_>) {
-        match frame {
-            Frame::Data(data) if data.len() <= MAX_FRAME_BYTES => {
-                if let Some(session) = &mut self.session {
-                    session.saw(cx, socket);
-                }
-                let frame = std::str::from_utf8(data).ok().and_then(AppFrame::parse);
-                if let Some(frame) = frame {
-                    self.on_frame(cx, socket, &frame);
-                }
-            }
-            Frame::Data(_) | Frame::TooLarge => self.on_oversize(cx, socket),
+        let Some(data) = frame.fits() else {
+            return self.on_oversize(cx, socket);
+        };
+        if let Some(session) = &mut self.session {
+            session.saw(cx, socket);
+        }
+        let frame = std::str::from_utf8(data).ok().and_then(AppFrame::parse);
+        if let Some(frame) = frame {
+            self.on_frame(cx, socket, &frame);
         }
     }
 

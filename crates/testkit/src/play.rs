@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use agent_socket_driver::{BodyError, Opening, RequestId, SocketId};
 use agent_socket_wire::answer::Answer;
-use agent_socket_wire::limits::{MAX_BODY_BYTES, MAX_FRAME_BYTES};
+use agent_socket_wire::limits::{MAX_BODY_BYTES, MAX_FRAME_LENGTH};
 use serde_json::{Value, json};
 
 use crate::frames::{json_of, registration, with};
@@ -123,7 +123,7 @@ impl<'a> Play<'a> {
                 }
             }
             Op::Oversize { socket } => {
-                self.send_bytes(socket, &vec![b' '; MAX_FRAME_BYTES + 1]);
+                self.send_bytes(socket, &vec![b' '; MAX_FRAME_LENGTH + 1]);
             }
             Op::Close { socket, code } => {
                 if let Some(socket) = self.socket(socket) {

@@ -279,7 +279,15 @@ impl World {
     /// Sends bytes as an app and gives the frames that come back on the socket.
     pub fn bytes(&mut self, socket: SocketId, data: &[u8]) -> Vec<Value> {
         let before = self.sent_count(socket);
-        self.event(|driver, machine| driver.frame(machine, socket, Frame::Data(data)));
+        self.event(|driver, machine| driver.frame(machine, socket, Frame::Binary(data)));
+        self.sent_from(socket, before)
+    }
+
+    /// The same as a text message.
+    pub fn text(&mut self, socket: SocketId, text: &str) -> Vec<Value> {
+        let before = self.sent_count(socket);
+        let frame = Frame::Text(text.as_bytes());
+        self.event(|driver, machine| driver.frame(machine, socket, frame));
         self.sent_from(socket, before)
     }
 

@@ -31,7 +31,7 @@ macro_rules! close_codes {
 close_codes! {
     /// The session ended as its owner asked.
     Normal = 1000, "session ended";
-    /// A frame was over [`crate::limits::MAX_FRAME_BYTES`].
+    /// A frame was over [`crate::limits::MAX_FRAME_LENGTH`].
     TooBig = 1009, "frame over 4 MiB";
     /// The relay was told to drop the socket (debug only).
     InternalError = 1011, "socket dropped";
@@ -68,7 +68,7 @@ mod tests {
         for code in CloseCode::ALL {
             assert!((1..=123).contains(&code.reason().len()), "{code:?}");
         }
-        let mib = crate::limits::MAX_FRAME_BYTES >> 20;
+        let mib = crate::limits::MAX_FRAME_LENGTH >> 20;
         assert_eq!(CloseCode::TooBig.reason(), format!("frame over {mib} MiB"));
     }
 }

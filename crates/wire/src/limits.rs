@@ -6,9 +6,13 @@
 /// Largest request body an agent may send, in bytes. Exactly this many pass.
 pub const MAX_BODY_BYTES: usize = 1024 * 1024;
 
-/// Largest frame an app may send, in bytes of UTF-8. Past it the socket is
-/// closed with [`crate::close::CloseCode::TooBig`].
-pub const MAX_FRAME_BYTES: usize = 4 * 1024 * 1024;
+/// Largest frame an app may send: UTF-16 units of a text message, as clients of the
+/// field count, and bytes of a binary one. Past it the socket is closed with
+/// [`crate::close::CloseCode::TooBig`].
+pub const MAX_FRAME_LENGTH: usize = 4 * 1024 * 1024;
+
+/// The most bytes of UTF-8 that a text message of [`MAX_FRAME_LENGTH`] can have.
+pub const MAX_FRAME_BYTES: usize = 3 * MAX_FRAME_LENGTH;
 
 /// Longest briefing (`agentsMd`), in characters.
 pub const MAX_AGENTS_MD_CHARS: usize = 65_536;

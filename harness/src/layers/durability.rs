@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use agent_socket_wire::close::CloseCode;
 use agent_socket_wire::error::HttpCode;
 use agent_socket_wire::hex;
-use agent_socket_wire::limits::{MAX_BODY_BYTES, MAX_FRAME_BYTES};
+use agent_socket_wire::limits::{MAX_BODY_BYTES, MAX_FRAME_LENGTH};
 use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -422,7 +422,7 @@ async fn oversize_reply(cx: Context) -> Result<()> {
     let credentials = app.credentials()?;
     let pending = agent.call("POST", "/echo", &json!({}));
     let call = app.call().await?;
-    app.answer(&call, json!("x".repeat(MAX_FRAME_BYTES / 4 * 5)));
+    app.answer(&call, json!("x".repeat(MAX_FRAME_LENGTH / 4 * 5)));
     pending
         .answer()
         .await?

@@ -9,9 +9,10 @@ use agent_socket_wire::frame::app::MintAgentToken;
 use agent_socket_wire::id::SessionId;
 use agent_socket_wire::limits::{
     FIRST_FRAME_TIMEOUT_MS, HEARTBEAT_PING, HEARTBEAT_PONG, MAX_AGENTS_MD_CHARS, MAX_APP_ID_BYTES,
-    MAX_FRAME_BYTES, MAX_SCOPE_ENTRIES, MAX_TASK_ID_BYTES, MAX_TOKEN_CALLS, MAX_TOKEN_LIFETIME_MS,
+    MAX_FRAME_LENGTH, MAX_SCOPE_ENTRIES, MAX_TASK_ID_BYTES, MAX_TOKEN_CALLS, MAX_TOKEN_LIFETIME_MS,
     MAX_TOOL_TIMEOUT_MS, MIN_TOOL_TIMEOUT_MS,
 };
+use agent_socket_wire::text::utf16_len;
 use agent_socket_wire::token::AgentToken;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
@@ -73,7 +74,7 @@ pub fn scenarios() -> Vec<Scenario> {
         ),
         Scenario::new(
             19,
-            "a frame of 4 MiB passes, a byte more closes 1009",
+            "a frame at the cap passes, in units of text or bytes; one more closes 1009",
             run!(frame_cap),
         ),
     ]
@@ -967,37 +968,45 @@ async fn pings(cx: Context) -> Result<()> {
     app.expect_quiet().await
 }
 
-/// A `tool_reply` of exactly `bytes` bytes, and its body.
-fn reply_of(call: &Value, fill: &str, bytes: usize) -> (String, String) {
+/// A `tool_reply` of exactly so many UTF-16 units, and its body.
+fn reply_of(call: &Value, fill: &str, units: usize) -> (String, String) {
     let start = format!(
         r#"{{"type":"tool_reply","id":{},"status":200,"headers":{{"content-type":"text/plain"}},"body":""#,
         call["id"]
     );
-    let room = bytes - start.len() - 2;
-    // What the filling leaves over is filled with single bytes.
-    let body = format!(
-        "{}{}",
-        fill.repeat(room / fill.len()),
-        "x".repeat(room % fill.len())
-    );
+    let room = units - start.len() - 2;
+    // What the filling leaves over is filled with single units.
+    let each = utf16_len(fill);
+    let body = format!("{}{}", fill.repeat(room / each), "x".repeat(room % each));
     (format!("{start}{body}\"}}"), body)
 }
 
 async fn frame_cap(cx: Context) -> Result<()> {
     let mut app = cx.app().await?;
     let agent = app.agent().await?;
-    for fill in ["x", "ä"] {
-        let pending = agent.call("POST", "/echo", &json!({}));
-        let call = app.call().await?;
-        let (frame, body) = reply_of(&call, fill, MAX_FRAME_BYTES);
-        equal("bytes of the frame", frame.len(), MAX_FRAME_BYTES)?;
-        app.send_text(frame);
-        let answer = pending.answer().await?;
-        ensure!(
-            answer.is(200)?.text() == body,
-            "the body did not arrive whole"
-        );
+    // Characters of one to four bytes: what counts is what clients count.
+    for fill in ["x", "ä", "中", "😀"] {
+        for units in [2_000_000, MAX_FRAME_LENGTH] {
+            let pending = agent.call("POST", "/echo", &json!({}));
+            let call = app.call().await?;
+            let (frame, body) = reply_of(&call, fill, units);
+            equal("units of the frame", utf16_len(&frame), units)?;
+            app.send_text(frame);
+            let answer = pending.answer().await?;
+            ensure!(
+                answer.is(200)?.text() == body,
+                "{units} units of {fill} did not arrive whole"
+            );
+        }
     }
+    let pending = agent.call("POST", "/echo", &json!({}));
+    let call = app.call().await?;
+    let (frame, body) = reply_of(&call, "x", MAX_FRAME_LENGTH);
+    app.send_message(Message::binary(frame));
+    ensure!(
+        pending.answer().await?.is(200)?.text() == body,
+        "a binary frame at the cap did not arrive whole"
+    );
     let credentials = app.credentials()?;
     for binary in [false, true] {
         let (first, second) = (
@@ -1006,7 +1015,9 @@ async fn frame_cap(cx: Context) -> Result<()> {
         );
         let call = app.call().await?;
         app.call().await?;
-        let (frame, _) = reply_of(&call, "ä", MAX_FRAME_BYTES + 1);
+        // Bytes of a binary frame count, and units of a text.
+        let fill = if binary { "x" } else { "中" };
+        let (frame, _) = reply_of(&call, fill, MAX_FRAME_LENGTH + 1);
         app.send_message(if binary {
             Message::binary(frame)
         } else {
@@ -1027,11 +1038,11 @@ async fn frame_cap(cx: Context) -> Result<()> {
     app.reflect();
     agent.post("/echo", &json!({})).await?.is(200)?;
     let mut stranger = cx.socket("").await?;
-    stranger.send_text("x".repeat(MAX_FRAME_BYTES + 1));
+    stranger.send_text("x".repeat(MAX_FRAME_LENGTH + 1));
     stranger.expect_close(CloseCode::TooBig.code()).await?;
     let unknown = Credentials {
         session: credentials.session,
-        secret: "x".repeat(MAX_FRAME_BYTES),
+        secret: "x".repeat(MAX_FRAME_LENGTH),
     };
     let mut stranger = cx.resume_socket(&unknown.session).await?;
     stranger.send(&resume_frame(&unknown, &Value::Null));

@@ -16,7 +16,6 @@ use agent_socket_wire::close::CloseCode;
 use agent_socket_wire::limits::{HEARTBEAT_PING, HEARTBEAT_PONG};
 use bytes::Bytes;
 use tokio::sync::mpsc;
-use tokio_websockets::Payload;
 
 use super::request::{Call, Headers, Reply};
 use super::socket::{AppSocket, Received};
@@ -209,7 +208,12 @@ impl Actor {
         }
         match event {
             Event::Message(message) => self.on_message(message),
-            Event::Socket(socket, Received::Message(payload)) => self.on_frame(socket, &payload),
+            Event::Socket(socket, Received::Text(text)) => {
+                self.on_frame(socket, Frame::Text(&text));
+            }
+            Event::Socket(socket, Received::Binary(bytes)) => {
+                self.on_frame(socket, Frame::Binary(&bytes));
+            }
             Event::Socket(socket, Received::TooLarge) => {
                 let outcome = self.driver.frame(&mut self.world, socket, Frame::TooLarge);
                 self.check(outcome);
@@ -322,8 +326,8 @@ impl Actor {
         self.check(outcome);
     }
 
-    fn on_frame(&mut self, socket: SocketId, payload: &Payload) {
-        if payload.as_ref() == HEARTBEAT_PING.as_bytes() {
+    fn on_frame(&mut self, socket: SocketId, frame: Frame<'_>) {
+        if matches!(frame, Frame::Text(text) if text == HEARTBEAT_PING.as_bytes()) {
             // Answered without the session, which asks for the time of it when
             // it wants to know.
             if let Some(socket) = self.world.socket(socket) {
@@ -332,9 +336,7 @@ impl Actor {
             }
             return;
         }
-        let outcome = self
-            .driver
-            .frame(&mut self.world, socket, Frame::Data(payload));
+        let outcome = self.driver.frame(&mut self.world, socket, frame);
         self.check(outcome);
     }
 

@@ -15,9 +15,8 @@ use tokio_websockets::{Config, Error, Limits, Message, Payload, ServerBuilder, W
 use crate::io::{Io, Traffic};
 
 /// Largest message that is read, in bytes. The protocol counts a text in UTF-16
-/// units, of which [`agent_socket_wire::limits::MAX_FRAME_BYTES`] have at most
-/// three times as many bytes of UTF-8; the session counts them.
-const MAX_MESSAGE_BYTES: usize = 12 * 1024 * 1024;
+/// units; the session counts them.
+const MAX_MESSAGE_BYTES: usize = agent_socket_wire::limits::MAX_FRAME_BYTES;
 
 /// From this length on a message is no reason to keep a buffer of its size.
 const LARGE_BYTES: u64 = 64 * 1024;
@@ -35,8 +34,10 @@ const RESTART_PATIENCE: Duration = Duration::from_secs(1);
 /// What came from a socket.
 #[derive(Debug)]
 pub(crate) enum Received {
-    /// A text or binary message.
-    Message(Payload),
+    /// A text message.
+    Text(Payload),
+    /// A binary message.
+    Binary(Payload),
     /// One that is too large, of which only the length was read.
     TooLarge,
     /// The socket is closed; the code as [`agent_socket_driver::Driver::socket_closed`]
@@ -139,7 +140,12 @@ impl AppSocket {
             }
             // The library answers pings.
             if message.is_text() || message.is_binary() {
-                return Poll::Ready(Received::Message(message.into_payload()));
+                let is_text = message.is_text();
+                let payload = message.into_payload();
+                return Poll::Ready(match is_text {
+                    true => Received::Text(payload),
+                    false => Received::Binary(payload),
+                });
             }
             self.is_flushed = false;
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use agent_socket_session::{BodyError, DropMode, RequestId};
 use agent_socket_wire::answer::Answer;
-use agent_socket_wire::limits::{MAX_FRAME_BYTES, MAX_INFLIGHT_CALLS};
+use agent_socket_wire::limits::{MAX_FRAME_LENGTH, MAX_INFLIGHT_CALLS};
 use serde_json::{Value, json};
 
 use agent_socket_testkit::{App, World, code};
@@ -306,7 +306,7 @@ fn a_frame_over_the_cap_fails_the_calls_and_holds() {
         let (request, _) = world.call(&app, &token);
         // Exactly at the cap it is a frame like any other.
         let mut frame = br#"{"type":"ping","id":"p"}"#.to_vec();
-        frame.resize(MAX_FRAME_BYTES, b' ');
+        frame.resize(MAX_FRAME_LENGTH, b' ');
         assert_eq!(world.bytes(app.socket, &frame).len(), 1);
         frame.push(b' ');
         world.bytes(app.socket, &frame);
@@ -320,8 +320,27 @@ fn a_frame_over_the_cap_fails_the_calls_and_holds() {
     }
     let mut world = World::new();
     let socket = world.open(false);
-    world.bytes(socket, &vec![b'{'; MAX_FRAME_BYTES + 1]);
+    world.bytes(socket, &vec![b'{'; MAX_FRAME_LENGTH + 1]);
     assert_eq!(world.close_code(socket), 1009);
+}
+
+#[test]
+fn a_text_counts_in_utf16_units_as_clients_count() {
+    // Three bytes each and one unit; four bytes each and two units.
+    for (fill, units) in [("\u{4e2d}", 1), ("\u{1f600}", 2)] {
+        let mut world = World::new();
+        let app = world.register_with(json!({}));
+        let ping = |length: usize| {
+            let start = r#"{"type":"ping","id":"p","x":""#;
+            let room = length - start.len() - 2;
+            let fill = fill.repeat(room / units) + &" ".repeat(room % units);
+            format!("{start}{fill}\"}}")
+        };
+        assert!(ping(MAX_FRAME_LENGTH).len() > MAX_FRAME_LENGTH);
+        assert_eq!(world.text(app.socket, &ping(MAX_FRAME_LENGTH)).len(), 1);
+        world.text(app.socket, &ping(MAX_FRAME_LENGTH + 1));
+        assert_eq!(world.close_code(app.socket), 1009);
+    }
 }
 
 #[test]
@@ -439,7 +458,7 @@ fn a_call_that_was_not_sent_had_no_effect() {
     let blows: [Blow; 3] = [
         |world, app| world.drop_socket(app.socket, 1006),
         |world, app| {
-            world.bytes(app.socket, &vec![b' '; MAX_FRAME_BYTES + 1]);
+            world.bytes(app.socket, &vec![b' '; MAX_FRAME_LENGTH + 1]);
         },
         |world, _| world.drop_app(DropMode::Hold(None)),
     ];
@@ -572,6 +591,6 @@ fn a_frame_of_a_socket_that_was_closed_gets_no_answer() {
     ] {
         assert!(world.frame(app.socket, &frame).is_empty());
     }
-    world.bytes(app.socket, &vec![b' '; MAX_FRAME_BYTES + 1]);
+    world.bytes(app.socket, &vec![b' '; MAX_FRAME_LENGTH + 1]);
     assert_eq!(world.close_code(new.socket), 0);
 }

@@ -1,7 +1,7 @@
 //! How a session begins, is held, taken up again and ends.
 
 use agent_socket_session::{DropMode, Opening};
-use agent_socket_wire::limits::{FIRST_FRAME_TIMEOUT_MS, MAX_FRAME_BYTES};
+use agent_socket_wire::limits::{FIRST_FRAME_TIMEOUT_MS, MAX_FRAME_LENGTH};
 use serde_json::{Value, json};
 
 use agent_socket_testkit::{App, START, World, code, registration, with};
@@ -615,7 +615,7 @@ fn without_grace_a_drop_ends() {
         |world, _| world.advance(50_000),
         |world, _| world.crash(),
         |world, app| {
-            world.bytes(app.socket, &vec![b' '; MAX_FRAME_BYTES + 1]);
+            world.bytes(app.socket, &vec![b' '; MAX_FRAME_LENGTH + 1]);
         },
     ];
     for drop in drops {

@@ -530,6 +530,7 @@ impl Inner {
                 Ok(self.shell.debug_state(&state, wasm_bytes()))
             }
             DebugRequest::Evict(_) => Ok(self.shell.evict()),
+            DebugRequest::Fault(..) => Ok(respond(answers::debug_paths().into())),
             DebugRequest::Kill(id, mode) => {
                 let mode = match mode {
                     KillMode::End => DropMode::End,

@@ -159,7 +159,7 @@ pub fn debug_done() -> Answer {
 pub fn debug_paths() -> HttpError {
     HttpError::new(
         HttpCode::NotFound,
-        "_debug has health, state/<id>, kill-ws/<id> and evict/<id>.",
+        "_debug has health, state/<id>, kill-ws/<id>, evict/<id> and fault/<id>.",
     )
 }
 

@@ -12,6 +12,76 @@ pub enum DebugRequest {
     Kill(SessionId, KillMode),
     /// `evict/<id>`: drops its memory and its sockets, and keeps its storage.
     Evict(SessionId),
+    /// `fault/<id>`: the shell itself fails. Only for shells that can.
+    Fault(SessionId, Fault),
+}
+
+/// A failure of the shell that a debugger asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// How it fails (`?kind=`).
+    pub kind: FaultKind,
+    /// Where it fails (`&at=`; at once, in the request that asks for it, if not given).
+    pub at: FaultPlace,
+}
+
+/// How a shell fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultKind {
+    /// `throw`: something that it calls throws.
+    Throw,
+    /// `panic`: it panics.
+    Panic,
+    /// `stack`: it calls itself until there is no more stack.
+    Stack,
+    /// `memory`: it takes memory until there is no more.
+    Memory,
+}
+
+/// Where a shell fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultPlace {
+    /// In the request that asks for it, where the session is.
+    Session,
+    /// `edge`: in that request, before it is handed on.
+    Edge,
+    /// `edge-later`: the same, after something was waited for.
+    EdgeLater,
+    /// `frame`: at the app's next frame.
+    Frame,
+    /// `body`: when the next body has ended.
+    Body,
+    /// `timer`: when a timer goes off, which is at once.
+    Timer,
+    /// `alarm`: when the alarm goes off, which is at once.
+    Alarm,
+    /// `storage`: at the next commit, which fails and is no failure of the shell;
+    /// the kind is of no matter.
+    Storage,
+}
+
+impl Fault {
+    fn parse(query: Option<&str>) -> Option<Self> {
+        let kind = match query_value(query, "kind")? {
+            "throw" => FaultKind::Throw,
+            "panic" => FaultKind::Panic,
+            "stack" => FaultKind::Stack,
+            "memory" => FaultKind::Memory,
+            _ => return None,
+        };
+        let at = match query_value(query, "at") {
+            None => FaultPlace::Session,
+            Some("edge") => FaultPlace::Edge,
+            Some("edge-later") => FaultPlace::EdgeLater,
+            Some("frame") => FaultPlace::Frame,
+            Some("body") => FaultPlace::Body,
+            Some("timer") => FaultPlace::Timer,
+            Some("alarm") => FaultPlace::Alarm,
+            Some("storage") => FaultPlace::Storage,
+            Some(_) => return None,
+        };
+        Some(Self { kind, at })
+    }
 }
 
 /// How a debugger drops an app's socket.
@@ -33,6 +103,7 @@ impl DebugRequest {
             "state" => Some(Self::State(session)),
             "kill-ws" => Some(Self::Kill(session, KillMode::parse(query))),
             "evict" => Some(Self::Evict(session)),
+            "fault" => Fault::parse(query).map(|fault| Self::Fault(session, fault)),
             _ => None,
         }
     }
@@ -41,7 +112,10 @@ impl DebugRequest {
     #[must_use]
     pub const fn session(&self) -> SessionId {
         match self {
-            Self::State(session) | Self::Kill(session, _) | Self::Evict(session) => *session,
+            Self::State(session)
+            | Self::Kill(session, _)
+            | Self::Evict(session)
+            | Self::Fault(session, _) => *session,
         }
     }
 }
@@ -85,6 +159,31 @@ mod tests {
                 Some("hold=250&end=1"),
                 Some(DebugRequest::Kill(id, KillMode::End)),
             ),
+            (
+                "fault/ABCDEFGH",
+                Some("kind=panic"),
+                Some(DebugRequest::Fault(
+                    id,
+                    Fault {
+                        kind: FaultKind::Panic,
+                        at: FaultPlace::Session,
+                    },
+                )),
+            ),
+            (
+                "fault/ABCDEFGH",
+                Some("kind=throw&at=edge-later"),
+                Some(DebugRequest::Fault(
+                    id,
+                    Fault {
+                        kind: FaultKind::Throw,
+                        at: FaultPlace::EdgeLater,
+                    },
+                )),
+            ),
+            ("fault/ABCDEFGH", None, None),
+            ("fault/ABCDEFGH", Some("kind=other"), None),
+            ("fault/ABCDEFGH", Some("kind=stack&at=other"), None),
             ("state", None, None),
             ("state/", None, None),
             ("state/abcdefgh", None, None),

@@ -35,7 +35,7 @@ pub mod route;
 
 pub use addresses::{Addresses, BadPublicUrl, Others, is_loopback};
 pub use config::Config;
-pub use debug::{DebugRequest, KillMode};
+pub use debug::{DebugRequest, Fault, FaultKind, FaultPlace, KillMode};
 pub use decide::{Body, Decision, Random, decide};
 pub use handed::{Handed, Upgrade};
 pub use head::{Head, has_content};

@@ -239,6 +239,8 @@
 
 mod driver;
 pub mod frugal;
+mod headers;
+mod pace;
 mod runtime;
 
 pub use agent_socket_session::{
@@ -246,4 +248,6 @@ pub use agent_socket_session::{
     Millis, Opening, RequestHeaders, RequestId, SocketId, Write,
 };
 pub use driver::{Driver, Failure, Reply, Verdict};
+pub use headers::{FORWARDED_PREFIX, HeaderSource, LazyHeaders, OF_CALL};
+pub use pace::{Arm, Pace};
 pub use runtime::Runtime;

@@ -59,6 +59,17 @@ close_codes! {
     BriefingRefused = 4413, "agentsMd too large or missing";
 }
 
+/// The code that answers a Close frame of this code, which is the same (RFC
+/// 6455, 5.5.1); `None` to answer without one: 1005, 1006 and 1015 stand for no
+/// code at all and are never sent (7.4.1).
+#[must_use]
+pub const fn answer_to(code: u16) -> Option<u16> {
+    match code {
+        1005 | 1006 | 1015 => None,
+        code => Some(code),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,5 +81,15 @@ mod tests {
         }
         let mib = crate::limits::MAX_FRAME_LENGTH >> 20;
         assert_eq!(CloseCode::TooBig.reason(), format!("frame over {mib} MiB"));
+    }
+
+    #[test]
+    fn a_close_is_answered_with_its_own_code() {
+        for code in [1000, 1001, 1011, 3000, 4001, 4999] {
+            assert_eq!(answer_to(code), Some(code));
+        }
+        for code in [1005, 1006, 1015] {
+            assert_eq!(answer_to(code), None);
+        }
     }
 }

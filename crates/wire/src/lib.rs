@@ -37,6 +37,7 @@ pub mod hex;
 pub mod id;
 pub mod json;
 pub mod limits;
+pub mod packed;
 pub mod register;
 pub mod text;
 pub mod token;

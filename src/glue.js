@@ -53,7 +53,13 @@ export function prepare(headers, restarted) {
 
 /** For an object that failed, moved or was updated in the middle of a request. */
 function restarted() {
-  const headers = [...common, ["content-type", "application/json; charset=utf-8"], ["retry-after", "2"]];
+  const headers = [
+    ...common,
+    ["content-type", "application/json; charset=utf-8"],
+    ["retry-after", "2"],
+    ["agent-socket-error", "app_offline"],
+    ["access-control-expose-headers", "agent-socket-error"],
+  ];
   return new Response(restartedBody, { status: 503, headers });
 }
 

@@ -132,7 +132,8 @@ fn identifiers() -> String {
 const fn is_added(code: HttpCode) -> bool {
     matches!(
         code,
-        HttpCode::TokenExpired
+        HttpCode::BadArguments
+            | HttpCode::TokenExpired
             | HttpCode::ToolNotAllowed
             | HttpCode::MethodNotAllowed
             | HttpCode::BodyTimeout
@@ -148,8 +149,12 @@ fn explained(code: HttpCode) -> (String, &'static str) {
     let said = |when: &str, helps| (when.to_owned(), helps);
     match code {
         HttpCode::BadRequest => said(
-            "`/v1/_ws` without an upgrade, or with a bad `?session=`; an upgrade on an agent's URL; a body that broke off; a link of the [GET door](#plain-get) that is not right **[+]**",
+            "`/v1/_ws` without an upgrade, or with a bad `?session=`; an upgrade on an agent's URL; a body that broke off",
             "correct the request",
+        ),
+        HttpCode::BadArguments => said(
+            "the arguments in a link of the [GET door](#plain-get) are not what the tool takes",
+            "correct the link",
         ),
         HttpCode::TokenInvalid => said(
             "the token was revoked or never existed; also for its calls in flight when it is revoked",

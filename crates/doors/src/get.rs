@@ -294,7 +294,7 @@ fn closed(path: &str, tools: &[Tool], scope: &Scope) -> HttpError {
 fn bad_link(tool: &Tool, problem: &str) -> HttpError {
     let link = link_to("$BASE", tool);
     HttpError::new(
-        HttpCode::BadRequest,
+        HttpCode::BadArguments,
         format!(
             "In this link, {problem}{} Its form is {}, or {link}/{JSON_FORM}/<base64url of the arguments as JSON>.",
             if problem.ends_with('.') { "" } else { "." },
@@ -610,7 +610,7 @@ mod tests {
             ("t/1/2/c/true/1/extra", ["6 arguments", "takes 5"]),
         ] {
             let error = refused(&tools, rest);
-            assert_eq!(error.code, HttpCode::BadRequest, "{rest}");
+            assert_eq!(error.code, HttpCode::BadArguments, "{rest}");
             for part in parts {
                 assert!(error.message.contains(part), "{rest}: {}", error.message);
             }
@@ -654,7 +654,7 @@ mod tests {
             ),
         ] {
             let error = refused(&tools, &rest);
-            assert_eq!(error.code, HttpCode::BadRequest, "{rest}");
+            assert_eq!(error.code, HttpCode::BadArguments, "{rest}");
             assert!(error.message.contains(part), "{rest}: {}", error.message);
         }
     }
@@ -939,7 +939,7 @@ mod tests {
                 Err(error) => {
                     let body: Value = serde_json::from_str(&error.body()).unwrap();
                     prop_assert!(body["error"]["message"].as_str().is_some_and(|message| message.contains("$BASE")));
-                    prop_assert!(matches!(error.code, HttpCode::NotFound | HttpCode::BadRequest));
+                    prop_assert!(matches!(error.code, HttpCode::NotFound | HttpCode::BadArguments));
                     prop_assert_eq!(error.code == HttpCode::NotFound, !rest.starts_with(['t', 'u', '/']));
                 }
             }

@@ -452,6 +452,7 @@ mod tests {
                     prop_assert_eq!(Handed::read(&url, &config), Some(Handed::Debug(request)));
                 }
                 Decision::Answer(answer) => {
+                    prop_assert_eq!(answer.error_code.is_some(), answer.status >= 400);
                     let text = String::from_utf8(answer.body).unwrap();
                     prop_assert!(answer.status < 400 || text.starts_with(r#"{"error":{"code":""#), "{text}");
                 }

@@ -7,7 +7,7 @@ use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::error::HttpError;
+use crate::error::{HttpCode, HttpError};
 use crate::frame::Fields;
 use crate::id::is_task_id;
 use crate::limits::MAX_CONTENT_TYPE_CHARS;
@@ -32,6 +32,15 @@ pub const AGENT_HEADERS: [(&str, &str); 5] = [
     ("content-security-policy", "sandbox; default-src 'none'"),
 ];
 
+/// The header that tells an error of the relay from one of the app: its value is
+/// the error's code. **Only the relay's own errors have it**: of an app's headers
+/// only the content type goes out.
+pub const ERROR_HEADER: &str = "agent-socket-error";
+
+/// Lets a script read [`ERROR_HEADER`], where somebody in front of the relay
+/// admits scripts of other origins (Fetch Standard, "CORS protocol").
+pub const EXPOSE_ERROR: (&str, &str) = ("access-control-expose-headers", ERROR_HEADER);
+
 /// An HTTP response, ready to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
@@ -43,6 +52,8 @@ pub struct Answer {
     pub retry_after: Option<u32>,
     /// `Allow`.
     pub allow: Option<String>,
+    /// The code of an error that the relay itself made, for [`ERROR_HEADER`].
+    pub error_code: Option<HttpCode>,
     /// Further headers, by lower-case name; each takes the place of one of
     /// [`AGENT_HEADERS`] of the same name. [`Self::headers`] has them all.
     pub headers: Vec<(&'static str, String)>,
@@ -63,6 +74,7 @@ impl Answer {
             content_type: Some(content_type.into()),
             retry_after: None,
             allow: None,
+            error_code: None,
             headers: Vec::new(),
             body: body.into(),
         }
@@ -76,6 +88,7 @@ impl Answer {
             content_type: None,
             retry_after: None,
             allow: None,
+            error_code: None,
             headers: Vec::new(),
             body: Vec::new(),
         }
@@ -97,11 +110,16 @@ impl Answer {
             .allow
             .as_deref()
             .map(|methods| ("allow", Cow::Borrowed(methods)));
+        let error = self.error_code.into_iter().flat_map(|code| {
+            [(ERROR_HEADER, code.name()), EXPOSE_ERROR]
+                .map(|(name, value)| (name, Cow::Borrowed(value)))
+        });
         let further = self
             .headers
             .iter()
             .map(|(name, value)| (*name, Cow::Borrowed(value.as_str())));
-        retry_after.into_iter().chain(allow).chain(further)
+        let known = retry_after.into_iter().chain(allow).chain(error);
+        known.chain(further)
     }
 
     /// All headers of this response: names in lower case, each once, and values.
@@ -131,6 +149,7 @@ impl From<HttpError> for Answer {
         Self {
             retry_after: error.retry_after,
             allow: error.allow.clone(),
+            error_code: Some(error.code),
             ..Self::new(error.code.status(), JSON, error.body())
         }
     }
@@ -508,6 +527,16 @@ mod tests {
             ("allow", Cow::Borrowed("GET, HEAD")),
         ]);
         assert_eq!(headers, expected);
+        let error = Answer::from(HttpError::new(HttpCode::TokenInvalid, ""));
+        let own: Vec<_> = error.own_headers().collect();
+        let expected = [
+            ("agent-socket-error", "token_invalid"),
+            ("access-control-expose-headers", "agent-socket-error"),
+        ];
+        assert_eq!(
+            own,
+            expected.map(|(name, value)| (name, Cow::Borrowed(value)))
+        );
         assert_eq!(Answer::empty(204).headers().count(), AGENT_HEADERS.len());
     }
 

@@ -39,6 +39,8 @@ macro_rules! http_codes {
 http_codes! {
     /// 400: the request is not one this path takes.
     BadRequest = 400 "protocol_error",
+    /// 400: the arguments in a link or a query are not what the tool takes.
+    BadArguments = 400 "bad_arguments",
     /// 401: the token is not one of the session's, or was revoked.
     TokenInvalid = 401 "token_invalid",
     /// 401: the token's time or its number of calls is used up.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use agent_socket_wire::answer::AGENT_HEADERS;
+use agent_socket_wire::answer::{AGENT_HEADERS, ERROR_HEADER};
 use agent_socket_wire::error::HttpCode;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
@@ -80,7 +80,7 @@ impl Response {
         Ok(self)
     }
 
-    /// It is this error, as JSON with a message that says something.
+    /// It is this error of the relay, as JSON with a message that says something.
     ///
     /// # Errors
     /// If not.
@@ -93,6 +93,7 @@ impl Response {
             &body["error"]["code"],
             code.name(),
         )?;
+        self.has(ERROR_HEADER, code.name())?;
         let message = body["error"]["message"].as_str().unwrap_or_default();
         ensure!(
             message.len() > 20,

@@ -163,28 +163,32 @@ async fn bad_links(cx: Context) -> Result<()> {
         ("", HttpCode::NotFound, "tools.json"),
         ("nothing/1", HttpCode::NotFound, "tools.json"),
         ("painter", HttpCode::NotFound, "tools.json"),
-        ("paint", HttpCode::BadRequest, "`y` is missing"),
-        ("paint/1", HttpCode::BadRequest, "`x` is missing"),
-        ("paint/1/", HttpCode::BadRequest, "`x` is empty"),
+        ("paint", HttpCode::BadArguments, "`y` is missing"),
+        ("paint/1", HttpCode::BadArguments, "`x` is missing"),
+        ("paint/1/", HttpCode::BadArguments, "`x` is empty"),
         (
             "paint/a/2",
-            HttpCode::BadRequest,
+            HttpCode::BadArguments,
             "`y` must be a whole number",
         ),
-        ("paint/1/2/%zz", HttpCode::BadRequest, "`color` has a %"),
+        ("paint/1/2/%zz", HttpCode::BadArguments, "`color` has a %"),
         (
             "paint/1/2/%ff",
-            HttpCode::BadRequest,
+            HttpCode::BadArguments,
             "`color` is not UTF-8",
         ),
-        ("paint/1/2/c/x", HttpCode::BadRequest, "`tags` must be JSON"),
-        ("paint/1/2/c/1/5", HttpCode::BadRequest, "takes 4"),
-        ("paint/j", HttpCode::BadRequest, "base64url"),
-        ("paint/j/!", HttpCode::BadRequest, "base64url"),
-        ("paint/j/eyJ5Ijox", HttpCode::BadRequest, "not JSON"),
-        ("paint/j/_w", HttpCode::BadRequest, "not UTF-8"),
-        ("paint/j/WzFd", HttpCode::BadRequest, "an object"),
-        ("find/all/1", HttpCode::BadRequest, "by position"),
+        (
+            "paint/1/2/c/x",
+            HttpCode::BadArguments,
+            "`tags` must be JSON",
+        ),
+        ("paint/1/2/c/1/5", HttpCode::BadArguments, "takes 4"),
+        ("paint/j", HttpCode::BadArguments, "base64url"),
+        ("paint/j/!", HttpCode::BadArguments, "base64url"),
+        ("paint/j/eyJ5Ijox", HttpCode::BadArguments, "not JSON"),
+        ("paint/j/_w", HttpCode::BadArguments, "not UTF-8"),
+        ("paint/j/WzFd", HttpCode::BadArguments, "an object"),
+        ("find/all/1", HttpCode::BadArguments, "by position"),
         ("closed/x", HttpCode::MethodNotAllowed, "`allow_get`"),
     ] {
         let answer = agent.get(&format!("/_as_get/{rest}")).await?;
@@ -199,7 +203,7 @@ async fn bad_links(cx: Context) -> Result<()> {
     agent
         .get(&format!("/_as_get/paint/j/{long}*"))
         .await?
-        .fails(HttpCode::BadRequest)?
+        .fails(HttpCode::BadArguments)?
         .says("250")?;
     for method in ["POST", "PUT", "DELETE"] {
         agent

@@ -10,6 +10,7 @@ mod limits;
 mod raw_protocol;
 mod silence;
 mod smoke;
+mod trust;
 
 use anyhow::Result;
 use serde_json::json;
@@ -32,6 +33,7 @@ pub fn all() -> Vec<Scenario> {
         endurance::scenarios(),
         doors_mcp::scenarios(),
         silence::scenarios(),
+        trust::scenarios(),
     ]
     .into_iter()
     .flatten()

@@ -47,9 +47,14 @@ impl PendingCall {
     /// both are the result of the tool, so that the AI sees them.
     #[must_use]
     pub fn answer(&self, answer: Answer) -> Answer {
+        let error_code = answer.error_code;
         let response = self.response(answer);
         match &self.batch {
-            None => Answer::new(200, JSON, response),
+            None => Answer {
+                error_code,
+                ..Answer::new(200, JSON, response)
+            },
+            // One header could not say which of the answers it is about.
             Some(others) => {
                 let all: Vec<&str> = others
                     .iter()

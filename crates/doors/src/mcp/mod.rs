@@ -242,6 +242,7 @@ pub fn refuse(error: &HttpError) -> Answer {
         .with_data(format!(r#"{{"code":"{}"}}"#, error.code.name()));
     Answer {
         retry_after: error.retry_after,
+        error_code: Some(error.code),
         ..problem.answer("null")
     }
 }

@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 
 use super::{LEGACY, MAX_ID_BYTES, MODERN, McpHead};
 use agent_socket_wire::answer::{Answer, JSON};
+use agent_socket_wire::error::HttpCode;
 use agent_socket_wire::json::pick;
 use agent_socket_wire::text::{cut, json_str, push_json_str};
 
@@ -92,7 +93,21 @@ impl Problem {
     }
 
     pub(super) fn answer(&self, id: &str) -> Answer {
-        Answer::new(self.status, JSON, self.response(id))
+        Answer {
+            error_code: Some(self.http_code()),
+            ..Answer::new(self.status, JSON, self.response(id))
+        }
+    }
+
+    /// The relay's own code that comes nearest.
+    const fn http_code(&self) -> HttpCode {
+        match (self.status, self.code) {
+            (403, _) => HttpCode::CsrfDenied,
+            (404, _) | (_, METHOD_NOT_FOUND | RESOURCE_NOT_FOUND) => HttpCode::NotFound,
+            (_, INTERNAL) => HttpCode::Internal,
+            (200, INVALID_PARAMS) => HttpCode::BadArguments,
+            _ => HttpCode::BadRequest,
+        }
     }
 }
 

@@ -168,8 +168,12 @@ pub fn tool_page(
         }
         (tool_section(view, tool, form))
     };
-    let status = if note.is_some() { 400 } else { 200 };
-    Frame::of_tool(view, tool).answer(status, &main)
+    let error_code = note.map(|_| HttpCode::BadArguments);
+    let status = error_code.map_or(200, HttpCode::status);
+    Answer {
+        error_code,
+        ..Frame::of_tool(view, tool).answer(status, &main)
+    }
 }
 
 /// The page that a call answers with: what stands around its outcome, made when
@@ -221,6 +225,7 @@ impl ResultPage {
         };
         Answer {
             retry_after: reply.retry_after,
+            error_code: reply.error_code,
             ..self.frame.answer(shown_status(reply.status), &main)
         }
     }
@@ -259,7 +264,10 @@ pub fn task_page(app_name: &str, base: &str, state: &Answer) -> Answer {
         reloads: is_pending,
         ..Frame::new(app_name)
     };
-    frame.answer(shown_status(state.status), &main)
+    Answer {
+        error_code: state.error_code,
+        ..frame.answer(shown_status(state.status), &main)
+    }
 }
 
 /// The page for a person whose link or form was refused.
@@ -281,6 +289,7 @@ pub fn problem_page(error: &HttpError) -> Answer {
     Answer {
         retry_after: error.retry_after,
         allow: error.allow.clone(),
+        error_code: Some(error.code),
         ..Frame::new("This does not work").answer(error.code.status(), &main)
     }
 }

@@ -591,3 +591,81 @@ fn the_page_shows_what_its_link_covers_and_how_tasks_stand() {
     world.advance(180_000);
     assert!(text_in(&page(&mut world, &token, "")).contains("offline for 3 min"));
 }
+
+/// Every error of the relay says so in its head, at each door, and no error of an
+/// app does, whatever headers it sends.
+#[test]
+fn an_error_of_the_app_cannot_pass_for_one_of_the_relay() {
+    let form = |world: &mut World, token: &str| {
+        world.headers = vec![("content-type", FORM.to_owned())];
+        let request = world.request_head("POST", token, "/_as_page/POST/a", None);
+        world.headers.clear();
+        if world.is_open(request) {
+            world.body(request, Ok(b"f.x=1"));
+        }
+        request
+    };
+    type Ask = fn(&mut World, &str) -> RequestId;
+    let doors: [(&str, Ask); 4] = [
+        ("a plain call", |world, token| {
+            let request = world.request("POST", token, "/a");
+            if world.is_open(request) {
+                world.body(request, Ok(b"{}"));
+            }
+            request
+        }),
+        ("the GET door", |world, token| {
+            world.request("GET", token, "/_as_get/look")
+        }),
+        ("the MCP door", |world, token| {
+            post_mcp(world, token, &mcp_call("a", json!({"x": 1})))
+        }),
+        ("the page", form),
+    ];
+    let lie = json!({
+        "status": 401,
+        "headers": {"Agent-Socket-Error": "token_invalid", "agent-socket-error": "token_invalid"},
+        "body": {"error": {"code": "token_invalid", "message": "This link was revoked."}},
+    });
+    let marks = |answer: &Answer| {
+        let value = |name| answer.headers().find(|(own, _)| *own == name);
+        let value = |name| value(name).map(|(_, value)| value.into_owned());
+        (
+            value("agent-socket-error"),
+            value("access-control-expose-headers"),
+        )
+    };
+    for (door, ask) in doors {
+        let (mut world, app, token) = world();
+        let request = ask(&mut world, &token);
+        let (id, _) = sent_call(&world, &app);
+        world.reply(&app, &id, lie.clone());
+        let answer = world.answer(request);
+        assert!(String::from_utf8_lossy(&answer.body).contains("This link was revoked"));
+        assert_eq!(marks(answer), (None, None), "{door}");
+
+        world.drop_socket(app.socket, 1006);
+        let request = ask(&mut world, &token);
+        let of_relay = |code: &str| {
+            let name = "agent-socket-error".to_owned();
+            (Some(code.to_owned()), Some(name))
+        };
+        let answer = world.answer(request);
+        // A lie that was just replayed at the GET door is still the app's.
+        let expected = if door == "the GET door" {
+            (None, None)
+        } else {
+            of_relay("app_offline")
+        };
+        assert_eq!(marks(answer), expected, "{door}");
+
+        let app = world.resume_with(&app, tools());
+        assert!(world.revoke(&app, &token));
+        let request = ask(&mut world, &token);
+        assert_eq!(
+            marks(world.answer(request)),
+            of_relay("token_invalid"),
+            "{door}"
+        );
+    }
+}

@@ -1,7 +1,7 @@
 /**
  * Builds the SDK and the examples:
  * - sdk/dist/: ES modules' bundle and types, as the package has them;
- * - public/sdk.js, public/sdk-checker.js, public/sdk-page.js: what the relay serves, minified;
+ * - public/sdk.js, public/sdk-checker.js, public/sdk-page.js: what the relay serves, minified; commit them;
  * - public/sdk.tgz: the package, for `npm install https://relay.example/sdk.tgz`;
  * - public/examples/: the pages of examples/, with what they need bundled.
  *
@@ -12,6 +12,7 @@
  */
 
 import { spawnSync } from "node:child_process"
+import { createHash } from "node:crypto"
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { createRequire } from "node:module"
 import { dirname, join, relative } from "node:path"
@@ -69,13 +70,27 @@ const apart = (address) => ({
 })
 const SERVED = apart((entry) => `./${ENTRIES[entry]}.js`)
 
+/**
+ * A short hash of what the served files are made of. They are committed, so that a relay can be built without Node; by
+ * the hash in them a test tells whether they are current (crates/cli/tests/it/pages.rs).
+ */
+function sources() {
+  const names = [...readdirSync(join(SDK, "src")).map((name) => `src/${name}`), "build.mjs"].sort()
+  const hash = createHash("sha256")
+  for (const name of names) {
+    const content = readFileSync(join(SDK, name))
+    hash.update(`${name} ${content.length}\n`).update(content)
+  }
+  return hash.digest("hex").slice(0, 16)
+}
+
 async function bundle(entry, served) {
   const entryPoints = [join(SDK, `src/${entry}.ts`)]
   await build({ ...base, entryPoints, outfile: join(STAGING, "dist", `${entry}.js`), plugins: [apart((name) => `./${name}.js`)], external: ["react"], platform: entry === "node" ? "node" : "browser", define: { RELAY_URL: "undefined" } })
   if (!served) return { name: entry, size: 0 }
   // A file that the relay serves knows where the relay is, also on a page from elsewhere.
   const define = { RELAY_URL: "relayUrl" }
-  const banner = { js: `/* agent-socket, Apache-2.0 */${entry === "index" ? "const relayUrl=new URL(import.meta.url).origin;" : ""}` }
+  const banner = { js: `/* agent-socket, Apache-2.0, sources ${sources()} */${entry === "index" ? "const relayUrl=new URL(import.meta.url).origin;" : ""}` }
   const outfile = join(STAGING, `${served}.js`)
   await build({ ...base, entryPoints, minify: true, define, banner, plugins: [SERVED], outfile })
   const size = gzipSync(readFileSync(outfile), { level: 9 }).length

@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// The crates of the house, and the ones of it that each may use.
-const MAY_USE: [(&str, &[&str]); 8] = [
+const MAY_USE: [(&str, &[&str]); 9] = [
     ("wire", &[]),
     ("doors", &["wire"]),
     ("session", &["doors", "wire"]),
@@ -17,6 +17,7 @@ const MAY_USE: [(&str, &[&str]); 8] = [
     // Shells.
     ("relay", &["doors", "driver", "front", "wire"]),
     ("server", &["doors", "driver", "front", "wire"]),
+    ("cli", &["server", "wire"]),
 ];
 
 /// Those that every shell shares: none of them knows where it runs.
@@ -109,7 +110,11 @@ fn is_used(dependency: &Value) -> bool {
 }
 
 fn package(name: &str) -> String {
-    format!("agent-socket-{name}")
+    match name {
+        // What people install has the project's name.
+        "cli" => "agent-socket".to_owned(),
+        _ => format!("agent-socket-{name}"),
+    }
 }
 
 #[test]

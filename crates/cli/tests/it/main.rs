@@ -1,0 +1,16 @@
+//! Tests of the program from outside: what a person types, and what they get.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "tests say so when something is not as it must be"
+)]
+
+mod docs;
+mod manners;
+mod pages;
+mod program;
+mod relay;

@@ -1,6 +1,6 @@
 // Says what is wrong with wrangler.toml before anything is uploaded: each line
 // on stderr names the file, the entry, what was expected and what is there.
-// Exit code 1 if anything is.
+// Exit code 1 if anything is. It warns of an apps.json that admits everybody.
 //
 //   node scripts/check-config.mjs [FILE]
 //
@@ -82,6 +82,16 @@ function isPublicUrl(text) {
   return /^https?:\/\/[a-z0-9._:[\]-]+\/?$/.test(text)
 }
 
+/**
+ * What an apps.json admits that its owner may not mean to, as lines; whether the
+ * file is valid, the build says.
+ */
+export function warningsOf(apps) {
+  const open = Object.entries(apps).filter(([, app]) => app?.allowedOrigins?.includes("*") && app.keySha256 === undefined).map(([id]) => id)
+  if (open.length === 0) return []
+  return [`apps.json: anybody may register as ${open.join(", ")}, so everybody can use this relay for apps of their own. To keep it to yours, list your origins instead of "*", set keySha256, or remove the entry`]
+}
+
 function varProblems(vars) {
   const problems = []
   const bad = (name, expected) => problems.push(`vars.${name}: ${expected}; it is ${JSON.stringify(vars[name])}`)
@@ -106,6 +116,15 @@ function varProblems(vars) {
   return problems
 }
 
+/** The apps in a file; none if it can't be read. */
+function readApps(path) {
+  try {
+    return JSON.parse(readFileSync(path, "utf8")) ?? {}
+  } catch {
+    return {}
+  }
+}
+
 if (import.meta.url === `file://${process.argv[1]}`) {
   const file = process.argv[2] ?? join(ROOT, "wrangler.toml")
   let problems
@@ -116,5 +135,6 @@ if (import.meta.url === `file://${process.argv[1]}`) {
     process.exit(1)
   }
   for (const problem of problems) console.error(`error: wrangler.toml: ${problem}`)
+  for (const warning of warningsOf(readApps(join(dirname(resolve(file)), "apps.json")))) console.error(`warning: ${warning}`)
   process.exit(problems.length > 0 ? 1 : 0)
 }

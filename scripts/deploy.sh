@@ -227,10 +227,6 @@ status() {
   if [ -n "${DEPLOY_URL:-}" ] || [ -s "$deployed" ]; then smoke_all 0; fi
 }
 
-# A line of the log shows the request's URL: a link there would be usable by
-# whoever sees it.
-hide_tokens() { sed -u -E 's#(/v1/t/)[^/?" ]+#\1…#g'; }
-
 case $command in
   check)
     at_most 0

@@ -262,12 +262,20 @@ start_bare() {
   child_is_group=false
 }
 
+# Its log has a line for each request. It sees no terminal, so it must be told
+# that colours are wanted.
+# shellcheck disable=SC2317 # start_group calls it
+wrangler_without_tokens() {
+  if [ -n "$C_BOLD" ]; then export FORCE_COLOR=1; fi
+  wrangler "$@" 2>&1 | hide_tokens
+}
+
 start_wrangler() {
   local args=(--ip 127.0.0.1 --port "$port" --local --show-interactive-dev-session=false
     --infer-origin-from-routes=false --inspector-port "${inspect:-0}") var
   if [ -n "$state" ]; then args+=(--persist-to "$state"); fi
   for var in ${vars[@]+"${vars[@]}"}; do args+=(--var "${var%%=*}:${var#*=}"); done
-  start_group wrangler dev "${args[@]}"
+  start_group wrangler_without_tokens dev "${args[@]}"
 }
 
 if ! $bare; then

@@ -214,6 +214,10 @@ quiet_wrangler() {
   if [ -z "$C_BOLD" ]; then export NO_COLOR=1; fi
 }
 
+# A line of wrangler's log shows the request's URL: a link there could be used by
+# whoever sees it.
+hide_tokens() { sed -u -E 's#(/v1/t/)[^/?" ]+#\1…#g'; }
+
 # ---- the upload -------------------------------------------------------------
 
 # The most an upload may weigh, gzipped. Cloudflare takes 3 MB on the free plan;

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { problemsOf } from "../check-config.mjs"
+import { problemsOf, warningsOf } from "../check-config.mjs"
 import { parseHeaders } from "../headers-file.mjs"
 import { ROOT, readWrangler, varsOf } from "../wrangler-toml.mjs"
 
@@ -75,6 +75,14 @@ test("each missing or wrong binding is named", () => {
     assert.ok(found.some((line) => line.startsWith(`${entry}: `)), `${entry}: ${found}`)
   }
   assert.match(problems((wrangler) => { wrangler.compatibility_date = "2027-01-01" })[0], /no later than today/)
+})
+
+test("apps that anybody may use are named once, with the remedy", () => {
+  const app = (allowedOrigins, rest) => ({ label: "x", allowedOrigins, ...rest })
+  const warnings = warningsOf({ a: app(["*"]), b: app(["https://b.example"]), c: app(["*"], { keySha256: "00" }), d: app(["*"]) })
+  assert.equal(warnings.length, 1)
+  assert.match(warnings[0], /register as a, d,.*list your origins.*keySha256.*remove the entry/)
+  assert.deepEqual(warningsOf({ b: app(["https://b.example"]), c: null }), [])
 })
 
 test("a var of a run must be one that exists, or DEBUG", () => {

@@ -70,6 +70,16 @@ test("dev.sh tells of a port that is taken", async () => {
   assert.match(out, new RegExp(`port ${port} of this machine is taken.*--port`))
 })
 
+test("wrangler's log is shown without the tokens of links", async () => {
+  const token = "as_0123ABCD_AAAAAAAAAAAAAAAAAAAAAA"
+  const log = ["tools.json 200 OK (3ms)", "mcp?x=1 405", "", " 404"].map((rest) => `GET http://h/v1/t/${token}/${rest}`).join("\\n")
+  const child = spawn("bash", ["-c", `. scripts/lib.sh; printf '${log}\\n' | hide_tokens`], { cwd: ROOT })
+  let out = ""
+  child.stdout.on("data", (data) => { out += data })
+  await once(child, "close")
+  assert.equal(out, "GET http://h/v1/t/…/tools.json 200 OK (3ms)\nGET http://h/v1/t/…/mcp?x=1 405\nGET http://h/v1/t/…/\nGET http://h/v1/t/…/ 404\n")
+})
+
 test("deploy.sh asks for credentials by name, and says where they belong", async () => {
   const none = await run("scripts/deploy.sh", ["deploy", "--env", await envFile("")])
   assert.equal(none.code, 1)

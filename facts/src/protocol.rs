@@ -6,16 +6,17 @@ use agent_socket_wire::feature::Feature;
 use agent_socket_wire::id::{APP_ID_PATTERN, SESSION_ID_LEN, TASK_ID_PATTERN};
 use agent_socket_wire::limits::{
     BODY_GRACE_MS, BODY_IDLE_MS, BODY_TIMEOUT_MS, FIRST_FRAME_TIMEOUT_MS, MAX_AGENTS_MD_CHARS,
-    MAX_APP_ID_BYTES, MAX_BODY_BYTES, MAX_CONTENT_TYPE_CHARS, MAX_DESCRIPTION_CHARS, MAX_FAR_REFS,
-    MAX_FINISHED_TASKS, MAX_FRAME_ID_BYTES, MAX_FRAME_LENGTH, MAX_INFLIGHT_CALLS, MAX_LABEL_CHARS,
-    MAX_LINK_CHARS, MAX_LIVE_TOKENS, MAX_NEXT_LINKS, MAX_OPERATION_DESCRIPTION_CHARS,
-    MAX_PARAMETER_DESCRIPTION_CHARS, MAX_PENDING_TASKS, MAX_POLL_WAIT_S,
-    MAX_PROGRESS_MESSAGE_CHARS, MAX_READ_SCHEMA_BYTES, MAX_REPLAY_BYTES, MAX_REPLAYS,
+    MAX_APP_ID_BYTES, MAX_BODY_BYTES, MAX_CALL_ID_BYTES, MAX_CONTENT_TYPE_CHARS,
+    MAX_DESCRIPTION_CHARS, MAX_FAR_REFS, MAX_FINISHED_TASKS, MAX_FRAME_ID_BYTES, MAX_FRAME_LENGTH,
+    MAX_INFLIGHT_CALLS, MAX_INPUT_SCHEMA_BYTES, MAX_LABEL_CHARS, MAX_LINK_CHARS, MAX_LIVE_TOKENS,
+    MAX_NEXT_LINKS, MAX_OPENAPI_SCHEMA_BYTES, MAX_OPERATION_DESCRIPTION_CHARS,
+    MAX_PARAMETER_DESCRIPTION_CHARS, MAX_PENDING_CALLS, MAX_PENDING_TASKS, MAX_POLL_WAIT_S,
+    MAX_PROGRESS_MESSAGE_CHARS, MAX_REGISTRATION_BYTES, MAX_REPLAY_BYTES, MAX_REPLAYS,
     MAX_REVOKE_ON_RESUME, MAX_SCHEMA_DEPTH, MAX_SCOPE_ENTRIES, MAX_SCOPE_ENTRY_BYTES,
     MAX_SLOW_BODIES, MAX_SLOW_BODIES_OF_TOKEN, MAX_TASK_BODY_BYTES, MAX_TOKEN_CALLS,
-    MAX_TOKEN_LIFETIME_MS, MAX_TOKEN_SHARE, MAX_TOOL_TIMEOUT_MS, MAX_UPGRADES, MAX_WAITING_SOCKETS,
-    MIN_TOOL_TIMEOUT_MS, REPLAY_MS, RETRY_AFTER_S, TASK_PENDING_MS, TASK_READ_MS, TASK_UNREAD_MS,
-    UPGRADE_PERIOD_S,
+    MAX_TOKEN_LIFETIME_MS, MAX_TOKEN_SHARE, MAX_TOOL_DESCRIPTION_BYTES, MAX_TOOL_TIMEOUT_MS,
+    MAX_TOOLS, MAX_UPGRADES, MAX_WAITING_SOCKETS, MIN_TOOL_TIMEOUT_MS, REPLAY_MS, RETRY_AFTER_S,
+    TASK_PENDING_MS, TASK_READ_MS, TASK_UNREAD_MS, UPGRADE_PERIOD_S,
 };
 use agent_socket_wire::token::{
     AGENT_ID_CHARS, RESUME_SECRET_BYTES, RESUME_SECRET_CHARS, VERIFIER_BYTES, VERIFIER_CHARS,
@@ -445,6 +446,23 @@ fn limits() -> String {
             "`agents_md_too_large`",
         ]),
         row([
+            &format!("a registration: all of it{ADDED}"),
+            &format!(
+                "{} of UTF-8, without `pendingCalls` and `revokeTokens`",
+                exactly(MAX_REGISTRATION_BYTES, "")
+            ),
+            "`protocol_error`; of `update_tools` too, which changes nothing then",
+        ]),
+        row([
+            &format!("a registration: its tools / a description / an `input_schema`{ADDED}"),
+            &format!(
+                "{MAX_TOOLS} / {} of UTF-8 / {} of JSON",
+                bytes(MAX_TOOL_DESCRIPTION_BYTES),
+                bytes(MAX_INPUT_SCHEMA_BYTES)
+            ),
+            "`protocol_error`, which names the tool",
+        ]),
+        row([
             "label / `appDescription` / progress message",
             &format!(
                 "{} / {} / {} characters",
@@ -469,6 +487,11 @@ fn limits() -> String {
             "`revokeTokens` of a resume",
             &number(MAX_REVOKE_ON_RESUME),
             "`protocol_error`",
+        ]),
+        row([
+            &format!("`pendingCalls` of a resume / each of them{ADDED}"),
+            &format!("{MAX_PENDING_CALLS} / {MAX_CALL_ID_BYTES} bytes"),
+            "ignored",
         ]),
         row([
             "entries in a token's `tools` / each of them",
@@ -588,9 +611,14 @@ fn limits() -> String {
             &format!("an `input_schema` in the OpenAPI document{ADDED}"),
             &format!(
                 "{}; {MAX_SCHEMA_DEPTH} schemas inside of each other; {MAX_FAR_REFS} `$ref`s that lead to no definition or property",
-                bytes(MAX_READ_SCHEMA_BYTES)
+                bytes(MAX_INPUT_SCHEMA_BYTES)
             ),
             "shown as open",
+        ]),
+        row([
+            &format!("all schemas in the OpenAPI document{ADDED}"),
+            &bytes(MAX_OPENAPI_SCHEMA_BYTES),
+            "those that are left are shown as open",
         ]),
         row([
             "silence of an app",

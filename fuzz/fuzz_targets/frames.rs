@@ -15,8 +15,8 @@ use agent_socket_wire::apps::Apps;
 use agent_socket_wire::frame::relay::Pong;
 use agent_socket_wire::frame::{AppFrame, Fields, string_list};
 use agent_socket_wire::id::is_task_id;
-use agent_socket_wire::limits::{MAX_AGENTS_MD_CHARS, MAX_DESCRIPTION_CHARS, MAX_FRAME_ID_BYTES, MAX_LABEL_CHARS, MAX_REVOKE_ON_RESUME};
-use agent_socket_wire::register::{MintRequest, Registration, parse_revoke_tokens};
+use agent_socket_wire::limits::{MAX_AGENTS_MD_CHARS, MAX_DESCRIPTION_CHARS, MAX_FRAME_ID_BYTES, MAX_CALL_ID_BYTES, MAX_LABEL_CHARS, MAX_PENDING_CALLS, MAX_REVOKE_ON_RESUME, MAX_TOOLS};
+use agent_socket_wire::register::{MintRequest, Registration, parse_pending_calls, parse_revoke_tokens};
 use agent_socket_doors::path::{AgentPath, agent_path};
 use agent_socket_wire::url::{origin, path_and_query};
 use agent_socket_front::route::{Route, route};
@@ -35,7 +35,7 @@ fuzz_target!(|data: &[u8]| {
     if let Some(frame) = AppFrame::parse(text) {
         ids(&frame.fields);
         scalars(&frame.fields);
-        registration(&frame.fields);
+        registration(&frame);
         mint(&frame.fields);
         replies(&frame.fields);
     }
@@ -124,15 +124,20 @@ fn scalars(fields: &Fields<'_>) {
     if let Ok(tokens) = parse_revoke_tokens(fields.revoke_tokens) {
         assert!(tokens.len() <= MAX_REVOKE_ON_RESUME);
     }
+    if let Ok(ids) = parse_pending_calls(fields.pending_calls) {
+        assert!(ids.len() <= MAX_PENDING_CALLS);
+        assert!(ids.iter().all(|id| id.len() <= MAX_CALL_ID_BYTES));
+    }
 }
 
-fn registration(fields: &Fields<'_>) {
+fn registration(frame: &AppFrame<'_>) {
     let apps = Apps::parse(r#"{"*":{"label":"Any","allowedOrigins":["*"]}}"#).unwrap();
-    let Ok(read) = Registration::parse(fields, &apps, None) else {
+    let Ok(read) = Registration::parse(frame, &apps, None) else {
         return;
     };
     assert!(utf16_len(&read.agents_md) <= MAX_AGENTS_MD_CHARS);
     assert!(utf16_len(&read.description) <= MAX_DESCRIPTION_CHARS);
+    assert!(read.tools.len() <= MAX_TOOLS);
     let stored = serde_json::to_string(&read).unwrap();
     assert_eq!(serde_json::from_str::<Registration>(&stored).unwrap(), read);
     let view = AppView {

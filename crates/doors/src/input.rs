@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::schema::refs::LocalRefs;
 use agent_socket_wire::json::Object;
-use agent_socket_wire::limits::MAX_READ_SCHEMA_BYTES;
+use agent_socket_wire::limits::MAX_INPUT_SCHEMA_BYTES;
 use agent_socket_wire::text::{json_str, push_json_str};
 use agent_socket_wire::tool::Tool;
 
@@ -130,7 +130,7 @@ const MAX_KIND_DEPTH: usize = 4;
 
 /// Bytes that are read to find the kinds of one tool's properties, besides the
 /// first reading: enough to read each schema of the largest input a few times.
-const MAX_KIND_BYTES: usize = 4 * MAX_READ_SCHEMA_BYTES;
+const MAX_KIND_BYTES: usize = 4 * MAX_INPUT_SCHEMA_BYTES;
 
 fn is_null(schema: &RawValue) -> bool {
     Object::read(schema.get())
@@ -167,7 +167,7 @@ impl<'a> Refs<'a> {
     fn follow(&self, schema: &Object<'_>) -> Option<&'a RawValue> {
         let reference = schema.get("$ref").and_then(json_str)?;
         let fragment = reference.strip_prefix('#')?;
-        if self.root.get().len() > MAX_READ_SCHEMA_BYTES {
+        if self.root.get().len() > MAX_INPUT_SCHEMA_BYTES {
             return None;
         }
         let targets = self.targets.get_or_init(|| LocalRefs::new(self.root));
@@ -388,7 +388,7 @@ mod tests {
             r##"{{"properties":{{{},"q":{{"type":"string"}}}},"$defs":{{"a":{{"anyOf":[{many}]}}}}}}"##,
             properties.join(",")
         );
-        assert!(schema.len() < MAX_READ_SCHEMA_BYTES);
+        assert!(schema.len() < MAX_INPUT_SCHEMA_BYTES);
         let tool = tool(&schema);
         let found = object(&tool);
         assert_eq!(found.len(), 1001);

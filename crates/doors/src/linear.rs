@@ -14,6 +14,7 @@ use crate::openapi::openapi_json;
 use crate::page::{Form, PageView, page};
 use crate::tools::{AppView, tools_json};
 use agent_socket_wire::answer::Answer;
+use agent_socket_wire::limits::MAX_TOOLS;
 use agent_socket_wire::tool::{Scope, Tool, parse_tools};
 use agent_socket_wire::work::steps;
 
@@ -32,9 +33,14 @@ fn is_linear(case: impl Fn(usize) -> usize) {
     assert!(many <= 10 * few, "{few} steps for 100, but {many} for 800");
 }
 
+/// Any number of tools: the doors do not rely on how many a registration may have.
 fn tools(list: &Value) -> Vec<Tool> {
-    let raw: Box<RawValue> = serde_json::value::to_raw_value(list).unwrap();
-    parse_tools(Some(&raw)).unwrap()
+    let some = list.as_array().unwrap().chunks(MAX_TOOLS);
+    some.flat_map(|list| {
+        let raw: Box<RawValue> = serde_json::value::to_raw_value(list).unwrap();
+        parse_tools(Some(&raw)).unwrap()
+    })
+    .collect()
 }
 
 /// Tools of every kind: one each of `n` paths, and `n` methods at one path.

@@ -10,6 +10,8 @@
 //! - `x-openai-isConsequential` is true unless the tool only reads.
 //! - What the answers of all operations have in common stands once, in
 //!   `components/responses`.
+//! - Its schemas have a size together, [`MAX_OPENAPI_SCHEMA_BYTES`]; past it an
+//!   operation takes any object.
 //!
 //! **Whatever an app registered, the document is valid**, and the same
 //! registration makes the same document.
@@ -22,11 +24,12 @@ use crate::input::{Input, Property, ValueKind};
 use crate::schema::embed::{ANY_OBJECT, Embedded};
 use crate::tools::AppView;
 use agent_socket_wire::limits::{
-    MAX_OPERATION_DESCRIPTION_CHARS, MAX_PARAMETER_DESCRIPTION_CHARS, MAX_POLL_WAIT_S,
+    MAX_OPENAPI_SCHEMA_BYTES, MAX_OPERATION_DESCRIPTION_CHARS, MAX_PARAMETER_DESCRIPTION_CHARS,
+    MAX_POLL_WAIT_S,
 };
 use agent_socket_wire::text::{cut, push_json_str, utf16_len};
 use agent_socket_wire::tool::{Scope, Tool};
-use agent_socket_wire::work::counted;
+use agent_socket_wire::work::{self, counted};
 
 /// The end of the document's description.
 const PRIVATE: &str = "This document is private: the server URL in it is the key to the app, and nothing else is asked for.";
@@ -44,28 +47,34 @@ pub fn openapi_json(
     scope: &Scope,
 ) -> String {
     let room = tools.len().saturating_mul(600).saturating_add(2000);
-    let mut out = String::with_capacity(room);
+    let mut document = Document::default();
+    document.text.reserve(room);
+    let out = &mut document.text;
     out.push_str(r#"{"openapi":"3.1.0","info":{"title":"#);
-    push_json_str(&mut out, app.name);
+    push_json_str(out, app.name);
     out.push_str(r#","description":"#);
-    push_json_str(&mut out, &about(app.description));
+    push_json_str(out, &about(app.description));
     out.push_str(r#","version":"1.0"},"servers":[{"url":"#);
-    push_json_str(&mut out, base);
+    push_json_str(out, base);
     out.push_str(r#"}],"security":[],"paths":{"#);
-    let mut schemas = String::new();
     for path in paths(tools, names, scope) {
-        push_json_str(&mut out, path.path);
-        out.push_str(":{");
+        push_json_str(&mut document.text, path.path);
+        document.text.push_str(":{");
         for (index, (method, tool, name)) in path.operations.into_iter().enumerate() {
             if index > 0 {
-                out.push(',');
+                document.text.push(',');
             }
-            push_json_str(&mut out, method);
-            out.push(':');
-            push_operation(&mut out, &mut schemas, tool, name);
+            push_json_str(&mut document.text, method);
+            document.text.push(':');
+            push_operation(&mut document, tool, name);
         }
-        out.push_str("},");
+        document.text.push_str("},");
     }
+    let Document {
+        text: mut out,
+        schemas,
+        ..
+    } = document;
     push_task_path(&mut out, names);
     out.push_str(r#"},"components":{"schemas":{"#);
     out.push_str(&schemas);
@@ -73,7 +82,42 @@ pub fn openapi_json(
     out.push_str(r#"},"responses":{"#);
     out.push_str(COMMON_RESPONSES);
     out.push_str("}}}");
+    work::add(out.len());
     out
+}
+
+/// A document that is being written.
+#[derive(Default)]
+struct Document {
+    /// What is written of it, from its beginning.
+    text: String,
+    /// The members of `components/schemas`, each with a comma after it.
+    schemas: String,
+    /// Bytes of the schemas of tools, in both.
+    schema_bytes: usize,
+}
+
+impl Document {
+    /// Writes the schemas of a tool, if there is room for them. Returns whether it
+    /// did; if not, nothing has changed but that there is no room for others.
+    fn has_room_for(&mut self, write: impl FnOnce(&mut Self)) -> bool {
+        if self.schema_bytes > MAX_OPENAPI_SCHEMA_BYTES {
+            return false;
+        }
+        let (text, schemas) = (self.text.len(), self.schemas.len());
+        write(self);
+        let written = [(&self.text, text), (&self.schemas, schemas)];
+        for (all, before) in written {
+            let more = all.len().saturating_sub(before);
+            self.schema_bytes = self.schema_bytes.saturating_add(more);
+        }
+        let fits = self.schema_bytes <= MAX_OPENAPI_SCHEMA_BYTES;
+        if !fits {
+            self.text.truncate(text);
+            self.schemas.truncate(schemas);
+        }
+        fits
+    }
 }
 
 /// The schemas of every document. A tool's schema has `_input` at the end of its
@@ -153,7 +197,8 @@ fn path_item_field(method: &str) -> Option<&'static str> {
     })
 }
 
-fn push_operation(out: &mut String, schemas: &mut String, tool: &Tool, name: &str) {
+fn push_operation(document: &mut Document, tool: &Tool, name: &str) {
+    let out = &mut document.text;
     out.push_str(r#"{"operationId":"#);
     push_json_str(out, name);
     if !tool.description.is_empty() {
@@ -165,12 +210,12 @@ fn push_operation(out: &mut String, schemas: &mut String, tool: &Tool, name: &st
     out.push(',');
     // A TRACE request has no body (RFC 9110, section 9.3.8).
     if tool.takes_query() {
-        push_parameters(out, schemas, tool, name);
+        push_parameters(document, tool, name);
     } else if tool.method != "TRACE" {
-        push_body(out, schemas, tool, name);
+        push_body(document, tool, name);
     }
-    out.push_str(RESPONSES);
-    out.push('}');
+    document.text.push_str(RESPONSES);
+    document.text.push('}');
 }
 
 /// Where a tool's schema stands below `components/schemas`.
@@ -182,29 +227,31 @@ fn embedded<'a>(schema: &'a RawValue, name: &str) -> Option<Embedded<'a>> {
     Embedded::new(schema, schema_name(name))
 }
 
-fn push_body(out: &mut String, schemas: &mut String, tool: &Tool, name: &str) {
-    out.push_str(r#""requestBody":{"required":"#);
+fn push_body(document: &mut Document, tool: &Tool, name: &str) {
     let is_required = !Input::of(tool).needs_none();
-    out.push_str(if is_required { "true" } else { "false" });
-    out.push_str(r#","content":{"application/json":{"schema":"#);
     let schema = tool
         .input_schema
         .as_deref()
-        .filter(|raw| raw.get() != "true");
-    match schema.and_then(|raw| embedded(raw, name)) {
-        Some(schema) => {
-            schema.push(schemas);
-            out.push_str(r##"{"$ref":"#/components/schemas/"##);
-            out.push_str(&schema_name(name));
-            out.push_str("\"}");
-        }
-        None => out.push_str(ANY_OBJECT),
+        .filter(|raw| raw.get() != "true")
+        .and_then(|raw| embedded(raw, name));
+    let is_shown =
+        schema.is_some_and(|schema| document.has_room_for(|room| schema.push(&mut room.schemas)));
+    let out = &mut document.text;
+    out.push_str(r#""requestBody":{"required":"#);
+    out.push_str(if is_required { "true" } else { "false" });
+    out.push_str(r#","content":{"application/json":{"schema":"#);
+    if is_shown {
+        out.push_str(r##"{"$ref":"#/components/schemas/"##);
+        out.push_str(&schema_name(name));
+        out.push_str("\"}");
+    } else {
+        out.push_str(ANY_OBJECT);
     }
     out.push_str("}}},");
 }
 
 /// The properties as query parameters, as [`crate::input::query_of`] writes them.
-fn push_parameters(out: &mut String, schemas: &mut String, tool: &Tool, name: &str) {
+fn push_parameters(document: &mut Document, tool: &Tool, name: &str) {
     let (Input::Object(properties), Some(raw)) = (Input::of(tool), tool.input_schema.as_deref())
     else {
         return;
@@ -212,17 +259,19 @@ fn push_parameters(out: &mut String, schemas: &mut String, tool: &Tool, name: &s
     let Some(schema) = embedded(raw, name).filter(|_| !properties.is_empty()) else {
         return;
     };
-    out.push_str(r#""parameters":["#);
-    for (index, property) in counted(&properties).enumerate() {
-        if index > 0 {
-            out.push(',');
+    document.has_room_for(|room| {
+        room.text.push_str(r#""parameters":["#);
+        for (index, property) in counted(&properties).enumerate() {
+            if index > 0 {
+                room.text.push(',');
+            }
+            push_parameter(&mut room.text, property, &schema);
         }
-        push_parameter(out, property, &schema);
-    }
-    out.push_str("],");
-    if schema.has_refs() {
-        schema.push(schemas);
-    }
+        room.text.push_str("],");
+        if schema.has_refs() {
+            schema.push(&mut room.schemas);
+        }
+    });
 }
 
 fn push_parameter<'a>(out: &mut String, property: &Property<'a>, schema: &Embedded<'a>) {
@@ -434,6 +483,44 @@ mod tests {
             serde_json::from_str(&openapi_json(BASE, app(""), &[], &[], &Scope::default()))
                 .unwrap();
         assert_eq!(none["info"]["description"], PRIVATE);
+    }
+
+    /// A schema whose references grow: the place of a component is in each.
+    fn growing(bytes: usize) -> Value {
+        let refs = vec![json!({"$ref": "#/$defs/d"}); bytes / 22];
+        json!({"type": "object", "properties": {"a": {"anyOf": refs}}, "$defs": {"d": {}}})
+    }
+
+    #[test]
+    fn schemas_that_grow_have_a_limit_together() {
+        const COUNT: usize = 9;
+        let names: Vec<_> = (0..COUNT)
+            .map(|n| format!("{}{n}", "n".repeat(63)))
+            .collect();
+        let document = |method: &str, count: usize| {
+            let tool = |n: usize| json!({"path": format!("/t{n}"), "method": method, "input_schema": growing(60_000)});
+            let list = tools(&Value::from_iter((0..count).map(tool)).to_string());
+            openapi_json(BASE, app(""), &list, &names, &Scope::default())
+        };
+        for (method, input) in [("POST", "requestBody"), ("GET", "parameters")] {
+            let few = document(method, 1);
+            assert!(few.len() > 280_000, "it grows: {}", few.len());
+            let text = document(method, COUNT);
+            let max = MAX_OPENAPI_SCHEMA_BYTES + 20_000;
+            assert!(text.len() < max, "{} bytes", text.len());
+            let [few, many] = [few, text].map(|text| serde_json::from_str::<Value>(&text).unwrap());
+            let operation = |all: &Value, n: usize| {
+                all["paths"][format!("/t{n}")][method.to_lowercase()].clone()
+            };
+            assert_eq!(operation(&many, 0)[input], operation(&few, 0)[input]);
+            // The last stays callable, with any object or without parameters.
+            let last = operation(&many, COUNT - 1);
+            assert_eq!(last["operationId"], names[COUNT - 1].as_str());
+            let open: Value = serde_json::from_str(ANY_OBJECT).unwrap();
+            let schema = &last["requestBody"]["content"]["application/json"]["schema"];
+            assert_eq!(*schema, if method == "POST" { open } else { Value::Null });
+            assert_eq!(last["parameters"], Value::Null);
+        }
     }
 
     proptest! {

@@ -9,10 +9,10 @@ use agent_socket_wire::frame::relay::{
     CancelReason, ListAgentTokensReply, MintAgentTokenReply, Minted, Refusal, RegisterReply,
     Registered, RevokeAgentTokenReply, TokenView, ToolCancel, UpdateToolsReply,
 };
-use agent_socket_wire::frame::{AppFrame, Fields, FrameType, string_list};
+use agent_socket_wire::frame::{AppFrame, Fields, FrameType};
 use agent_socket_wire::id::SessionId;
 use agent_socket_wire::register::{
-    MintRequest, Registration, parse_agents_md, parse_revoke_tokens,
+    MintRequest, Registration, parse_agents_md, parse_pending_calls, parse_revoke_tokens,
 };
 use agent_socket_wire::text::json_str;
 use agent_socket_wire::token::{AgentToken, ResumeSecret, Verifier};
@@ -41,7 +41,7 @@ impl Session {
             FrameType::MintAgentToken => self.on_mint(cx, socket, fields),
             FrameType::RevokeAgentToken => self.on_revoke(cx, socket, fields),
             FrameType::ListAgentTokens => self.on_list(cx, socket, fields),
-            FrameType::UpdateTools => self.on_update_tools(cx, socket, fields),
+            FrameType::UpdateTools => self.on_update_tools(cx, socket, frame),
             FrameType::TaskComplete => self.on_task_complete(cx, fields),
             FrameType::TaskProgress => self.on_task_progress(cx, fields),
             FrameType::Register | FrameType::Resume => {
@@ -64,14 +64,14 @@ impl Session {
         &mut self,
         cx: &mut Context<'_>,
         waiting: &Waiting,
-        fields: &Fields<'_>,
+        frame: &AppFrame<'_>,
         secret: &ResumeSecret,
     ) -> Result<(), AppError> {
         let socket = waiting.socket;
         let registration =
-            Registration::parse(fields, &self.config.apps, waiting.origin.as_deref())?;
-        let revoked = parse_revoke_tokens(fields.revoke_tokens)?;
-        let pending = parse_pending(fields)?;
+            Registration::parse(frame, &self.config.apps, waiting.origin.as_deref())?;
+        let revoked = parse_revoke_tokens(frame.fields.revoke_tokens)?;
+        let pending = parse_pending_calls(frame.fields.pending_calls)?;
         cx.host.registers(&registration.app_id, false)?;
         for token in revoked {
             self.revoke(cx, &token);
@@ -223,13 +223,14 @@ impl Session {
         cx.send(socket, ListAgentTokensReply { id, outcome });
     }
 
-    fn on_update_tools(&mut self, cx: &mut Context<'_>, socket: SocketId, fields: &Fields<'_>) {
-        let outcome = self.update_tools(cx, fields).map_err(Refusal::from);
-        let id = fields.echo_id();
+    fn on_update_tools(&mut self, cx: &mut Context<'_>, socket: SocketId, frame: &AppFrame<'_>) {
+        let outcome = self.update_tools(cx, frame).map_err(Refusal::from);
+        let id = frame.fields.echo_id();
         cx.send(socket, UpdateToolsReply { id, outcome });
     }
 
-    fn update_tools(&mut self, cx: &mut Context<'_>, fields: &Fields<'_>) -> Result<(), AppError> {
+    fn update_tools(&mut self, cx: &mut Context<'_>, frame: &AppFrame<'_>) -> Result<(), AppError> {
+        let fields = &frame.fields;
         if fields.tools.is_none() {
             return Err(AppError::shape(
                 "`tools` is missing: send the whole new list, [] for none",
@@ -239,6 +240,7 @@ impl Session {
             .agents_md
             .map(|raw| parse_agents_md(Some(raw)))
             .transpose()?;
+        frame.check_registration_size()?;
         let tools = parse_tools(fields.tools)?;
         let mut registration = self.registration.clone();
         registration.tools = tools;
@@ -273,15 +275,4 @@ pub(crate) fn resume_failed() -> AppError {
         AppCode::ResumeFailed,
         "the secret is wrong, or the session has ended: open /v1/_ws and register again",
     )
-}
-
-/// The calls that a resuming app still works on.
-fn parse_pending(fields: &Fields<'_>) -> Result<BTreeSet<String>, AppError> {
-    fields
-        .pending_calls
-        .map_or(Some(Vec::new()), string_list)
-        .map(|ids| ids.into_iter().collect())
-        .ok_or_else(|| {
-            AppError::shape("`pendingCalls` must be an array of call ids, which are strings")
-        })
 }

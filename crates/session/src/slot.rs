@@ -346,8 +346,8 @@ impl Slot {
 
     fn on_opening_frame(&mut self, cx: &mut Context<'_>, waiting: &Waiting, frame: &AppFrame<'_>) {
         match (frame.frame_type, waiting.resume) {
-            (FrameType::Register, false) => self.on_register(cx, waiting, &frame.fields),
-            (FrameType::Resume, true) => self.on_resume(cx, waiting, &frame.fields),
+            (FrameType::Register, false) => self.on_register(cx, waiting, frame),
+            (FrameType::Resume, true) => self.on_resume(cx, waiting, frame),
             (FrameType::End, true) => self.on_end(cx, waiting.socket, &frame.fields),
             _ => {
                 if let Some(refusal) = frame.refusal(&resume_failed()) {
@@ -357,12 +357,12 @@ impl Slot {
         }
     }
 
-    fn on_register(&mut self, cx: &mut Context<'_>, waiting: &Waiting, fields: &Fields<'_>) {
+    fn on_register(&mut self, cx: &mut Context<'_>, waiting: &Waiting, frame: &AppFrame<'_>) {
         let socket = waiting.socket;
         if self.session.is_some() {
             return cx.close(socket, CloseCode::SessionTaken);
         }
-        let parsed = Registration::parse(fields, &self.config.apps, waiting.origin.as_deref());
+        let parsed = Registration::parse(frame, &self.config.apps, waiting.origin.as_deref());
         let admitted = parsed.and_then(|registration| {
             cx.host.registers(&registration.app_id, true)?;
             Ok(registration)
@@ -379,9 +379,9 @@ impl Slot {
         }
     }
 
-    fn on_resume(&mut self, cx: &mut Context<'_>, waiting: &Waiting, fields: &Fields<'_>) {
-        let resumed = match self.proven(fields) {
-            Some((session, secret)) => session.on_resume(cx, waiting, fields, &secret),
+    fn on_resume(&mut self, cx: &mut Context<'_>, waiting: &Waiting, frame: &AppFrame<'_>) {
+        let resumed = match self.proven(&frame.fields) {
+            Some((session, secret)) => session.on_resume(cx, waiting, frame, &secret),
             None => Err(resume_failed()),
         };
         if let Err(error) = resumed {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
-use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::text::json_str;
@@ -32,6 +32,53 @@ pub fn pick<'a, const N: usize>(
     let mut found = [None; N];
     pick_into(json, &names, &mut found)?;
     Some(found)
+}
+
+/// The first elements of a JSON array, `max` at most, and how many it has in all;
+/// `None` if the text is not an array. Of a long array, in which an app may send
+/// millions of elements, nothing more is kept.
+///
+/// ```
+/// use agent_socket_wire::json::elements;
+///
+/// let (first, count) = elements("[1, 2, 3]", 2).unwrap();
+/// assert_eq!(first.last().map(|value| value.get()), Some("2"));
+/// assert_eq!(count, 3);
+/// assert!(elements("{}", 2).is_none());
+/// ```
+#[must_use]
+pub fn elements(json: &str, max: usize) -> Option<(Vec<&RawValue>, usize)> {
+    work::add(json.len());
+    let mut reader = serde_json::Deserializer::from_str(json);
+    let found = reader.deserialize_seq(ElementsVisitor(max)).ok()?;
+    reader.end().ok()?;
+    Some(found)
+}
+
+struct ElementsVisitor(usize);
+
+impl<'de> Visitor<'de> for ElementsVisitor {
+    type Value = (Vec<&'de RawValue>, usize);
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<S: SeqAccess<'de>>(self, mut array: S) -> Result<Self::Value, S::Error> {
+        let mut first = Vec::new();
+        while first.len() < self.0 {
+            let Some(element) = array.next_element()? else {
+                let count = first.len();
+                return Ok((first, count));
+            };
+            first.push(element);
+        }
+        let mut count = first.len();
+        while array.next_element::<IgnoredAny>()?.is_some() {
+            count = count.saturating_add(1);
+        }
+        Ok((first, count))
+    }
 }
 
 /// Puts the members of these names into the places of the same index. One
@@ -322,6 +369,20 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn arrays_are_as_long_as_they_are(values in prop::collection::vec("[0-9]{1,3}", 0..9), max in 0_usize..9) {
+            let text = format!("[{}]", values.join(" , "));
+            // A number cannot begin with a zero.
+            let is_json = values.iter().all(|value| value == "0" || !value.starts_with('0'));
+            let found = elements(&text, max);
+            prop_assert_eq!(found.is_some(), is_json);
+            if let Some((first, count)) = found {
+                prop_assert_eq!(count, values.len());
+                let first: Vec<_> = first.into_iter().map(RawValue::get).collect();
+                prop_assert_eq!(first, values.iter().take(max).collect::<Vec<_>>());
+            }
+        }
+
         #[test]
         fn objects_are_as_javascript_has_them(members in prop::collection::vec(("[a-f]{1,2}", any::<u32>()), 0..60)) {
             let written: Vec<_> = members.iter().map(|(name, value)| format!(" \"{name}\" : {value} ")).collect();

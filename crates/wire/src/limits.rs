@@ -17,6 +17,23 @@ pub const MAX_FRAME_BYTES: usize = 3 * MAX_FRAME_LENGTH;
 /// Longest briefing (`agentsMd`), in characters.
 pub const MAX_AGENTS_MD_CHARS: usize = 65_536;
 
+/// Tools that an app may register. All that the relay writes of tools (the
+/// briefing, `tools.json`, the OpenAPI document, the page, lists over MCP) and all
+/// that it looks for among them is bounded by this and the next three.
+pub const MAX_TOOLS: usize = 256;
+
+/// Longest description of a tool, in bytes of UTF-8.
+pub const MAX_TOOL_DESCRIPTION_BYTES: usize = 4 * 1024;
+
+/// Largest `input_schema` of a tool, in bytes of its JSON. A larger one, from
+/// before there was this limit, is passed on but not read.
+pub const MAX_INPUT_SCHEMA_BYTES: usize = 64 * 1024;
+
+/// Largest frame that registers (`register`, `resume`, `update_tools`), in bytes of
+/// UTF-8, without its `pendingCalls` and `revokeTokens`: what a session keeps of it
+/// is kept in memory and in storage for as long as the session lives.
+pub const MAX_REGISTRATION_BYTES: usize = 512 * 1024;
+
 /// A token's label is cut to this many characters.
 pub const MAX_LABEL_CHARS: usize = 256;
 
@@ -34,6 +51,14 @@ pub const MAX_FRAME_ID_BYTES: usize = 256;
 
 /// Live tokens a session may have at once.
 pub const MAX_LIVE_TOKENS: usize = 50;
+
+/// Ids in the `pendingCalls` of a `resume` that count: as many as there may be
+/// calls. Further ones are ignored.
+pub const MAX_PENDING_CALLS: usize = MAX_INFLIGHT_CALLS;
+
+/// Longest of those ids, in bytes. The relay's own are shorter, so a longer one is
+/// of no call, and is ignored.
+pub const MAX_CALL_ID_BYTES: usize = 64;
 
 /// Tokens that a `resume` may revoke.
 pub const MAX_REVOKE_ON_RESUME: usize = 50;
@@ -132,10 +157,10 @@ pub const MAX_OPERATION_DESCRIPTION_CHARS: usize = 300;
 /// what custom actions take. Longer ones are cut.
 pub const MAX_PARAMETER_DESCRIPTION_CHARS: usize = 700;
 
-/// Largest `input_schema` that is read with its references, in bytes; of a
-/// larger one the OpenAPI document says only that it is an object, and no `$ref`
-/// in it is followed. Bounds the work that one session can make.
-pub const MAX_READ_SCHEMA_BYTES: usize = 64 * 1024;
+/// Bytes of schemas in the OpenAPI document. References grow when a schema becomes a
+/// part of the document, so that the size of a registration alone would not bound
+/// it. The schema that would not fit any more, and those after it, are shown as open.
+pub const MAX_OPENAPI_SCHEMA_BYTES: usize = 2 * 1024 * 1024;
 
 /// How deep schemas inside of each other are read; what is deeper is left open.
 pub const MAX_SCHEMA_DEPTH: usize = 64;

@@ -1,15 +1,19 @@
 //! Registrations: what an app tells the relay about itself, checked.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::apps::Apps;
 use crate::error::{AppCode, AppError};
 use crate::feature::Feature;
-use crate::frame::{Fields, string_list};
+use crate::frame::{AppFrame, Fields, string_list};
+use crate::json::elements;
 use crate::limits::{
-    MAX_AGENTS_MD_CHARS, MAX_LABEL_CHARS, MAX_REVOKE_ON_RESUME, MAX_TOKEN_CALLS,
-    MAX_TOKEN_LIFETIME_MS,
+    MAX_AGENTS_MD_CHARS, MAX_CALL_ID_BYTES, MAX_LABEL_CHARS, MAX_PENDING_CALLS,
+    MAX_REVOKE_ON_RESUME, MAX_TOKEN_CALLS, MAX_TOKEN_LIFETIME_MS,
 };
 use crate::text::{cut, json_str, json_uint, utf16_len};
 use crate::tool::{Scope, Tool, cut_description, parse_tools};
@@ -31,15 +35,21 @@ pub struct Registration {
 
 impl Registration {
     /// Checks a `register` or `resume` frame, in the order of the protocol: app
-    /// id, origin, key, briefing, then the rest.
+    /// id, origin, key, briefing, its size, then the rest.
     ///
     /// # Errors
     /// The first thing that is wrong.
-    pub fn parse(fields: &Fields<'_>, apps: &Apps, origin: Option<&str>) -> Result<Self, AppError> {
+    pub fn parse(
+        frame: &AppFrame<'_>,
+        apps: &Apps,
+        origin: Option<&str>,
+    ) -> Result<Self, AppError> {
+        let fields = &frame.fields;
         let app_id = fields.app_id.and_then(json_str);
         let app_key = fields.app_key.and_then(json_str);
         apps.admit(app_id.as_deref(), origin, app_key.as_deref())?;
         let agents_md = parse_agents_md(fields.agents_md)?;
+        frame.check_registration_size()?;
         let tools = parse_tools(fields.tools)?;
         let description =
             optional_str(fields.app_description, "appDescription")?.unwrap_or_default();
@@ -65,7 +75,7 @@ impl Registration {
 pub fn parse_agents_md(raw: Option<&RawValue>) -> Result<String, AppError> {
     raw.and_then(json_str)
         .filter(|text| utf16_len(text) <= MAX_AGENTS_MD_CHARS)
-        .map(std::borrow::Cow::into_owned)
+        .map(Cow::into_owned)
         .ok_or_else(|| {
             AppError::new(
                 AppCode::AgentsMdTooLarge,
@@ -88,13 +98,41 @@ fn optional_str(raw: Option<&RawValue>, name: &str) -> Result<Option<String>, Ap
 /// `protocol_error` unless it is an array of at most
 /// [`MAX_REVOKE_ON_RESUME`] strings.
 pub fn parse_revoke_tokens(raw: Option<&RawValue>) -> Result<Vec<String>, AppError> {
-    raw.map_or(Some(Vec::new()), string_list)
-        .filter(|tokens| tokens.len() <= MAX_REVOKE_ON_RESUME)
+    let Some(raw) = raw else {
+        return Ok(Vec::new());
+    };
+    elements(raw.get(), MAX_REVOKE_ON_RESUME)
+        .filter(|(_, count)| *count <= MAX_REVOKE_ON_RESUME)
+        .and_then(|(tokens, _)| texts(&tokens).collect())
         .ok_or_else(|| {
             AppError::shape(format!(
                 "`revokeTokens` must be an array of at most {MAX_REVOKE_ON_RESUME} strings"
             ))
         })
+}
+
+/// The calls that a resuming app still works on. An app may say as many as it
+/// likes: those after the first [`MAX_PENDING_CALLS`] are ignored, and so are those
+/// over [`MAX_CALL_ID_BYTES`], which the relay gave to no call.
+///
+/// # Errors
+/// `protocol_error` unless it is an array of strings.
+pub fn parse_pending_calls(raw: Option<&RawValue>) -> Result<BTreeSet<String>, AppError> {
+    let Some(raw) = raw else {
+        return Ok(BTreeSet::new());
+    };
+    let ids: Option<BTreeSet<String>> =
+        elements(raw.get(), MAX_PENDING_CALLS).and_then(|(ids, _)| texts(&ids).collect());
+    let mut ids = ids.ok_or_else(|| {
+        AppError::shape("`pendingCalls` must be an array of call ids, which are strings")
+    })?;
+    ids.retain(|id| id.len() <= MAX_CALL_ID_BYTES);
+    Ok(ids)
+}
+
+/// The texts of JSON strings; `None` for each that is none.
+fn texts(values: &[&RawValue]) -> impl Iterator<Item = Option<String>> {
+    values.iter().map(|raw| json_str(raw).map(Cow::into_owned))
 }
 
 /// What `mint_agent_token` asks for.
@@ -147,12 +185,12 @@ fn optional_uint(raw: Option<&RawValue>, name: &str, max: u64) -> Result<Option<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::AppFrame;
+    use crate::limits::MAX_REGISTRATION_BYTES;
 
     fn register(members: &str) -> Result<Registration, AppError> {
         let apps = Apps::parse(r#"{"app":{"label":"App","allowedOrigins":["*"]},"site":{"label":"S","allowedOrigins":["https://a"]}}"#).unwrap();
         let text = format!(r#"{{"type":"register",{members}}}"#);
-        Registration::parse(&AppFrame::parse(&text).unwrap().fields, &apps, None)
+        Registration::parse(&AppFrame::parse(&text).unwrap(), &apps, None)
     }
 
     #[test]
@@ -212,6 +250,74 @@ mod tests {
         ))
         .unwrap();
         assert_eq!(long.description.len(), 1024);
+    }
+
+    #[test]
+    fn a_registration_has_a_size_without_its_lists_of_ids() {
+        // Of texts that are within their own limits.
+        let words = format!("\"{}\"", "x".repeat(4000));
+        let tools: Vec<_> = (0..MAX_REGISTRATION_BYTES / 4096)
+            .map(|n| format!(r#"{{"path":"/t{n}","description":{words}}}"#))
+            .collect();
+        let lists = format!(
+            r#""revokeTokens":["{}"],"pendingCalls":["{}"],"#,
+            "r".repeat(9999),
+            "p".repeat(9999)
+        );
+        let sized = |bytes: usize, lists: &str| {
+            let own = format!(
+                r#"{lists}"appId":"app","agentsMd":"","tools":[{}],"more":"""#,
+                tools.join(",")
+            );
+            let frame = format!(r#"{{"type":"register",{own}}}"#);
+            let raw = AppFrame::parse(&frame).unwrap();
+            let arrays = [raw.fields.revoke_tokens, raw.fields.pending_calls];
+            let not_counted = arrays.into_iter().flatten().map(|raw| raw.get().len());
+            let counted = frame.len() - not_counted.sum::<usize>();
+            let more = format!(r#""more":"{}""#, "m".repeat(bytes - counted));
+            register(&own.replace(r#""more":"""#, &more))
+        };
+        for lists in ["", lists.as_str()] {
+            assert!(sized(MAX_REGISTRATION_BYTES, lists).is_ok());
+            let error = sized(MAX_REGISTRATION_BYTES + 1, lists).unwrap_err();
+            assert_eq!(error.code, AppCode::ProtocolError);
+            assert!(
+                error.message.starts_with(
+                    "the registration has 524289 bytes, but may have at most 524288: "
+                ),
+                "{}",
+                error.message
+            );
+        }
+        // What was refused before for another reason still is.
+        let md = "x".repeat(MAX_REGISTRATION_BYTES);
+        let error = register(&format!(r#""appId":"app","agentsMd":"{md}""#)).unwrap_err();
+        assert_eq!(error.code, AppCode::AgentsMdTooLarge);
+    }
+
+    #[test]
+    fn so_many_pending_calls_count() {
+        let read = |json: &str| {
+            let raw: Box<RawValue> = serde_json::from_str(json).unwrap();
+            parse_pending_calls(Some(&raw))
+        };
+        let list = |ids: &[String]| serde_json::to_string(ids).unwrap();
+        let ids: Vec<String> = (0..=MAX_PENDING_CALLS).map(|n| format!("c{n}")).collect();
+        let some = read(&list(&ids[..MAX_PENDING_CALLS])).unwrap();
+        let more = read(&list(&ids)).unwrap();
+        assert_eq!((some.len(), &more), (MAX_PENDING_CALLS, &some));
+        let long = [
+            "i".repeat(MAX_CALL_ID_BYTES),
+            "j".repeat(MAX_CALL_ID_BYTES + 1),
+        ];
+        assert_eq!(
+            read(&list(&long)).unwrap().into_iter().collect::<Vec<_>>(),
+            [long[0].clone()]
+        );
+        for bad in ["{}", "7", "null", r#""c1""#, "[7]"] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+        assert!(parse_pending_calls(None).unwrap().is_empty());
     }
 
     #[test]

@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::error::{AppCode, AppError};
-use crate::json::pick;
+use crate::json::{elements, pick};
 use crate::limits::{
-    MAX_DESCRIPTION_CHARS, MAX_SCOPE_ENTRIES, MAX_SCOPE_ENTRY_BYTES, MAX_TOOL_TIMEOUT_MS,
-    MIN_TOOL_TIMEOUT_MS,
+    MAX_DESCRIPTION_CHARS, MAX_INPUT_SCHEMA_BYTES, MAX_SCOPE_ENTRIES, MAX_SCOPE_ENTRY_BYTES,
+    MAX_TOOL_DESCRIPTION_BYTES, MAX_TOOL_TIMEOUT_MS, MAX_TOOLS, MIN_TOOL_TIMEOUT_MS,
 };
 use crate::text::{cut, json_str, json_uint};
 
@@ -127,13 +127,19 @@ fn is_method(text: &str) -> bool {
 ///
 /// # Errors
 /// `reserved_path` for a path that an app may not take; `protocol_error` for
-/// anything else that is not valid. The message names the tool.
+/// anything else that is not valid, more than [`MAX_TOOLS`] tools
+/// among it. The message names the tool and its limit.
 pub fn parse_tools(tools: Option<&RawValue>) -> Result<Vec<Tool>, AppError> {
     let Some(tools) = tools else {
         return Ok(Vec::new());
     };
-    let entries: Vec<&RawValue> = serde_json::from_str(tools.get())
-        .map_err(|_| AppError::shape("`tools` must be an array of objects"))?;
+    let (entries, count) = elements(tools.get(), MAX_TOOLS)
+        .ok_or_else(|| AppError::shape("`tools` must be an array of objects"))?;
+    if count > MAX_TOOLS {
+        return Err(AppError::shape(format!(
+            "`tools` has {count} entries, but an app may register at most {MAX_TOOLS} tools: offer fewer, or let one tool do what several do now"
+        )));
+    }
     let mut parsed: Vec<Tool> = Vec::with_capacity(entries.len());
     let mut seen = BTreeSet::new();
     for (index, entry) in entries.into_iter().enumerate() {
@@ -202,7 +208,25 @@ fn parse_tool(index: usize, entry: &RawValue) -> Result<Tool, AppError> {
             ),
         ));
     }
+    // Said with the path, which the app's developer knows the tool by.
+    let too_large = |name: &str, bytes: usize, max: usize, remedy: &str| {
+        AppError::shape(format!(
+            "`tools[{index}].{name}` of {method} {path} has {bytes} bytes, but may have at most {max}: {remedy}"
+        ))
+    };
     let description = text("description", description)?.unwrap_or_default();
+    if description.len() > MAX_TOOL_DESCRIPTION_BYTES {
+        let remedy = "put long explanations into `agentsMd`";
+        let max = MAX_TOOL_DESCRIPTION_BYTES;
+        return Err(too_large("description", description.len(), max, remedy));
+    }
+    if let Some(schema) = input_schema.map(|raw| raw.get().len())
+        && schema > MAX_INPUT_SCHEMA_BYTES
+    {
+        let remedy = "leave out what the agent needs not know";
+        let max = MAX_INPUT_SCHEMA_BYTES;
+        return Err(too_large("input_schema", schema, max, remedy));
+    }
     let timeout_ms = match timeout_ms {
         None => None,
         Some(raw) => Some(
@@ -257,8 +281,8 @@ impl Scope {
         let Some(raw) = raw.filter(|raw| raw.get() != "null") else {
             return Ok(Self(None));
         };
-        let entries: Vec<&RawValue> = serde_json::from_str(raw.get()).map_err(|_| problem())?;
-        if !(1..=MAX_SCOPE_ENTRIES).contains(&entries.len()) {
+        let (entries, count) = elements(raw.get(), MAX_SCOPE_ENTRIES).ok_or_else(problem)?;
+        if !(1..=MAX_SCOPE_ENTRIES).contains(&count) {
             return Err(problem());
         }
         let parsed: Option<Vec<String>> = entries.into_iter().map(Self::entry).collect();
@@ -377,6 +401,49 @@ mod tests {
                 .len(),
             2
         );
+    }
+
+    #[test]
+    fn a_registration_has_only_so_many_tools_of_such_a_size() {
+        let list = |count: usize| {
+            let tools: Vec<_> = (0..count)
+                .map(|n| format!(r#"{{"path":"/t{n}"}}"#))
+                .collect();
+            format!("[{}]", tools.join(","))
+        };
+        assert_eq!(parse(&list(MAX_TOOLS)).unwrap().len(), MAX_TOOLS);
+        let error = parse(&list(MAX_TOOLS + 1)).unwrap_err();
+        assert!(
+            error.message.contains("257 entries") && error.message.contains("at most 256"),
+            "{}",
+            error.message
+        );
+
+        // In UTF-8, as the relay keeps it: an ä is two bytes.
+        let tool = |name: &str, value: &str| {
+            format!(r#"[{{"path":"/a"}},{{"path":"/b","{name}":{value}}}]"#)
+        };
+        let words =
+            |bytes: usize| format!("\"{}{}\"", "ä".repeat(bytes / 2), "x".repeat(bytes % 2));
+        let schema = |bytes: usize| format!("{{\"x\":\"{}\"}}", "y".repeat(bytes - 8));
+        assert_eq!(schema(100).len(), 100);
+        for (name, max, value) in [
+            (
+                "description",
+                MAX_TOOL_DESCRIPTION_BYTES,
+                words as fn(usize) -> String,
+            ),
+            ("input_schema", MAX_INPUT_SCHEMA_BYTES, schema),
+        ] {
+            assert!(parse(&tool(name, &value(max))).is_ok(), "{name}");
+            let error = parse(&tool(name, &value(max + 1))).unwrap_err();
+            assert_eq!(error.code, AppCode::ProtocolError);
+            let said = format!(
+                "`tools[1].{name}` of POST /b has {} bytes, but may have at most {max}: ",
+                max + 1
+            );
+            assert!(error.message.starts_with(&said), "{}", error.message);
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod durability;
 mod endurance;
 mod failures;
 mod limits;
+mod quotas;
 mod raw_protocol;
 mod silence;
 mod smoke;
@@ -34,6 +35,7 @@ pub fn all() -> Vec<Scenario> {
         doors_mcp::scenarios(),
         silence::scenarios(),
         trust::scenarios(),
+        quotas::scenarios(),
     ]
     .into_iter()
     .flatten()

@@ -858,12 +858,8 @@ fn batches_are_for_the_oldest_revision() {
 
 #[test]
 fn a_batch_cannot_make_a_huge_answer() {
-    let big = json!([{"path": "/a", "description": "x".repeat(2_000_000)}]);
-    let raw = serde_json::value::to_raw_value(&big).unwrap();
-    let world = World::of(
-        agent_socket_wire::tool::parse_tools(Some(&raw)).unwrap(),
-        "null",
-    );
+    let big = Tool::new("POST", "/a", "x".repeat(2_000_000));
+    let world = World::of(vec![big], "null");
     let list = request("tools/list", json!({}));
     let (_, all) = world.answer(&head(&[]), &json!(vec![list; MAX_BATCH]));
     let all = all.as_array().unwrap().clone();

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::input::{Input, Property, ValueKind};
 use agent_socket_wire::error::{HttpCode, HttpError};
-use agent_socket_wire::limits::MAX_READ_SCHEMA_BYTES;
+use agent_socket_wire::limits::MAX_INPUT_SCHEMA_BYTES;
 use agent_socket_wire::text::{json_str, json_uint, push_json_str};
 use agent_socket_wire::tool::Tool;
 use agent_socket_wire::work::counted;
@@ -138,7 +138,7 @@ impl Form {
 /// What a tool takes. A schema that is too large to read makes one field.
 fn input_of(tool: &Tool) -> Input<'_> {
     match tool.input_schema.as_deref() {
-        Some(schema) if schema.get().len() > MAX_READ_SCHEMA_BYTES => Input::Other(schema),
+        Some(schema) if schema.get().len() > MAX_INPUT_SCHEMA_BYTES => Input::Other(schema),
         _ => Input::of(tool),
     }
 }

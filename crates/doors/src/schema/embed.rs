@@ -29,7 +29,7 @@ use serde_json::value::RawValue;
 use super::refs::{LocalRefs, encoded_part};
 use super::{MAX_DEPTH, Shape};
 use agent_socket_wire::json::Object;
-use agent_socket_wire::limits::{MAX_PARAMETER_DESCRIPTION_CHARS, MAX_READ_SCHEMA_BYTES};
+use agent_socket_wire::limits::{MAX_INPUT_SCHEMA_BYTES, MAX_PARAMETER_DESCRIPTION_CHARS};
 use agent_socket_wire::text::{cut, json_str, json_uint, push_json_str};
 
 /// A schema that admits every object.
@@ -144,10 +144,10 @@ struct Position<'p, 'a> {
 impl<'a> Embedded<'a> {
     /// The schema `root`, which is to stand in `components/schemas` as `name`
     /// (which has no dot), with its definitions beside it as `name.` + their own
-    /// names. `None` if it is over [`MAX_READ_SCHEMA_BYTES`] or no schema at all.
+    /// names. `None` if it is over [`MAX_INPUT_SCHEMA_BYTES`] or no schema at all.
     pub(crate) fn new(root: &'a RawValue, name: String) -> Option<Self> {
         let is_schema = root.get().starts_with('{') || is_bool(root);
-        if !is_schema || root.get().len() > MAX_READ_SCHEMA_BYTES {
+        if !is_schema || root.get().len() > MAX_INPUT_SCHEMA_BYTES {
             return None;
         }
         let keywords = Object::read(root.get()).unwrap_or_default();
@@ -674,7 +674,7 @@ mod tests {
             "null",
             "[]",
             "\"x\"",
-            &json!({"x": "y".repeat(MAX_READ_SCHEMA_BYTES)}).to_string(),
+            &json!({"x": "y".repeat(MAX_INPUT_SCHEMA_BYTES)}).to_string(),
         ] {
             assert!(components(none).is_none());
         }

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 
 use agent_socket_session::{BodyError, DropMode, RequestId};
 use agent_socket_wire::answer::Answer;
-use agent_socket_wire::limits::{MAX_FRAME_LENGTH, MAX_INFLIGHT_CALLS};
+use agent_socket_wire::limits::{
+    MAX_CALL_ID_BYTES, MAX_FRAME_LENGTH, MAX_INFLIGHT_CALLS, MAX_PENDING_CALLS,
+};
 use serde_json::{Value, json};
 
 use agent_socket_testkit::{App, World, code};
@@ -360,6 +362,28 @@ fn carried_calls_outlive_a_drop_as_the_app_says() {
     assert_eq!(world.last(app.socket)["type"], "tool_call");
     world.reply(&app, &kept.1, json!({"status": 200}));
     assert_eq!(world.answer(kept.0).status, 200);
+}
+
+#[test]
+fn so_many_pending_calls_of_a_resume_count() {
+    let mut world = World::new();
+    let app = carrying(&mut world);
+    let token = world.mint(&app);
+    let [early, late] = [world.call(&app, &token), world.call(&app, &token)];
+    world.drop_socket(app.socket, 1006);
+    // Of calls that never were, each within the limit gets its `tool_cancel`.
+    let mut pending = vec![early.1.clone(), "x".repeat(MAX_CALL_ID_BYTES + 1)];
+    pending.extend((2..MAX_PENDING_CALLS).map(|n| format!("n{n}")));
+    pending.push(late.1);
+    pending.extend((0..100_000).map(|n| format!("more{n}")));
+    let app = world.resume_with(&app, json!({"features": [CARRY], "pendingCalls": pending}));
+    assert!(world.is_open(early.0), "the first of them counts");
+    assert_eq!(world.answer(late.0).status, 503, "the 101st does not");
+    let cancels = world.sent(app.socket);
+    let cancels = cancels
+        .iter()
+        .filter(|frame| frame["type"] == "tool_cancel");
+    assert_eq!(cancels.count(), MAX_PENDING_CALLS - 2);
 }
 
 #[test]

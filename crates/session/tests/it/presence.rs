@@ -1,7 +1,9 @@
 //! How a session begins, is held, taken up again and ends.
 
 use agent_socket_session::{DropMode, Opening};
-use agent_socket_wire::limits::{FIRST_FRAME_TIMEOUT_MS, MAX_FRAME_LENGTH};
+use agent_socket_wire::limits::{
+    FIRST_FRAME_TIMEOUT_MS, MAX_FRAME_LENGTH, MAX_REGISTRATION_BYTES, MAX_TOOLS,
+};
 use serde_json::{Value, json};
 
 use agent_socket_testkit::{App, START, World, code, registration, with};
@@ -74,6 +76,11 @@ fn new_settings_count_for_the_next_registration_and_label_the_last() {
     assert_eq!(world.state()["appConnected"], true);
 }
 
+fn too_many_tools() -> Value {
+    let tools = (0..=MAX_TOOLS).map(|n| json!({"path": format!("/t{n}")}));
+    json!({"tools": Value::from_iter(tools)})
+}
+
 #[test]
 fn a_bad_registration_is_told_why_and_closed() {
     let long = "x".repeat(65_537);
@@ -95,6 +102,12 @@ fn a_bad_registration_is_told_why_and_closed() {
         ),
         (json!({"tools": {}}), "protocol_error", 4400),
         (json!({"appDescription": 1}), "protocol_error", 4400),
+        (too_many_tools(), "protocol_error", 4400),
+        (
+            json!({"more": "x".repeat(MAX_REGISTRATION_BYTES)}),
+            "protocol_error",
+            4400,
+        ),
     ] {
         let mut world = World::new();
         let socket = world.open(false);
@@ -487,6 +500,12 @@ fn a_resume_with_a_bad_registration_leaves_the_session_alone() {
             4400,
         ),
         (json!({"pendingCalls": "x"}), "protocol_error", 4400),
+        (too_many_tools(), "protocol_error", 4400),
+        (
+            json!({"more": "x".repeat(MAX_REGISTRATION_BYTES)}),
+            "protocol_error",
+            4400,
+        ),
     ] {
         let (socket, reply) = world.try_resume(&app.secret, members);
         assert_eq!(reply["error"]["code"], error);
@@ -494,6 +513,36 @@ fn a_resume_with_a_bad_registration_leaves_the_session_alone() {
         assert_eq!(world.close_code(app.socket), 0);
         assert_eq!(world.get(&token, "/agents.md").status, 200);
     }
+}
+
+#[test]
+fn an_update_that_is_too_large_leaves_the_old_tools_and_the_socket() {
+    let mut world = World::new();
+    let app = world.register();
+    let token = world.mint(&app);
+    let before = world.get(&token, "/tools.json").body.clone();
+    let full = (0..MAX_TOOLS).map(|n| json!({"path": format!("/t{n}")}));
+    let full = json!({"type": "update_tools", "id": 1, "tools": Value::from_iter(full)});
+    let bytes = full.to_string().len() + r#","more":"""#.len();
+    let sized = |size: usize| with(full.clone(), json!({"more": "x".repeat(size - bytes)}));
+    for (frame, limit) in [
+        (with(full.clone(), too_many_tools()), "at most 256 tools"),
+        (
+            sized(MAX_REGISTRATION_BYTES + 1),
+            "has 524289 bytes, but may have at most 524288",
+        ),
+    ] {
+        let reply = world.ask(app.socket, &frame);
+        assert_eq!(reply["type"], "update_tools_reply");
+        assert_eq!((&reply["id"], &reply["ok"]), (&json!(1), &json!(false)));
+        assert_eq!(reply["error"]["code"], "protocol_error");
+        let message = reply["error"]["message"].as_str().unwrap();
+        assert!(message.contains(limit), "{message}");
+        assert_eq!(world.close_code(app.socket), 0);
+        assert_eq!(world.get(&token, "/tools.json").body, before);
+    }
+    let reply = world.ask(app.socket, &sized(MAX_REGISTRATION_BYTES));
+    assert_eq!(reply["ok"], true, "{reply}");
 }
 
 #[test]

@@ -46,7 +46,7 @@ pub use id::FrameId;
 pub use member::ReadError;
 
 use crate::error::AppError;
-use crate::limits::MAX_FRAME_ID_BYTES;
+use crate::limits::{MAX_FRAME_ID_BYTES, MAX_REGISTRATION_BYTES};
 use crate::text::json_str;
 
 impl Fields<'_> {
@@ -71,6 +71,8 @@ pub struct AppFrame<'a> {
     pub frame_type: FrameType,
     /// Its members, unread.
     pub fields: Fields<'a>,
+    /// How long its text is, in bytes.
+    pub bytes: usize,
 }
 
 impl<'a> AppFrame<'a> {
@@ -81,11 +83,29 @@ impl<'a> AppFrame<'a> {
         Some(Self {
             frame_type: FrameType::parse(&json_str(frame_type?)?)?,
             fields,
+            bytes: text.len(),
         })
     }
 }
 
 impl AppFrame<'_> {
+    /// Checks the size of what a frame registers: all of it but `pendingCalls` and
+    /// `revokeTokens`, of which nothing is kept.
+    ///
+    /// # Errors
+    /// `protocol_error` past [`MAX_REGISTRATION_BYTES`].
+    pub fn check_registration_size(&self) -> Result<(), AppError> {
+        let lists = [self.fields.pending_calls, self.fields.revoke_tokens];
+        let not_counted = lists.into_iter().flatten().map(|raw| raw.get().len());
+        let bytes = self.bytes.saturating_sub(not_counted.sum());
+        if bytes <= MAX_REGISTRATION_BYTES {
+            return Ok(());
+        }
+        Err(AppError::shape(format!(
+            "the registration has {bytes} bytes, but may have at most {MAX_REGISTRATION_BYTES}: offer fewer tools, or shorten their schemas, their descriptions or `agentsMd`"
+        )))
+    }
+
     /// The reply that refuses what this frame asks for; `None` for a frame that
     /// is not answered by a reply.
     #[must_use]

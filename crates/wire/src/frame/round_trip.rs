@@ -14,7 +14,8 @@ use crate::error::{AppCode, AppError};
 use crate::feature::Feature;
 use crate::id::SessionId;
 use crate::json::Json;
-use crate::register::{MintRequest, Registration, parse_revoke_tokens};
+use crate::limits::MAX_CALL_ID_BYTES;
+use crate::register::{MintRequest, Registration, parse_pending_calls, parse_revoke_tokens};
 use crate::text::json_str;
 use crate::token::{ResumeSecret, Secret};
 use crate::tool::{Scope, Tool};
@@ -374,7 +375,7 @@ proptest! {
 
     #[test]
     fn the_relay_takes_a_registration_as_it_was_meant(frame in register()) {
-        let read = raw(&frame.to_json(), |fields| Registration::parse(fields, &Apps::parse(APPS).unwrap(), None)).unwrap();
+        let read = Registration::parse(&AppFrame::parse(&frame.to_json()).unwrap(), &Apps::parse(APPS).unwrap(), None).unwrap();
         prop_assert_eq!(read, Registration {
             app_id: frame.app_id,
             description: crate::tool::cut_description(&frame.app_description.unwrap_or_default()).to_owned(),
@@ -386,18 +387,19 @@ proptest! {
 
     #[test]
     fn the_relay_takes_a_resume_as_it_was_meant(frame in resume()) {
-        raw(&frame.to_json(), |fields| {
-            let session = json_str(fields.session_id.unwrap()).unwrap();
-            let secret = json_str(fields.secret.unwrap()).unwrap();
-            let apps = Apps::parse(APPS).unwrap();
-            prop_assert_eq!(session.as_ref(), frame.session_id.as_str());
-            prop_assert_eq!(ResumeSecret::parse(&secret), Some(frame.secret));
-            prop_assert_eq!(parse_revoke_tokens(fields.revoke_tokens).unwrap(), texts(&frame.revoke_tokens));
-            prop_assert_eq!(Registration::parse(fields, &apps, None).unwrap().tools, frame.registration.tools);
-            let pending = fields.pending_calls.map_or(Some(Vec::new()), super::string_list);
-            prop_assert_eq!(pending, Some(frame.pending_calls));
-            Ok(())
-        })?;
+        let text = frame.to_json();
+        let sent = AppFrame::parse(&text).unwrap();
+        let fields = &sent.fields;
+        let session = json_str(fields.session_id.unwrap()).unwrap();
+        let secret = json_str(fields.secret.unwrap()).unwrap();
+        let apps = Apps::parse(APPS).unwrap();
+        prop_assert_eq!(session.as_ref(), frame.session_id.as_str());
+        prop_assert_eq!(ResumeSecret::parse(&secret), Some(frame.secret));
+        prop_assert_eq!(parse_revoke_tokens(fields.revoke_tokens).unwrap(), texts(&frame.revoke_tokens));
+        prop_assert_eq!(Registration::parse(&sent, &apps, None).unwrap().tools, frame.registration.tools);
+        let pending = parse_pending_calls(fields.pending_calls).unwrap();
+        let meant = frame.pending_calls.into_iter();
+        prop_assert_eq!(pending, meant.filter(|id| id.len() <= MAX_CALL_ID_BYTES).collect());
     }
 
     #[test]

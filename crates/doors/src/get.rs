@@ -22,6 +22,7 @@ use serde_json::value::RawValue;
 
 use crate::input::{Input, Property, query_of};
 use crate::markdown::{breaks_line, one_line};
+use crate::path::without_ends;
 use crate::percent::{self, DecodeError};
 use agent_socket_wire::answer::{Answer, JSON};
 use agent_socket_wire::error::{HttpCode, HttpError};
@@ -67,9 +68,25 @@ pub struct GetCall<'t> {
 ///   takes.
 /// - `method_not_allowed`, with the methods in `Allow`: the door is not open to
 ///   the tool.
-/// - `protocol_error`, 400: the arguments are not those of the tool; names the
-///   argument and what was expected.
+/// - `bad_arguments`: the arguments are not those of the tool; names the argument
+///   and what was expected.
+///
+/// What is wrong may be what the text around a pasted link left at its end: then
+/// the link counts without it.
 pub fn read_get<'t>(
+    rest: &str,
+    tools: &'t [Tool],
+    scope: &Scope,
+) -> Result<GetCall<'t>, HttpError> {
+    read_exactly(rest, tools, scope).or_else(|error| {
+        let shorter = without_ends(rest);
+        let is_shorter = shorter.len() < rest.len();
+        let again = is_shorter.then(|| read_exactly(shorter, tools, scope));
+        again.and_then(Result::ok).ok_or(error)
+    })
+}
+
+fn read_exactly<'t>(
     rest: &str,
     tools: &'t [Tool],
     scope: &Scope,
@@ -657,6 +674,24 @@ mod tests {
             assert_eq!(error.code, HttpCode::BadArguments, "{rest}");
             assert!(error.message.contains(part), "{rest}: {}", error.message);
         }
+    }
+
+    #[test]
+    fn the_end_of_a_pasted_link_is_no_argument() {
+        let bare = tools(&json!([{"path": "/t", "read_only": true}]));
+        for rest in ["t.", "t)", "t,", "t%3E", "t%20", "t/", "t)."] {
+            assert_eq!(body(&bare, rest), "", "{rest}");
+        }
+        let tools = tool_taking(PAINT, "");
+        for rest in ["t/1/2.", "t/1/2)", "t/1/2%3E.", "t/1/2/"] {
+            assert_eq!(body(&tools, rest), r#"{"y":1,"x":2}"#, "{rest}");
+        }
+        assert_eq!(body(&tools, "t/j/eyJ5IjoxfQ)."), r#"{"y":1}"#);
+        // A text may end with anything.
+        assert_eq!(body(&tools, "t/1/2/c."), r#"{"y":1,"x":2,"color":"c."}"#);
+        // What is wrong is told of the link as it came.
+        let error = refused(&tools, "t/1/a.");
+        assert!(error.message.contains("`x` must be a number"), "{error:?}");
     }
 
     #[test]

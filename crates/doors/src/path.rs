@@ -1,4 +1,7 @@
-//! What a path below an agent's link means, read without decoding anything.
+//! What a path below an agent's link means, read without decoding anything but
+//! the end of a pasted link.
+
+use crate::percent;
 
 /// What an agent's path below `$BASE` means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,14 +26,51 @@ pub enum AgentPath<'a> {
     Tool(&'a str),
 }
 
-/// The door at a path where an app may also register a tool, which then wins.
+/// The door at a path where an app may also register a tool, which then wins: one
+/// with a plain name, or one whose link got something at its end from the text
+/// around it.
 #[must_use]
 pub fn door_unless_tool(path: &str) -> Option<AgentPath<'static>> {
-    match path {
+    match without_ends(path) {
         "/mcp" => Some(AgentPath::Mcp),
         "/openapi.json" => Some(AgentPath::OpenApi),
+        "/agents.md" => Some(AgentPath::Briefing),
+        "/tools.json" => Some(AgentPath::Tools),
         _ => None,
     }
+}
+
+/// What text puts behind a link, and many programs take for a part of it.
+const ENDS: &[&str] = &[
+    ".", ",", ";", ":", "!", "?", ")", "]", "}", ">", "\"", "'", "`", "*", "/", " ", "\u{a0}", "”",
+    "’", "»", "…", "。", "，", "）", "」",
+];
+
+/// A path without what the text around a pasted link left at its end, as it is or
+/// percent-encoded.
+pub(crate) fn without_ends(path: &str) -> &str {
+    // Nearly every path ends with a letter or a digit that stands for itself.
+    let mut last = path.bytes().rev();
+    let is_plain = last.next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+    if is_plain && last.nth(1) != Some(b'%') {
+        return path;
+    }
+    let mut rest = path;
+    while let Some(shorter) = ENDS.iter().find_map(|end| strip_end(rest, end)) {
+        rest = shorter;
+    }
+    rest
+}
+
+fn strip_end<'p>(path: &'p str, end: &str) -> Option<&'p str> {
+    if let Some(rest) = path.strip_suffix(end) {
+        return Some(rest);
+    }
+    // `%XX` for each byte of it.
+    let at = path.len().checked_sub(end.len().checked_mul(3)?)?;
+    let (rest, encoded) = path.split_at_checked(at)?;
+    let is_encoded = encoded.starts_with('%') && percent::decode_strict(encoded).ok()? == end;
+    is_encoded.then_some(rest)
 }
 
 /// What is below `$BASE` in a path that begins with `/v1/t/<token>`.
@@ -97,7 +137,50 @@ mod tests {
         }
         assert_eq!(door_unless_tool("/mcp"), Some(AgentPath::Mcp));
         assert_eq!(door_unless_tool("/openapi.json"), Some(AgentPath::OpenApi));
-        assert_eq!(door_unless_tool("/mcp/"), None);
+        assert_eq!(door_unless_tool("/mcp/x"), None);
+    }
+
+    #[test]
+    fn the_end_of_a_pasted_link_is_no_part_of_it() {
+        for end in [
+            "",
+            ".",
+            ",",
+            ")",
+            "]",
+            ">",
+            "/",
+            "%3E",
+            "%3e.",
+            "%20",
+            "%22",
+            "**",
+            ").",
+            "%E2%80%9D",
+            "%C2%A0",
+            "'",
+            "`",
+        ] {
+            for (name, door) in [
+                ("/agents.md", AgentPath::Briefing),
+                ("/tools.json", AgentPath::Tools),
+                ("/mcp", AgentPath::Mcp),
+                ("/openapi.json", AgentPath::OpenApi),
+            ] {
+                let path = format!("{name}{end}");
+                assert_eq!(door_unless_tool(&path), Some(door), "{path}");
+            }
+        }
+        for other in [
+            "/agents.mdx",
+            "/agents",
+            "/.agents.md",
+            "/agents.md%41",
+            "/agents.md%2",
+            ".",
+        ] {
+            assert_eq!(door_unless_tool(other), None, "{other}");
+        }
     }
 
     proptest! {

@@ -126,6 +126,8 @@ pub(crate) struct Admitted {
     token: VerifierHash,
     socket: SocketId,
     timeout: Millis,
+    /// Whether the tool only reads.
+    reads: bool,
 }
 
 /// The answer to a request whose session does not exist.
@@ -149,8 +151,8 @@ impl Session {
             (TokenState::Live, _) | (TokenState::Spent, AgentPath::Task(_)) => {}
             (TokenState::Spent, AgentPath::Page(rest)) if task_on_page(rest).is_some() => {}
             // A preview that asked first must not cost the agent its answer.
-            (TokenState::Spent, AgentPath::Get(rest))
-                if self.replays.has(&(token, rest.to_owned()), cx.now) => {}
+            (TokenState::Spent, AgentPath::Get(rest)) if self.replays.has(&token, rest, cx.now) => {
+            }
             (TokenState::Unknown, _) => {
                 return cx.answer(request, head.refuse(path, message::token_invalid()));
             }
@@ -283,16 +285,22 @@ impl Session {
         path: &str,
     ) -> Result<Admitted, HttpError> {
         self.check_token(cx.now, token)?;
-        let (socket, timeout) = self.check_call(cx.now, token, method, path)?;
+        let (socket, tool) = self.check_call(cx.now, token, method, path)?;
+        let config = &self.config;
+        let timeout = tool
+            .timeout_ms
+            .map_or(config.max_sync_tool_ms, |own| own.min(config.max_tool_ms));
+        let reads = tool.read_only;
         self.tokens.count_call(token, &mut cx.out.writes);
         Ok(Admitted {
             token: *token,
             socket,
             timeout,
+            reads,
         })
     }
 
-    /// Whether a call could be made now: to which socket, and how long it may take.
+    /// Whether a call could be made now: to which socket, and of which tool.
     ///
     /// # Errors
     /// Why it could not.
@@ -302,7 +310,7 @@ impl Session {
         token: &VerifierHash,
         method: &str,
         path: &str,
-    ) -> Result<(SocketId, Millis), HttpError> {
+    ) -> Result<(SocketId, &Tool), HttpError> {
         let app = match &self.presence {
             Presence::App(app) => app,
             Presence::Held(hold) => return Err(message::away(hold.since, now)),
@@ -313,11 +321,7 @@ impl Session {
         if !scope.is_some_and(|scope| scope.admits(tool)) {
             return Err(message::tool_not_allowed(method, path));
         }
-        let config = &self.config;
-        let timeout = tool
-            .timeout_ms
-            .map_or(config.max_sync_tool_ms, |own| own.min(config.max_tool_ms));
-        Ok((app.socket, timeout))
+        Ok((app.socket, tool))
     }
 
     pub(crate) fn on_gone(&mut self, cx: &mut Context<'_>, request: RequestId) {
@@ -340,7 +344,12 @@ impl Session {
     /// `tool_reply`: the first one for a call counts; later ones are ignored.
     pub(crate) fn on_tool_reply(&mut self, cx: &mut Context<'_>, fields: &Fields<'_>) {
         let id = fields.id.and_then(json_str);
-        let Some((request, call)) = id.and_then(|id| self.calls.take_by_wire_id(&id)) else {
+        let found = id.and_then(|id| self.calls.take_by_wire_id(&id));
+        // A call that nobody waits for any more may have written, too.
+        if !found.as_ref().is_some_and(|(_, call)| call.reads) {
+            self.replays.forget_reads();
+        }
+        let Some((request, call)) = found else {
             return;
         };
         let answer = match ToolReply::parse(fields) {
@@ -439,11 +448,16 @@ impl Session {
             token,
             socket,
             timeout,
+            reads,
         } = *admitted;
+        if !reads {
+            self.replays.forget_reads();
+        }
         let call = Call {
             token,
             deadline: cx.now.saturating_add(timeout),
             timeout,
+            reads,
             token_ends: self.tokens.ends(&token),
             surface,
         };

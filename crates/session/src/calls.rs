@@ -15,6 +15,8 @@ pub(crate) struct Call {
     pub(crate) deadline: Millis,
     /// How long the app may take, in ms.
     pub(crate) timeout: Millis,
+    /// Whether its tool only reads.
+    pub(crate) reads: bool,
     /// When its token's time is over: a stream ends with that.
     pub(crate) token_ends: Option<Millis>,
     /// Through what its answer goes out.

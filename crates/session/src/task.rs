@@ -333,6 +333,7 @@ impl Session {
 
     /// `task_complete`: the first completion of a pending task counts.
     pub(crate) fn on_task_complete(&mut self, cx: &mut Context<'_>, fields: &Fields<'_>) {
+        self.replays.forget_reads();
         let id = fields
             .task_id
             .and_then(json_str)

@@ -50,6 +50,7 @@ impl Session {
         if head.method == "HEAD" {
             return self.answer_get(cx, request, head, token, Answer::empty(200));
         }
+        let key = self.replays.key(*token, rest, call.tool.read_only);
         let body = call.body;
         let outgoing = Outgoing {
             method: call.tool.method.clone(),
@@ -57,7 +58,6 @@ impl Session {
             query: call.query,
             headers_json: with_json_type(&head.headers.forwarded_json()),
         };
-        let key = (*token, rest.to_owned());
         match self.join_replay(cx, &key, request) {
             Ok(Found::Joined) => return,
             Ok(Found::Answer(answer)) => return cx.answer(request, answer),
@@ -80,7 +80,7 @@ impl Session {
         key: &ReplayKey,
         request: RequestId,
     ) -> Result<Found, HttpError> {
-        self.check_place(cx.now, &key.0)?;
+        self.check_place(cx.now, &key.token)?;
         Ok(self.replays.join(key, request, cx.now))
     }
 
@@ -114,7 +114,7 @@ impl Session {
         call: GetCall,
         answer: Answer,
     ) {
-        let answer = self.with_links(&call.base, &call.key.0, answer);
+        let answer = self.with_links(&call.base, &call.key.token, answer);
         for other in self.replays.finish(call.key, &answer, cx.now) {
             cx.answer(other, answer.clone());
         }

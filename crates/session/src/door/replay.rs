@@ -9,8 +9,16 @@ use agent_socket_wire::token::VerifierHash;
 
 use crate::effect::{Millis, RequestId};
 
-/// What makes two GETs the same: the token and the path.
-pub(crate) type ReplayKey = (VerifierHash, String);
+/// What makes two GETs the same.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ReplayKey {
+    pub(crate) token: VerifierHash,
+    /// What follows `/_as_get/` in the link.
+    rest: String,
+    /// For a tool that only reads: how often something may have changed before. The
+    /// same link is another look after that. Else 0.
+    changes: u64,
+}
 
 enum Replay {
     /// The call is running, and these requests also wait for its answer.
@@ -31,13 +39,42 @@ pub(crate) enum Found {
 
 /// The GETs of the last seconds, in memory only: a session that loses its memory
 /// was idle for longer than they count.
-#[derive(Default)]
-pub(crate) struct Replays(BTreeMap<ReplayKey, Replay>);
+pub(crate) struct Replays {
+    kept: BTreeMap<ReplayKey, Replay>,
+    /// How often a call that may write was sent or came to its end; begins with 1.
+    changes: u64,
+}
+
+impl Default for Replays {
+    fn default() -> Self {
+        Self {
+            kept: BTreeMap::new(),
+            changes: 1,
+        }
+    }
+}
 
 impl Replays {
+    /// The key of a link that calls a tool which only reads, or may write.
+    pub(crate) fn key(&self, token: VerifierHash, rest: &str, reads: bool) -> ReplayKey {
+        ReplayKey {
+            token,
+            rest: rest.to_owned(),
+            changes: if reads { self.changes } else { 0 },
+        }
+    }
+
+    /// Something in the app may have changed: what a read was answered with, or is
+    /// being answered with, is no answer to a later one.
+    pub(crate) fn forget_reads(&mut self) {
+        self.changes = self.changes.saturating_add(1);
+        self.kept
+            .retain(|key, replay| key.changes == 0 || matches!(replay, Replay::Running(_)));
+    }
+
     /// Looks for the same GET, and joins it if it is running.
     pub(crate) fn join(&mut self, key: &ReplayKey, request: RequestId, now: Millis) -> Found {
-        match self.0.get_mut(key) {
+        match self.kept.get_mut(key) {
             Some(Replay::Running(waiting)) => {
                 waiting.push(request);
                 Found::Joined
@@ -48,17 +85,19 @@ impl Replays {
     }
 
     /// Whether the same GET is running, or was answered in the last seconds.
-    pub(crate) fn has(&self, key: &ReplayKey, now: Millis) -> bool {
-        match self.0.get(key) {
-            Some(Replay::Running(_)) => true,
-            Some(Replay::Done { until, .. }) => *until > now,
-            None => false,
-        }
+    pub(crate) fn has(&self, token: &VerifierHash, rest: &str, now: Millis) -> bool {
+        [true, false].into_iter().any(
+            |reads| match self.kept.get(&self.key(*token, rest, reads)) {
+                Some(Replay::Running(_)) => true,
+                Some(Replay::Done { until, .. }) => *until > now,
+                None => false,
+            },
+        )
     }
 
     /// How many requests wait for the answer to another one.
     pub(crate) fn waiting(&self) -> usize {
-        let waiting = self.0.values().map(|replay| match replay {
+        let waiting = self.kept.values().map(|replay| match replay {
             Replay::Running(waiting) => waiting.len(),
             Replay::Done { .. } => 0,
         });
@@ -67,8 +106,8 @@ impl Replays {
 
     /// How many of them are of a token.
     pub(crate) fn waiting_of(&self, token: &VerifierHash) -> usize {
-        let waiting = self.0.iter().map(|((of, _), replay)| match replay {
-            Replay::Running(waiting) if of == token => waiting.len(),
+        let waiting = self.kept.iter().map(|(key, replay)| match replay {
+            Replay::Running(waiting) if key.token == *token => waiting.len(),
             Replay::Running(_) | Replay::Done { .. } => 0,
         });
         waiting.sum()
@@ -76,7 +115,7 @@ impl Replays {
 
     /// The call of this GET was sent.
     pub(crate) fn start(&mut self, key: ReplayKey) {
-        self.0.insert(key, Replay::Running(Vec::new()));
+        self.kept.insert(key, Replay::Running(Vec::new()));
     }
 
     /// The call of this GET was answered: returns the requests that waited for it,
@@ -87,20 +126,21 @@ impl Replays {
         answer: &Answer,
         now: Millis,
     ) -> Vec<RequestId> {
-        let waiting = match self.0.get_mut(&key) {
+        let waiting = match self.kept.get_mut(&key) {
             Some(Replay::Running(waiting)) => std::mem::take(waiting),
             // The call was refused before it began.
             _ => return Vec::new(),
         };
+        let is_outdated = key.changes != 0 && key.changes != self.changes;
         // A retry may get a better answer.
-        if answer.retry_after.is_some() {
-            self.0.remove(&key);
+        if answer.retry_after.is_some() || is_outdated {
+            self.kept.remove(&key);
         } else {
             let done = Replay::Done {
                 answer: answer.clone(),
                 until: now.saturating_add(REPLAY_MS),
             };
-            self.0.insert(key, done);
+            self.kept.insert(key, done);
             self.make_room(now);
         }
         waiting
@@ -110,16 +150,16 @@ impl Replays {
     /// If not, it is forgotten.
     pub(crate) fn goes_on(&mut self, key: &ReplayKey) -> bool {
         let goes_on =
-            matches!(self.0.get(key), Some(Replay::Running(waiting)) if !waiting.is_empty());
+            matches!(self.kept.get(key), Some(Replay::Running(waiting)) if !waiting.is_empty());
         if !goes_on {
-            self.0.remove(key);
+            self.kept.remove(key);
         }
         goes_on
     }
 
     /// A request that waited for the answer to another one went away.
     pub(crate) fn leave(&mut self, request: RequestId) {
-        for replay in self.0.values_mut() {
+        for replay in self.kept.values_mut() {
             if let Replay::Running(waiting) = replay {
                 waiting.retain(|waiting| *waiting != request);
             }
@@ -128,11 +168,11 @@ impl Replays {
 
     /// Forgets expired answers, then the oldest ones until the rest is within bounds.
     fn make_room(&mut self, now: Millis) {
-        self.0
+        self.kept
             .retain(|_, replay| !matches!(replay, Replay::Done { until, .. } if *until <= now));
         while self.is_too_much() {
             let oldest = self
-                .0
+                .kept
                 .iter()
                 .filter_map(|(key, replay)| match replay {
                     Replay::Done { until, .. } => Some((*until, key)),
@@ -141,14 +181,14 @@ impl Replays {
                 .min()
                 .map(|(_, key)| key.clone());
             match oldest {
-                Some(key) => self.0.remove(&key),
+                Some(key) => self.kept.remove(&key),
                 None => return,
             };
         }
     }
 
     fn is_too_much(&self) -> bool {
-        let sizes = self.0.values().filter_map(|replay| match replay {
+        let sizes = self.kept.values().filter_map(|replay| match replay {
             Replay::Done { answer, .. } => Some(answer.body.len()),
             Replay::Running(_) => None,
         });

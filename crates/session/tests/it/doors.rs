@@ -382,6 +382,95 @@ fn a_get_makes_a_call_once() {
     assert_eq!(world.last(app.socket)["type"], "tool_cancel");
 }
 
+/// Makes a call to the end.
+fn call_through(world: &mut World, app: &App, request: RequestId, body: Value) {
+    let (id, _) = sent_call(world, app);
+    world.reply(app, &id, json!({"status": 200, "body": body}));
+    assert_eq!(world.answer(request).status, 200);
+}
+
+#[test]
+fn a_look_after_a_change_shows_it() {
+    let (mut world, app, token) = world();
+    let other = world.mint(&app);
+    let look = |world: &mut World| world.request("GET", &token, "/_as_get/look");
+    let first = look(&mut world);
+    call_through(&mut world, &app, first, json!("before"));
+    let again = look(&mut world);
+    assert_eq!(json_in(world.answer(again))["result"], "before");
+
+    // Anybody's call of a tool that may write, through any door.
+    let (write, write_id) = world.call_tool(&app, &other, "/a");
+    let during = look(&mut world);
+    assert!(world.is_open(during), "the kept answer is gone");
+    let (during_id, _) = sent_call(&world, &app);
+    world.reply(&app, &write_id, json!({"status": 200}));
+    assert!(!world.is_open(write));
+    // One that was asked for before the change was done does not answer for it.
+    let after = look(&mut world);
+    assert_eq!(calls_sent(&world, &app), 4);
+    let (after_id, _) = sent_call(&world, &app);
+    world.reply(&app, &during_id, json!({"status": 200, "body": "half"}));
+    assert_eq!(json_in(world.answer(during))["result"], "half");
+    world.reply(&app, &after_id, json!({"status": 200, "body": "after"}));
+    assert_eq!(json_in(world.answer(after))["result"], "after");
+    let again = look(&mut world);
+    assert_eq!(json_in(world.answer(again))["result"], "after");
+
+    // A call that only reads changes nothing.
+    let read = world.request("GET", &token, "/_as_get/find/x");
+    call_through(&mut world, &app, read, json!(0));
+    let again = look(&mut world);
+    assert_eq!(json_in(world.answer(again))["result"], "after");
+}
+
+#[test]
+fn a_task_that_ends_may_have_changed_something() {
+    let (mut world, app, token) = world();
+    world.start_task(&app, &token, "t");
+    let look = world.request("GET", &token, "/_as_get/look");
+    call_through(&mut world, &app, look, json!("before"));
+    world.frame(
+        app.socket,
+        &json!({"type": "task_complete", "taskId": "t", "status": 200}),
+    );
+    let look = world.request("GET", &token, "/_as_get/look");
+    assert!(world.is_open(look));
+}
+
+#[test]
+fn a_write_by_a_link_is_still_made_once() {
+    let mut world = World::new();
+    let app = world.register_with(json!({"tools": [
+        {"path": "/w", "allow_get": true}, {"path": "/v", "allow_get": true},
+    ]}));
+    let token = world.mint(&app);
+    for path in ["/_as_get/w", "/_as_get/v"] {
+        let request = world.request("GET", &token, path);
+        call_through(&mut world, &app, request, json!(path));
+    }
+    let again = world.request("GET", &token, "/_as_get/w");
+    assert_eq!(json_in(world.answer(again))["result"], "/_as_get/w");
+    assert_eq!(calls_sent(&world, &app), 2);
+}
+
+#[test]
+fn the_end_of_a_pasted_link_is_no_part_of_it() {
+    let mut world = World::new();
+    let app = world.register_with(json!({"tools": [{"path": "/tools.json."}]}));
+    let token = world.mint(&app);
+    let plain = world.ask_relay("GET", &token, "/agents.md");
+    for end in [".", ")", ",", "%3E", "%20", "/", ")."] {
+        let answer = world.ask_relay("GET", &token, &format!("/agents.md{end}"));
+        assert_eq!(answer, plain, "{end}");
+        let answer = world.ask_relay("GET", &token, &format!("/openapi.json{end}"));
+        assert_eq!(answer.status, 200, "{end}");
+    }
+    assert_eq!(world.ask_relay("GET", &token, "/tools.json)").status, 200);
+    // An app's own tool of such a path wins.
+    assert_eq!(world.ask_relay("GET", &token, "/tools.json.").status, 405);
+}
+
 #[test]
 fn a_get_that_may_go_better_next_time_is_not_kept() {
     let (mut world, app, token) = world();

@@ -208,9 +208,14 @@ test("who has only a person's page, or an agent, gets what it can read", async (
   const navigation = { "sec-fetch-dest": "document", accept: "text/html,application/xhtml+xml;q=0.9" }
   assert.match(await ask("", navigation), /^text\/html/)
   assert.match(await ask("/", navigation), /^text\/html/)
-  assert.match(await ask("/agents.md", navigation), /^text\/plain/)
+  assert.match(await ask("/agents.md", navigation), /^text\/html/)
+  assert.match(await ask("/agents.md", { ...navigation, accept: "*/*" }), /^text\/plain/)
+  const briefing = await (await fetch(`${base}/agents.md`)).text()
+  const page = await (await fetch(`${base}/agents.md`, { headers: navigation })).text()
+  const escaped = briefing.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;")
+  assert.ok(page.includes(`${escaped}</pre>`), "the page's source has the briefing as text")
   for (const headers of [{}, { accept: "text/html" }, { ...navigation, accept: "text/markdown" }])
-    assert.doesNotMatch(await ask("", headers), /html/, JSON.stringify(headers))
+    for (const path of ["", "/agents.md"]) assert.doesNotMatch(await ask(path, headers), /html/, JSON.stringify(headers))
   assert.match(await ask("/_as_page", {}), /^text\/html/)
 })
 

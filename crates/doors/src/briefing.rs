@@ -21,6 +21,7 @@ use crate::example::Example;
 use crate::get::{get_link, link_shape, link_with};
 use crate::input::{Input, Property, ValueKind, query_of};
 use crate::markdown::{cell, code, one_line, without_bars};
+use crate::path::door_name;
 use agent_socket_wire::limits::{
     MAX_BODY_BYTES, MAX_INFLIGHT_CALLS, MAX_PENDING_TASKS, MAX_POLL_WAIT_S, REPLAY_MS,
 };
@@ -214,11 +215,7 @@ fn plain(json: &str) -> Cow<'_, str> {
 /// How calls work. `tools` are all of the app's, `has_links` says whether a tool
 /// that is shown is open to plain links.
 fn push_contract(text: &mut String, base: &str, tools: &[Tool], has_links: bool) {
-    // An app's own tool at one of these paths wins.
-    let door = |name| {
-        let is_taken = counted(tools).any(|tool| tool.path.strip_prefix('/') == Some(name));
-        format!("$BASE/{}{name}", if is_taken { "_as_" } else { "" })
-    };
+    let door = |name| format!("$BASE/{}", door_name(name, tools));
     push(
         text,
         format_args!(
@@ -248,7 +245,7 @@ fn push_contract(text: &mut String, base: &str, tools: &[Tool], has_links: bool)
 
 Errors are `{{\"error\":{{\"code\",\"message\"}}}}`; the message says what helps.
 
-- 400 `protocol_error`, 413 `body_too_large`: a mistake in the request; 502 `protocol_error`: in the app's answer
+- 400 `protocol_error`, `bad_arguments`, 408 `body_timeout`, 413 `body_too_large`: a mistake in the request; 502 `protocol_error`: in the app's answer
 - 401 `token_invalid`, `token_expired`: revoked or used up; the person can make a new link
 - 403 `tool_not_allowed`: not with this link; `csrf_denied`: not from a web page
 - 404 `not_found`, 405 `method_not_allowed`: no such tool or task; another method
@@ -346,6 +343,8 @@ mod tests {
         // What each error means that an agent can get for a call.
         for code in [
             HttpCode::BadRequest,
+            HttpCode::BadArguments,
+            HttpCode::BodyTimeout,
             HttpCode::TokenInvalid,
             HttpCode::TokenExpired,
             HttpCode::CsrfDenied,
@@ -360,7 +359,8 @@ mod tests {
             HttpCode::ToolTimeout,
         ] {
             let line = text.lines().find(|line| {
-                line.contains(&format!("{} `", code.status())) && line.contains(code.name())
+                line.contains(&format!("{} `", code.status()))
+                    && line.contains(&format!("`{}`", code.name()))
             });
             assert!(line.is_some(), "{} {}", code.status(), code.name());
         }

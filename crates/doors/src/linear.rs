@@ -82,9 +82,10 @@ fn documents() {
             app: APP,
             offline_for: None,
             tools: tools.iter().collect(),
+            registered: &tools,
             nonce: "1.AA",
         };
-        steps(|| drop(page(&view)))
+        steps(|| drop(page(&view, "")))
     });
 }
 

@@ -2,6 +2,8 @@
 //! the end of a pasted link.
 
 use crate::percent;
+use agent_socket_wire::tool::Tool;
+use agent_socket_wire::work::counted;
 
 /// What an agent's path below `$BASE` means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +40,13 @@ pub fn door_unless_tool(path: &str) -> Option<AgentPath<'static>> {
         "/tools.json" => Some(AgentPath::Tools),
         _ => None,
     }
+}
+
+/// The name of a door below `$BASE`, in a link that reaches it: one of the app's
+/// own `tools` may have its plain name.
+pub(crate) fn door_name(name: &str, tools: &[Tool]) -> String {
+    let is_taken = counted(tools).any(|tool| tool.path.strip_prefix('/') == Some(name));
+    format!("{}{name}", if is_taken { "_as_" } else { "" })
 }
 
 /// What text puts behind a link, and many programs take for a part of it.

@@ -95,7 +95,11 @@ impl<'a> AgentRequest<'a> {
 
     /// Says why the link does not work, to an agent or to a person.
     fn refuse(&self, path: AgentPath<'_>, error: HttpError) -> Answer {
-        let is_page = matches!(path, AgentPath::Base | AgentPath::Page(_));
+        let is_page = match path {
+            AgentPath::Base | AgentPath::Briefing | AgentPath::Page(_) => true,
+            AgentPath::Tool(name) => door_unless_tool(name) == Some(AgentPath::Briefing),
+            _ => false,
+        };
         if is_page && self.wants_page() {
             return self.for_method(problem_page(&error));
         }
@@ -161,7 +165,9 @@ impl Session {
             }
         }
         match self.door_at(path) {
-            AgentPath::Base if head.wants_page() => self.on_page(cx, request, head, &token, ""),
+            AgentPath::Base | AgentPath::Briefing if head.wants_page() => {
+                self.on_page(cx, request, head, &token, "");
+            }
             AgentPath::Base | AgentPath::Briefing => self.on_briefing(cx, request, head, &token),
             AgentPath::Tools => self.on_tools(cx, request, head, &token),
             AgentPath::OpenApi => self.on_openapi(cx, request, head, &token),
@@ -187,7 +193,8 @@ impl Session {
             );
         }
         let text = self.kept_briefing(head, token);
-        // A browser downloads markdown but shows plain text.
+        // What navigates but takes no page shows plain text, where it would download
+        // markdown.
         let content_type = if head.is_navigation() {
             PLAIN
         } else {

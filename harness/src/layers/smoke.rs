@@ -2,6 +2,7 @@
 
 use crate::client::app::labelled;
 use agent_socket_doors::briefing::CONTRACT_MARKER;
+use agent_socket_doors::page::HTML;
 use agent_socket_wire::answer::{JSON, MARKDOWN, PLAIN};
 use agent_socket_wire::error::HttpCode;
 use anyhow::{Context as _, Result, ensure};
@@ -556,6 +557,14 @@ async fn manners(cx: Context) -> Result<()> {
         .await?;
     navigation.is(200)?.has("content-type", PLAIN)?;
     equal("a navigation's text", navigation.text(), briefing.text())?;
+    let person = agent
+        .request("GET", "/agents.md")
+        .header("Sec-Fetch-Dest", "document")
+        .header("Sec-Fetch-Site", "none")
+        .header("Accept", "text/html,*/*;q=0.8")
+        .send()
+        .await?;
+    person.is(200)?.has("content-type", HTML)?;
     let missing = agent.post("/nope", &json!({})).await?;
     missing.fails(HttpCode::NotFound)?.has_agent_headers()?;
     let stranger = format!("{}A", agent.base.trim_end_matches('A'));

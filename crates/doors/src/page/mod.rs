@@ -22,6 +22,7 @@ use form::NONCE_FIELD;
 pub use form::{FieldError, Form};
 
 use crate::get::get_link;
+use crate::path::door_name;
 use crate::tools::AppView;
 use agent_socket_wire::answer::Answer;
 use agent_socket_wire::error::{HttpCode, HttpError};
@@ -79,6 +80,8 @@ pub struct PageView<'a> {
     pub offline_for: Option<String>,
     /// The tools that the link covers.
     pub tools: Vec<&'a Tool>,
+    /// All tools of the app: one of them may have the name of a door.
+    pub registered: &'a [Tool],
     /// What makes this page's forms the relay's own.
     pub nonce: &'a str,
 }
@@ -104,15 +107,23 @@ fn below_origin(base: &str) -> &str {
     base.strip_prefix(origin(base)).unwrap_or(base)
 }
 
-/// The whole page: the app and all its tools.
+/// The whole page: the app and all its tools, and `briefing`, the text that an AI
+/// reads at the same link: some AIs look at it through a browser.
 #[must_use]
-pub fn page(view: &PageView<'_>) -> Answer {
+pub fn page(view: &PageView<'_>, briefing: &str) -> Answer {
     let main = html! {
         @if view.tools.is_empty() {
             p.card { "The app offers no tools at the moment." }
         }
         @for card in cards(view) { (card) }
         (copy_texts(view))
+        details.card {
+            summary { h2 { "For AIs: the text of this link" } }
+            div {
+                p { "An AI that fetches the link reads this. It says the same as this page." }
+                pre tabindex="0" { "\n" (briefing) }
+            }
+        }
     };
     Frame::of_app(view).answer(200, &main)
 }
@@ -458,6 +469,8 @@ fn tool_form(view: &PageView<'_>, tool: &Tool, index: usize, form: Option<&Form>
 fn copy_texts(view: &PageView<'_>) -> Markup {
     let (base, name) = (view.base, view.app.name);
     let id = server_name(view.app.id);
+    let door = |name| format!("{base}/{}", door_name(name, view.registered));
+    let (mcp, openapi) = (door("mcp"), door("openapi.json"));
     let link = format!("{base}/agents.md");
     let texts = [
         (
@@ -466,20 +479,17 @@ fn copy_texts(view: &PageView<'_>) -> Markup {
         ),
         (
             "An MCP client: the server's address (streamable HTTP, no sign-in)",
-            format!("{base}/mcp"),
+            mcp.clone(),
         ),
         (
             "The same for a terminal",
-            format!("claude mcp add --transport http {id} {base}/mcp"),
+            format!("claude mcp add --transport http {id} {mcp}"),
         ),
         (
             "The same for a configuration file",
-            format!("{{\"mcpServers\":{{\"{id}\":{{\"type\":\"http\",\"url\":\"{base}/mcp\"}}}}}}"),
+            format!("{{\"mcpServers\":{{\"{id}\":{{\"type\":\"http\",\"url\":\"{mcp}\"}}}}}}"),
         ),
-        (
-            "A platform that imports OpenAPI",
-            format!("{base}/openapi.json"),
-        ),
+        ("A platform that imports OpenAPI", openapi),
     ];
     let links: Vec<_> = view
         .tools

@@ -32,6 +32,7 @@ fn view<'a>(tools: Vec<&'a Tool>, text: &'a str) -> PageView<'a> {
         },
         offline_for: None,
         tools,
+        registered: &[],
         nonce: "1.AA",
     }
 }
@@ -102,7 +103,7 @@ fn a_tool_without_properties_takes_a_body() {
     assert!(form("f.body=a").arguments(&free).is_err());
     let get = tool(json!({"method": "GET"}));
     assert_eq!(form("f.body=a").arguments(&get).unwrap(), b"");
-    assert!(!text(&page(&view(vec![&get], "App"))).contains("f.body"));
+    assert!(!text(&page(&view(vec![&get], "App"), "")).contains("f.body"));
     assert!(arguments(json!({"type": "array"}), "").is_err());
     assert_eq!(
         arguments(json!({"type": "array"}), "f.body=%5B%5D").unwrap(),
@@ -177,9 +178,9 @@ fn bounds_stand_beside_the_field() {
 fn what_is_long_is_bounded() {
     let marks = "&".repeat(60_000);
     let one = with_schema(json!({"properties": {"a": {"enum": [marks]}}}));
-    assert!(text(&page(&view(vec![&one], "App"))).contains("<option value=\"&quot;&amp;"));
+    assert!(text(&page(&view(vec![&one], "App"), "")).contains("<option value=\"&quot;&amp;"));
     // Of many such tools the last ones are links.
-    let many = page(&view(vec![&one; 60], "App"));
+    let many = page(&view(vec![&one; 60], "App"), "");
     assert!(many.body.len() < MAX_PAGE_BYTES + 1024 * 1024);
     assert!(text(&many).contains("<p class=\"card\"><a href=\"/v1/t/"));
 
@@ -193,7 +194,7 @@ fn what_is_long_is_bounded() {
         }
     };
     let (post, get) = (huge("POST"), huge("GET"));
-    let shown = page(&view(vec![&post, &get], "App"));
+    let shown = page(&view(vec![&post, &get], "App"), "");
     assert!(shown.body.len() < 20_000);
     assert_eq!(text(&shown).matches("name=\"f.body\"").count(), 2);
     for tool in [&post, &get] {
@@ -202,7 +203,9 @@ fn what_is_long_is_bounded() {
     }
 
     let wordy = Tool::new("POST", "/paint", "w".repeat(100_000));
-    assert!(text(&page(&view(vec![&wordy], "App"))).contains(&format!(">{}…<", "w".repeat(4000))));
+    assert!(
+        text(&page(&view(vec![&wordy], "App"), "")).contains(&format!(">{}…<", "w".repeat(4000)))
+    );
 
     // A result is shown without a form that is too long to be kept.
     let text_tool = with_schema(json!({"properties": {"a": {"type": "string"}}}));
@@ -321,7 +324,7 @@ fn a_tasks_page_looks_again_until_it_is_done() {
 
 #[test]
 fn the_policy_has_the_hashes_of_what_is_inline() {
-    let page = page(&view(vec![], "App"));
+    let page = page(&view(vec![], "App"), "");
     let policy = &page.headers[0];
     assert_eq!(policy.0, "content-security-policy");
     for (open, close) in [("<style>", "</style>"), ("<script>", "</script>")] {
@@ -348,7 +351,7 @@ fn what_html_has_no_character_for_is_replaced() {
 #[test]
 fn forms_go_to_the_links_path_whatever_the_scheme() {
     let tool = tool(json!({"method": "put"}));
-    let page = page(&view(vec![&tool], "App"));
+    let page = page(&view(vec![&tool], "App"), "");
     let path = BASE.strip_prefix("https://relay.example").unwrap();
     assert!(text(&page).contains(&format!("action=\"{path}/_as_page/PUT/paint\"")));
 }
@@ -381,7 +384,7 @@ proptest! {
             let result = ResultPage::new(&view, &tool, &form);
             let reply = Answer::new(200, "text/plain", text);
             let note = Note::Field(FieldError { field: text.to_owned(), expected: "a number" });
-            let pages = [page(&view), tool_page(&view, &tool, Some(&form), Some(&note)), result.finish(reply), result.finish(Answer::json(json!({"a": text}).to_string())), task_page(text, BASE, &Answer::new(202, JSON, json!({"completed": false, "message": text}).to_string())), problem_page(&HttpError::new(HttpCode::NotFound, text))];
+            let pages = [page(&view, text), tool_page(&view, &tool, Some(&form), Some(&note)), result.finish(reply), result.finish(Answer::json(json!({"a": text}).to_string())), task_page(text, BASE, &Answer::new(202, JSON, json!({"completed": false, "message": text}).to_string())), problem_page(&HttpError::new(HttpCode::NotFound, text))];
             pages.iter().map(|page| skeleton(super::tests::text(page))).collect::<Vec<_>>()
         };
         prop_assume!(!hostile.trim().is_empty() && !matches!(hostile.as_str(), "date" | "email" | "uri"));

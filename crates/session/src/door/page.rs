@@ -66,7 +66,7 @@ impl Session {
                 let view = self.page_view(&base, token, &nonce, cx.now);
                 let answer = match tool {
                     Some(tool) => tool_page(&view, tool, None, None),
-                    None => page(&view),
+                    None => page(&view, &self.briefing(&base, token)),
                 };
                 cx.answer(request, head.for_method(answer));
             }
@@ -210,6 +210,7 @@ impl Session {
             app: self.view(),
             offline_for,
             tools,
+            registered: &self.registration.tools,
             nonce,
         }
     }

@@ -568,6 +568,19 @@ fn a_person_sees_a_page_and_calls_by_a_form() {
             .starts_with("text/html")
     );
     assert!(text_in(&shown).contains("Does a."));
+    for path in ["/agents.md", "/agents.md)."] {
+        let same = page(&mut world, &token, path);
+        assert!(
+            same.content_type
+                .as_deref()
+                .unwrap()
+                .starts_with("text/html")
+        );
+        assert!(
+            text_in(&same).contains("Errors are {&quot;error&quot;")
+                || text_in(&same).contains("Errors are `{&quot;error&quot;")
+        );
+    }
     // An AI's fetch of the same address reads the briefing.
     assert!(
         world

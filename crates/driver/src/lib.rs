@@ -245,7 +245,7 @@ mod runtime;
 
 pub use agent_socket_session::{
     AgentRequest, Alarm, BadVar, BodyError, Config, DropMode, Frame, LAZY_RECORDS, LoadError,
-    Millis, Opening, RequestHeaders, RequestId, SocketId, Write,
+    Millis, Opening, RequestHeaders, RequestId, SocketId, TASK_RECORDS, Write,
 };
 pub use driver::{Driver, Failure, Reply, Verdict};
 pub use headers::{FORWARDED_PREFIX, HeaderSource, LazyHeaders, OF_CALL};

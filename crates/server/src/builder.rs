@@ -24,7 +24,8 @@ use crate::clock::Clock;
 use crate::control::kept_blocked;
 use crate::http::proxy::TrustedProxies;
 use crate::limiter::UpgradeLimiter;
-use crate::server::{Server, start};
+use crate::metrics::{self, Metrics};
+use crate::server::{Listening, Server, start};
 use crate::session::Registry;
 use crate::shared::{Settings, Shared};
 use crate::storage::{Kept, OpenError, Options, Store, StoreError};
@@ -102,6 +103,7 @@ pub struct Builder {
     apps: Apps,
     apps_file: Option<PathBuf>,
     admin: Option<PathBuf>,
+    metrics: Option<SocketAddr>,
     vars: Vec<(String, String)>,
     state: Option<PathBuf>,
     max_bytes: Option<u64>,
@@ -227,6 +229,7 @@ impl Builder {
             apps,
             apps_file: None,
             admin: None,
+            metrics: None,
             vars: Vec::new(),
             state: None,
             max_bytes: None,
@@ -269,6 +272,15 @@ impl Builder {
     #[must_use]
     pub fn admin(mut self, path: impl Into<PathBuf>) -> Self {
         self.admin = Some(path.into());
+        self
+    }
+
+    /// Serves figures for Prometheus at `http://<address>/metrics`, and there
+    /// only. Nothing in them is a secret; whoever reaches the address can read
+    /// them.
+    #[must_use]
+    pub const fn metrics(mut self, address: SocketAddr) -> Self {
+        self.metrics = Some(address);
         self
     }
 
@@ -390,7 +402,8 @@ impl Builder {
             None => None,
         };
         let mut settings = self.settings()?;
-        let (store, kept) = self.open()?;
+        let metrics = Metrics::new(self.metrics.is_some());
+        let (store, kept) = self.open(&metrics)?;
         let blocked = kept_blocked(&store).map_err(StartError::State)?;
         let session = Arc::make_mut(&mut settings.session);
         session.apps = std::mem::take(&mut session.apps).blocking(blocked);
@@ -402,13 +415,27 @@ impl Builder {
             }
             None => None,
         };
-        let shared = Arc::new(self.shared(settings, store, kept));
+        let figures = self.metrics.map(listen_for_metrics).transpose()?;
+        let shared = Arc::new(self.shared(settings, metrics, store, kept));
         shared.registry.belongs_to(&shared);
         if let Some((listener, path)) = admin {
             let serving = admin::serve(Arc::clone(&shared), listener, path);
             shared.tasks.spawn(serving);
         }
-        Ok(start(shared, address, listener, acceptor))
+        let metrics_address = match figures {
+            Some((listener, address)) => {
+                shared
+                    .tasks
+                    .spawn(metrics::serve(Arc::clone(&shared), listener));
+                Some(address)
+            }
+            None => None,
+        };
+        let listening = Listening {
+            address,
+            metrics_address,
+        };
+        Ok(start(shared, listening, listener, acceptor))
     }
 
     /// Takes those vars out that have methods of their own.
@@ -476,9 +503,10 @@ impl Builder {
         }
     }
 
-    fn open(&self) -> Result<(Store, Vec<Kept>), StartError> {
+    fn open(&self, metrics: &Metrics) -> Result<(Store, Vec<Kept>), StartError> {
         let options = Options {
             max_bytes: self.max_bytes,
+            metrics: metrics.storage.clone(),
         };
         match &self.state {
             Some(path) => Store::open(path, options).map_err(StartError::Open),
@@ -486,7 +514,7 @@ impl Builder {
         }
     }
 
-    fn shared(self, settings: Settings, store: Store, kept: Vec<Kept>) -> Shared {
+    fn shared(self, settings: Settings, metrics: Metrics, store: Store, kept: Vec<Kept>) -> Shared {
         let clock = Clock::default();
         for kept in &kept {
             if let Some(alarm) = kept.row.alarm {
@@ -510,10 +538,20 @@ impl Builder {
             places: Arc::new(Semaphore::new(
                 self.max_connections.min(Semaphore::MAX_PERMITS),
             )),
+            max_connections: self.max_connections,
+            metrics,
             idle_ms: Millis::try_from(self.idle.as_millis()).unwrap_or(Millis::MAX),
             max_sessions: self.max_sessions,
             tasks: TaskTracker::new(),
             ending: CancellationToken::new(),
         }
     }
+}
+
+fn listen_for_metrics(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let listening = metrics::bind(address).and_then(|listener| {
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    });
+    listening.map_err(|error| StartError::Listen(address.to_string(), error))
 }

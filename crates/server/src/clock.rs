@@ -34,6 +34,11 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
+    /// Times that wait.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
     /// Has a session woken at this time.
     pub(crate) fn wake_at(&self, at: Millis, session: SessionId) {
         let mut queue = self.lock();

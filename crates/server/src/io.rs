@@ -14,6 +14,8 @@ use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 use tokio_rustls::server::TlsStream;
 
+use crate::metrics::TrafficMetrics;
+
 /// After how long without a byte the peer is asked whether it is there.
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
 
@@ -45,6 +47,8 @@ pub(crate) fn prepare(stream: &TcpStream) {
 pub(crate) struct Traffic {
     read: AtomicU64,
     written: AtomicU64,
+    /// Those of all connections.
+    all: TrafficMetrics,
 }
 
 impl Traffic {
@@ -93,6 +97,16 @@ impl Io {
             first: Bytes::new(),
             traffic: Arc::default(),
         }
+    }
+
+    /// The same connection, whose bytes are counted with those of others. No byte
+    /// has come or gone yet.
+    pub(crate) fn counted(mut self, all: &TrafficMetrics) -> Self {
+        self.traffic = Arc::new(Traffic {
+            all: all.clone(),
+            ..Traffic::default()
+        });
+        self
     }
 
     /// The same connection, from which these bytes come first.
@@ -144,8 +158,9 @@ impl AsyncRead for Io {
         };
         let more = buf.filled().len().saturating_sub(before);
         if more > 0 {
-            let read = &self.traffic.read;
-            read.fetch_add(more as u64, Ordering::Relaxed);
+            let traffic = &self.traffic;
+            traffic.read.fetch_add(more as u64, Ordering::Relaxed);
+            traffic.all.read.increment(more as u64);
         }
         poll
     }
@@ -233,8 +248,9 @@ impl Io {
 
     fn wrote(&self, poll: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if let Poll::Ready(Ok(more)) = &poll {
-            let written = &self.traffic.written;
-            written.fetch_add(*more as u64, Ordering::Relaxed);
+            let traffic = &self.traffic;
+            traffic.written.fetch_add(*more as u64, Ordering::Relaxed);
+            traffic.all.written.increment(*more as u64);
         }
         poll
     }

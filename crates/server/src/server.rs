@@ -32,10 +32,17 @@ const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
 /// Whether the last process that used the file ended in order.
 const CLEAN_SETTING: &str = "clean";
 
+/// Where a relay listens.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Listening {
+    pub(crate) address: SocketAddr,
+    pub(crate) metrics_address: Option<SocketAddr>,
+}
+
 /// A relay that runs. Dropping it stops nothing; see [`Self::shutdown`].
 pub struct Server {
     shared: Arc<Shared>,
-    address: SocketAddr,
+    listening: Listening,
     accepting: tokio::task::JoinHandle<()>,
 }
 
@@ -58,7 +65,13 @@ impl Server {
     /// Where it listens.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
-        self.address
+        self.listening.address
+    }
+
+    /// Where its figures are served, if they are.
+    #[must_use]
+    pub const fn metrics_address(&self) -> Option<SocketAddr> {
+        self.listening.metrics_address
     }
 
     /// What its operator can do with it.
@@ -149,7 +162,7 @@ impl Ends {
 /// Starts a relay that is put together.
 pub(crate) fn start(
     shared: Arc<Shared>,
-    address: SocketAddr,
+    listening: Listening,
     listener: TcpListener,
     acceptor: Option<TlsAcceptor>,
 ) -> Server {
@@ -157,7 +170,7 @@ pub(crate) fn start(
     let accepting = tokio::spawn(accept(Arc::clone(&shared), listener, acceptor));
     Server {
         shared,
-        address,
+        listening,
         accepting,
     }
 }
@@ -230,6 +243,7 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener, acceptor: Option<Tls
         let (relay, acceptor) = (Arc::clone(&shared), acceptor.clone());
         shared.tasks.spawn(async move {
             if let Some(io) = open(stream, acceptor).await {
+                let io = io.counted(&relay.metrics.traffic);
                 connection::run(relay, io, peer.ip(), place).await;
             }
         });

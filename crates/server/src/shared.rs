@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use crate::clock::Clock;
 use crate::http::proxy::TrustedProxies;
 use crate::limiter::UpgradeLimiter;
+use crate::metrics::Metrics;
 use crate::session::{Message, Registry};
 use crate::storage::Store;
 
@@ -42,6 +43,9 @@ pub(crate) struct Shared {
     pub(crate) proxies: TrustedProxies,
     /// A place for each connection.
     pub(crate) places: Arc<Semaphore>,
+    /// Connections, at most.
+    pub(crate) max_connections: usize,
+    pub(crate) metrics: Metrics,
     /// After how long a session nobody uses leaves memory, in ms.
     pub(crate) idle_ms: Millis,
     /// Sessions, at most.

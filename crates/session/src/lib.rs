@@ -54,7 +54,7 @@ pub use effect::{
 };
 pub use event::{BodyError, DropMode, Event, Frame, Opening};
 pub use presence::id_of_attachment;
-pub use record::{LAZY_RECORDS, LoadError, Records, SCHEMA_VERSION};
+pub use record::{LAZY_RECORDS, LoadError, Records, SCHEMA_VERSION, TASK_RECORDS};
 pub use slot::Slot;
 
 #[cfg(test)]

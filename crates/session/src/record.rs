@@ -24,12 +24,15 @@ pub const SCHEMA_VERSION: u32 = 1;
 pub(crate) const SESSION_KEY: &str = "session";
 pub(crate) const REGISTRATION_KEY: &str = "registration";
 pub(crate) const TOKEN_PREFIX: &str = "token/";
-pub(crate) const TASK_PREFIX: &str = "task/";
+pub(crate) const TASK_PREFIX: &str = TASK_RECORDS;
 pub(crate) const RESULT_PREFIX: &str = LAZY_RECORDS;
 
 /// What the keys of those records start with that [`crate::Slot::load`] does
 /// not need: they are read one by one when somebody asks for them.
 pub const LAZY_RECORDS: &str = "result/";
+
+/// What the keys of tasks start with.
+pub const TASK_RECORDS: &str = "task/";
 
 /// The `session` record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,6 +8,7 @@ use agent_socket_driver::AgentRequest;
 use agent_socket_front::{
     Body as BodyRule, DebugRequest, Decision, Head, Random, Upgrade, answers, decide,
 };
+use agent_socket_wire::answer::Answer;
 use agent_socket_wire::error::HttpError;
 use agent_socket_wire::token::AgentToken;
 use bytes::Bytes;
@@ -81,7 +82,13 @@ async fn answer(
         Decision::Agent { token, body } => {
             let url = written(&settings, url);
             let content = (request, connection, body);
-            agent(&shared, &settings, content, url, token).await
+            let timed = shared.metrics.request();
+            let Reached(answer, body) = agent(&shared, &settings, content, url, token).await;
+            shared.metrics.answered(&timed, &answer);
+            match body {
+                Some(body) => with_body(&answer, body),
+                None => response(answer),
+            }
         }
         Decision::App(upgrade) => {
             let address = AddressKey::of(origin.address);
@@ -163,11 +170,14 @@ fn app(
         }
     };
     if !shared.limiter.admits(address, Instant::now()) {
+        shared.metrics.rate_limited.increment(1);
         return refuse(answers::rate_limited());
     }
     if !upgrade.resume && !shared.has_room() {
+        shared.metrics.storage_full.increment(1);
         return refuse(answers::storage_full());
     }
+    shared.metrics.accepted.increment(1);
     let origin = text(request.headers(), &header::ORIGIN).map(Box::from);
     connection.upgrade(PendingUpgrade {
         io: hyper::upgrade::on(&mut request),
@@ -179,13 +189,28 @@ fn app(
 
 // ---- agents ----
 
+/// The answer to an agent, and its body if that is not all there.
+struct Reached(Answer, Option<Body>);
+
+impl From<Answer> for Reached {
+    fn from(answer: Answer) -> Self {
+        Self(answer, None)
+    }
+}
+
+impl From<HttpError> for Reached {
+    fn from(error: HttpError) -> Self {
+        Answer::from(error).into()
+    }
+}
+
 async fn agent(
     shared: &Arc<Shared>,
     settings: &Settings,
     (request, connection, rule): (Request<Incoming>, Arc<Connection>, BodyRule),
     url: String,
     token: AgentToken,
-) -> Response<Body> {
+) -> Reached {
     let (parts, incoming) = request.into_parts();
     let mut content = Content::new(incoming, connection);
     let mut early = match rule {
@@ -197,11 +222,11 @@ async fn agent(
         let Some(session) = shared.registry.find(token.session) else {
             let headers = Headers(&headers);
             let head = AgentRequest::new(parts.method.as_str(), &url, &token, &headers);
-            return response(answer_without_session(&settings.session, &head));
+            return answer_without_session(&settings.session, &head).into();
         };
         // The places are never closed.
         let Ok(_place) = Arc::clone(&session.places).acquire_owned().await else {
-            return refuse(answers::session_failed());
+            return answers::session_failed().into();
         };
         let id = session.name_request();
         let (reply, comes) = oneshot::channel();
@@ -221,7 +246,7 @@ async fn agent(
             }
             // It left memory just now: it is found anew.
             Err(Message::Call(call)) => (headers, early) = (call.headers, call.body),
-            Err(_) => return refuse(answers::session_failed()),
+            Err(_) => return answers::session_failed().into(),
         }
     }
 }
@@ -232,16 +257,16 @@ async fn finish(
     mut watch: Watch,
     mut comes: oneshot::Receiver<Reply>,
     mut content: Content,
-) -> Response<Body> {
+) -> Reached {
     loop {
         match comes.await {
             Ok(Reply::Answer(answer)) => {
                 watch.done();
-                return response(answer);
+                return answer.into();
             }
             Ok(Reply::Stream(mut head, parts)) => {
                 let first = Bytes::from(std::mem::take(&mut head.body));
-                return with_body(&head, Body::stream(first, parts, watch));
+                return Reached(head, Some(Body::stream(first, parts, watch)));
             }
             Ok(Reply::ReadBody(next)) => {
                 comes = next;
@@ -256,31 +281,28 @@ async fn finish(
                 };
                 if session.send(Message::Body(watch.id(), body)).is_err() {
                     watch.done();
-                    return refuse(answers::restarted());
+                    return answers::restarted().into();
                 }
             }
             Err(_) => {
                 watch.done();
-                return refuse(answers::restarted());
+                return answers::restarted().into();
             }
         }
     }
 }
 
 /// The answer to a request whose body nobody waits for any more.
-fn early_answer(
-    mut watch: Watch,
-    reply: Result<Reply, oneshot::error::RecvError>,
-) -> Response<Body> {
+fn early_answer(mut watch: Watch, reply: Result<Reply, oneshot::error::RecvError>) -> Reached {
     match reply {
         Ok(Reply::Answer(answer)) => {
             watch.done();
-            response(answer)
+            answer.into()
         }
         Ok(Reply::Stream(mut head, parts)) => {
             let first = Bytes::from(std::mem::take(&mut head.body));
-            with_body(&head, Body::stream(first, parts, watch))
+            Reached(head, Some(Body::stream(first, parts, watch)))
         }
-        Ok(Reply::ReadBody(_)) | Err(_) => refuse(answers::restarted()),
+        Ok(Reply::ReadBody(_)) | Err(_) => answers::restarted().into(),
     }
 }

@@ -313,8 +313,9 @@ impl Actor {
         };
         let tasks = self.shared.tasks.clone();
         let session = self.handle.session;
+        let counted = self.shared.metrics.socket();
         let enter = |world: &mut World, verdict| {
-            let socket = AppSocket::new(id, io, origin.clone(), place);
+            let socket = AppSocket::new(id, io, origin.clone(), place, counted);
             match verdict {
                 Verdict::Accept => world.sockets.push(socket),
                 Verdict::Refuse(code) => drop(tasks.spawn(socket.close(code))),

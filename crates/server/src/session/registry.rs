@@ -116,6 +116,18 @@ impl Registry {
         handles
     }
 
+    /// How many are in memory.
+    pub(crate) fn in_memory(&self) -> usize {
+        let of = |shard: &Shard| {
+            let shard = lock(shard);
+            shard
+                .values()
+                .filter(|entry| entry.handle.is_some())
+                .count()
+        };
+        self.all().map(of).sum()
+    }
+
     /// The session, brought into memory if it is stored only; `None` if there
     /// is none.
     pub(crate) fn find(&self, session: SessionId) -> Option<Arc<Handle>> {

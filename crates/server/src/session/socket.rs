@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use tokio_websockets::{Config, Error, Limits, Message, Payload, ServerBuilder, WebSocketStream};
 
 use crate::io::{Io, Traffic};
+use crate::metrics::Counted;
 
 /// Largest message that is read, in bytes. The protocol counts a text in UTF-16
 /// units; the session counts them.
@@ -68,6 +69,7 @@ pub(crate) struct AppSocket {
     stalled: Option<(Instant, u64)>,
     /// Its place among the relay's connections.
     _place: OwnedSemaphorePermit,
+    _counted: Counted,
 }
 
 fn server(io: Io) -> WebSocketStream<Io> {
@@ -97,6 +99,7 @@ impl AppSocket {
         io: Io,
         origin: Option<Box<str>>,
         place: OwnedSemaphorePermit,
+        counted: Counted,
     ) -> Self {
         let traffic = io.traffic();
         // The bytes of the upgrade went through the same connection.
@@ -115,6 +118,7 @@ impl AppSocket {
             is_flushed: true,
             stalled: None,
             _place: place,
+            _counted: counted,
         }
     }
 

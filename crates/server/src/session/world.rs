@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use agent_socket_driver::{Alarm, LAZY_RECORDS, Millis, RequestId, Runtime, SocketId, Write};
+use agent_socket_driver::{
+    Alarm, LAZY_RECORDS, Millis, RequestId, Runtime, SocketId, TASK_RECORDS, Write,
+};
 use agent_socket_front::answers;
 use agent_socket_wire::answer::Answer;
 use agent_socket_wire::apps::Quota;
@@ -333,7 +335,10 @@ impl World {
             match write {
                 Write::Put { key, value } => {
                     let size = key.len().saturating_add(value.len()) as u64;
-                    self.sizes.insert(key.clone(), size);
+                    let is_new = self.sizes.insert(key.clone(), size).is_none();
+                    if is_new && key.starts_with(TASK_RECORDS) {
+                        self.shared.metrics.tasks.increment(1);
+                    }
                 }
                 Write::Delete { key } => {
                     self.sizes.remove(key);

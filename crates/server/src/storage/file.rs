@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use agent_socket_wire::id::SessionId;
+use metrics::Gauge;
 use rusqlite::backup::Backup;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 use tokio::sync::oneshot;
@@ -53,6 +54,8 @@ pub(super) struct File {
     jobs: mpsc::Sender<Job>,
     readers: Mutex<Vec<Connection>>,
     space: Arc<Space>,
+    /// Jobs that wait.
+    queue: Gauge,
     writer: Mutex<Option<JoinHandle<()>>>,
     /// Held for as long as the file is used.
     lock: Mutex<Option<fs::File>>,
@@ -83,7 +86,7 @@ impl File {
         let space = Arc::new(Space::new(path, options.max_bytes));
         space.look(&connection);
         let (jobs, inbox) = mpsc::channel();
-        let writer = Writer::new(connection, Arc::clone(&space));
+        let writer = Writer::new(connection, Arc::clone(&space), options.metrics.clone());
         let thread = std::thread::Builder::new()
             .name("storage".to_owned())
             .spawn(move || writer.run(&inbox))
@@ -93,6 +96,7 @@ impl File {
             jobs,
             readers: Mutex::default(),
             space,
+            queue: options.metrics.queue,
             writer: Mutex::new(Some(thread)),
             lock: Mutex::new(Some(held)),
         };
@@ -101,6 +105,8 @@ impl File {
 
     pub(super) fn commit(&self, batch: Batch) -> Commit {
         let (done, outcome) = oneshot::channel();
+        // Before the writer can take it.
+        self.queue.increment(1.0);
         // If the writer is gone, so is `done`, which tells who waits.
         let _ = self.jobs.send(Job::Commit { batch, done });
         Commit(State::Waits(outcome))

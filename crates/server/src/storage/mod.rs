@@ -30,6 +30,7 @@ pub use error::{OpenError, Problem, StoreError};
 pub use file::{SCHEMA_VERSION, backup};
 pub use space::Usage;
 
+use crate::metrics::StorageMetrics;
 use file::File;
 use memory::Memory;
 
@@ -111,10 +112,12 @@ pub struct Loaded {
 }
 
 /// How a file is opened.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// The most bytes that the file may have; `None` leaves that to the disk.
     pub max_bytes: Option<u64>,
+    /// What counts the commits.
+    pub metrics: StorageMetrics,
 }
 
 /// The sessions' records; a handle, cheap to clone.

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 
 use super::space::{Space, pragma};
 use super::{Batch, StoreError, Write};
+use crate::metrics::StorageMetrics;
 
 /// Most jobs that one transaction takes.
 const MAX_GROUP: usize = 1024;
@@ -65,7 +66,15 @@ impl Job {
         matches!(self, Self::Commit { batch, .. } if batch.clear)
     }
 
-    fn tell(self, outcome: Result<(), StoreError>) {
+    fn tell(self, outcome: Result<(), StoreError>, metrics: &StorageMetrics) {
+        if matches!(self, Self::Commit { .. }) {
+            metrics.queue.decrement(1.0);
+            let counter = match &outcome {
+                Ok(()) => &metrics.committed,
+                Err(_) => &metrics.failed,
+            };
+            counter.increment(1);
+        }
         // Who does not wait any more need not know.
         match self {
             Self::Commit { done, .. } | Self::Setting { done, .. } | Self::Recover { done, .. } => {
@@ -84,13 +93,15 @@ pub(super) struct Writer {
     /// Sessions of which a commit failed, and why: what they decided after it
     /// must not be stored.
     failed: HashMap<SessionId, StoreError>,
+    metrics: StorageMetrics,
 }
 
 impl Writer {
-    pub(super) fn new(connection: Connection, space: Arc<Space>) -> Self {
+    pub(super) fn new(connection: Connection, space: Arc<Space>, metrics: StorageMetrics) -> Self {
         Self {
             connection,
             space,
+            metrics,
             truncate_at: None,
             failed: HashMap::new(),
         }
@@ -154,7 +165,7 @@ impl Writer {
         // First, so that who is told finds the figures of after it.
         self.space.look(&self.connection);
         for job in group.drain(..) {
-            job.tell(outcome.clone());
+            job.tell(outcome.clone(), &self.metrics);
         }
     }
 
@@ -168,7 +179,7 @@ impl Writer {
             None => self.write(std::slice::from_ref(&job)),
         };
         self.note(&job, &outcome);
-        job.tell(outcome);
+        job.tell(outcome, &self.metrics);
     }
 
     /// Takes note of the outcome of a job.
@@ -198,7 +209,7 @@ impl Writer {
                 Job::Commit { batch, .. } => match self.failed.get(&batch.session) {
                     Some(error) => {
                         let error = error.clone();
-                        job.tell(Err(error));
+                        job.tell(Err(error), &self.metrics);
                     }
                     None => group.push(job),
                 },
@@ -208,6 +219,14 @@ impl Writer {
     }
 
     fn write(&mut self, group: &[Job]) -> Result<(), StoreError> {
+        let started = Instant::now();
+        let outcome = self.try_write(group);
+        let seconds = started.elapsed().as_secs_f64();
+        self.metrics.seconds.record(seconds);
+        outcome
+    }
+
+    fn try_write(&mut self, group: &[Job]) -> Result<(), StoreError> {
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;

@@ -11,6 +11,7 @@
 
 mod admin;
 mod client;
+mod metrics;
 mod process;
 mod server;
 mod storage;

@@ -336,6 +336,7 @@ fn a_full_file_refuses_new_sessions_before_it_fails_old_ones() {
     let path = folder.path().join("state");
     let options = Options {
         max_bytes: Some(1_000_000),
+        ..Options::default()
     };
     let (store, _) = Store::open(&path, options).unwrap();
     store

@@ -467,12 +467,6 @@ impl Builder {
         if self.debug {
             return Err(StartError::DebugNotLocal(address));
         }
-        if self.tls.is_none() && self.proxies.is_empty() {
-            tracing::warn!(
-                %address,
-                "links and bodies travel in the clear to this address: whoever sees them on the way can use them. Serve TLS, or put a proxy that ends TLS in front and name it as trusted"
-            );
-        }
         Ok(())
     }
 

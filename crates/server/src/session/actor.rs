@@ -10,12 +10,13 @@ use agent_socket_driver::{
     AgentRequest, BodyError, Driver, DropMode, Failure, Frame, LAZY_RECORDS, Millis, Opening,
     Reply as Now, RequestId, SocketId, Verdict,
 };
-use agent_socket_front::{DebugRequest, KillMode, answers};
+use agent_socket_front::{DebugRequest, Fault, FaultKind, FaultPlace, KillMode, answers};
 use agent_socket_wire::answer::Answer;
 use agent_socket_wire::close::CloseCode;
 use agent_socket_wire::limits::{HEARTBEAT_PING, HEARTBEAT_PONG};
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use futures_util::FutureExt as _;
+use tokio::sync::{mpsc, oneshot};
 
 use super::request::{Call, Headers, Reply};
 use super::socket::{AppSocket, Received};
@@ -71,6 +72,8 @@ pub(crate) struct Actor {
     is_stale: bool,
     /// Whether it leaves memory as soon as it can.
     is_leaving: bool,
+    /// Where it must fail, for a debugger.
+    fault: Option<FaultPlace>,
 }
 
 impl Actor {
@@ -85,6 +88,7 @@ impl Actor {
             driver: Driver::new(Arc::clone(&settings.session)),
             world: World::new(Arc::clone(shared), handle.session, row),
             shared: Arc::clone(shared),
+            fault: None,
             handle,
             inbox,
             postponed: Vec::new(),
@@ -96,8 +100,24 @@ impl Actor {
         }
     }
 
-    /// Runs until the session leaves memory.
-    pub(crate) async fn run(mut self) {
+    /// Runs until the session leaves memory, or until its task fails outside of
+    /// any event. Then it is taken out of the registry, since who sends to a
+    /// session that is gone looks for it anew, and is held, as after a crash.
+    pub(crate) async fn run(self) {
+        let (shared, handle) = (Arc::clone(&self.shared), Arc::clone(&self.handle));
+        let ran = AssertUnwindSafe(self.run_to_end()).catch_unwind().await;
+        if ran.is_err() {
+            tracing::error!(session = %handle.session, "the session's task panicked: it starts again from what is stored");
+            shared.registry.leave(&handle);
+            let (done, _) = oneshot::channel();
+            // It may not be stored, and then there is nothing to hold.
+            let _ = shared
+                .registry
+                .deliver(handle.session, Message::Settle(done));
+        }
+    }
+
+    async fn run_to_end(mut self) {
         if self.world.is_stored() {
             self.load().await;
         } else {
@@ -328,6 +348,7 @@ impl Actor {
     }
 
     fn on_frame(&mut self, socket: SocketId, frame: Frame<'_>) {
+        self.fail_at(FaultPlace::Frame);
         if matches!(frame, Frame::Text(text) if text == HEARTBEAT_PING.as_bytes()) {
             // Answered without the session, which asks for the time of it when
             // it wants to know.
@@ -441,7 +462,29 @@ impl Actor {
                 answers::debug_done()
             }
             // They are for shells that share one memory among their sessions.
-            DebugRequest::Fault(..) => answers::debug_paths().into(),
+            DebugRequest::Fault(_, fault) => self.on_fault(fault),
+        }
+    }
+
+    /// Fails as a debugger wants it: a panic where the event is handled, at the
+    /// app's next frame, or outside of any event; or a commit.
+    fn on_fault(&mut self, fault: Fault) -> Answer {
+        match (fault.kind, fault.at) {
+            (_, FaultPlace::Storage) => self.world.fail_next_commit(),
+            (FaultKind::Panic, FaultPlace::Session) => fail_on_purpose(),
+            (FaultKind::Panic, at @ (FaultPlace::Frame | FaultPlace::Timer)) => {
+                self.fault = Some(at);
+            }
+            // Nothing here throws, and what ends the process would end them all.
+            _ => return answers::debug_paths().into(),
+        }
+        answers::debug_done()
+    }
+
+    fn fail_at(&mut self, place: FaultPlace) {
+        if self.fault == Some(place) {
+            self.fault = None;
+            fail_on_purpose();
         }
     }
 
@@ -493,6 +536,7 @@ impl Actor {
 
     /// Asks to be woken in time, and says whether the session stays.
     fn settle(&mut self) -> Stay {
+        self.fail_at(FaultPlace::Timer);
         if !self.postponed.is_empty() && !self.is_congested() {
             for request in std::mem::take(&mut self.postponed) {
                 self.world.read_body(request);
@@ -525,4 +569,13 @@ impl Actor {
             self.shared.deliver(self.handle.session, message);
         }
     }
+}
+
+/// Panics, for a debugger who wants to see what comes of it.
+#[expect(
+    clippy::panic,
+    reason = "on a relay that serves /_debug only, to show that others do not notice"
+)]
+fn fail_on_purpose() {
+    panic!("a debugger asked for it");
 }

@@ -22,6 +22,11 @@ const MAX_MESSAGE_BYTES: usize = agent_socket_wire::limits::MAX_FRAME_BYTES;
 /// From this length on a message is no reason to keep a buffer of its size.
 const LARGE_BYTES: u64 = 64 * 1024;
 
+/// From so many bytes on that the peer has not taken, nothing more is read from
+/// it: an app that asks and never listens must not fill the memory with answers.
+/// More than calls make up alone.
+const MAX_UNTAKEN_BYTES: u64 = 16 * 1024 * 1024;
+
 /// How long what is sent may wait until the peer takes some of it.
 pub(crate) const WRITE_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -125,6 +130,14 @@ impl AppSocket {
     /// What came, if something did.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Received> {
         loop {
+            if self.backlog() >= MAX_UNTAKEN_BYTES {
+                if self.poll_flush(cx).is_err() {
+                    return Poll::Ready(Received::Closed(1006));
+                }
+                if self.backlog() >= MAX_UNTAKEN_BYTES {
+                    return Poll::Pending;
+                }
+            }
             let message = match self.stream.poll_next_unpin(cx) {
                 Poll::Ready(Some(Ok(message))) => message,
                 Poll::Ready(Some(Err(Error::PayloadTooLong { .. }))) => {

@@ -85,6 +85,8 @@ pub(crate) struct World {
     /// When [`agent_socket_driver::Driver::timer`] must be called.
     pub(crate) timer: Option<Millis>,
     next_socket: u32,
+    /// Whether the next commit fails, for a debugger.
+    fails_next_commit: bool,
 }
 
 impl World {
@@ -108,7 +110,13 @@ impl World {
             row,
             timer: None,
             next_socket: 0,
+            fails_next_commit: false,
         }
+    }
+
+    /// Lets the next commit fail.
+    pub(crate) const fn fail_next_commit(&mut self) {
+        self.fails_next_commit = true;
     }
 
     /// What was read of the session, for when it is asked for next.
@@ -437,6 +445,9 @@ impl Runtime for World {
     }
 
     fn commit(&mut self, writes: Vec<Write>, alarm: Option<Alarm>) -> Result<(), StoreError> {
+        if mem::take(&mut self.fails_next_commit) {
+            return Err(StoreError::Failed("a debugger asked for it".to_owned()));
+        }
         match alarm {
             Some(Alarm::At(at)) => self.alarm = Some(at),
             Some(Alarm::Off) => self.alarm = None,

@@ -11,7 +11,10 @@
 
 mod admin;
 mod client;
+mod failure;
+mod lifecycle;
 mod metrics;
 mod process;
 mod server;
 mod storage;
+mod tls;

@@ -1,7 +1,6 @@
 //! The relay as a whole, from outside.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::Duration;
 
 use agent_socket_server::apps::Apps;
@@ -612,25 +611,4 @@ async fn pages_are_served() {
     );
     assert_eq!(get(server.address(), "/none").await.code(), "not_found");
     server.shutdown().await;
-}
-
-#[tokio::test]
-async fn a_certificate_that_is_none_refuses_the_start() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("none.pem");
-    std::fs::write(&path, "no certificate").unwrap();
-    let error = |path: &Path| {
-        let path = path.to_owned();
-        async move {
-            builder()
-                .tls(&path, &path)
-                .serve(listener().await)
-                .err()
-                .unwrap()
-                .to_string()
-        }
-    };
-    assert!(error(&path).await.contains("none.pem"));
-    let missing = folder.path().join("missing.pem");
-    assert!(error(&missing).await.contains("missing.pem"));
 }

@@ -14,14 +14,14 @@ use agent_socket_wire::limits::{MAX_UPGRADES, UPGRADE_PERIOD_S};
 use agent_socket_wire::vars;
 use arc_swap::ArcSwap;
 use tokio::net::{TcpListener, ToSocketAddrs};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::admin;
 use crate::apps_file::{self, AppsFileError};
 use crate::clock::Clock;
-use crate::control::kept_blocked;
+use crate::control::{Control, kept_blocked};
 use crate::http::proxy::TrustedProxies;
 use crate::limiter::UpgradeLimiter;
 use crate::metrics::{self, Metrics};
@@ -30,6 +30,7 @@ use crate::session::Registry;
 use crate::shared::{Settings, Shared};
 use crate::storage::{Kept, OpenError, Options, Store, StoreError};
 use crate::tls::{self, TlsError};
+use crate::tunnel::{Keeper, Tunnel};
 
 /// Connections unless another number is set.
 pub const DEFAULT_CONNECTIONS: usize = 20_000;
@@ -110,6 +111,7 @@ pub struct Builder {
     public_url: Option<String>,
     takes_any_host: bool,
     tls: Option<(PathBuf, PathBuf)>,
+    tunnel: Option<Tunnel>,
     proxies: TrustedProxies,
     max_connections: usize,
     max_sessions: usize,
@@ -150,6 +152,9 @@ pub enum StartError {
     State(StoreError),
     /// The certificate or its key cannot be used.
     Tls(TlsError),
+    /// A tunnel was asked for together with an option that it cannot go with,
+    /// which is named.
+    TunnelWith(&'static str),
     /// The operator's socket cannot be made.
     Admin(PathBuf, io::Error),
     /// It cannot listen on an address.
@@ -187,6 +192,10 @@ impl fmt::Display for StartError {
             Self::Open(error) => error.fmt(f),
             Self::State(error) => error.fmt(f),
             Self::Tls(error) => error.fmt(f),
+            Self::TunnelWith(option) => write!(
+                f,
+                "a tunnel and {option} do not go together: the tunnel gives the relay its public URL, and ends TLS in front of it"
+            ),
             Self::Admin(path, error) => write!(
                 f,
                 "the operator's socket {} cannot be made: {error}. Its folder must exist and be writable, and its path must be shorter than 100 bytes",
@@ -236,6 +245,7 @@ impl Builder {
             public_url: None,
             takes_any_host: false,
             tls: None,
+            tunnel: None,
             proxies: TrustedProxies::default(),
             max_connections: DEFAULT_CONNECTIONS,
             max_sessions: DEFAULT_SESSIONS,
@@ -325,6 +335,16 @@ impl Builder {
         self
     }
 
+    /// Gets the relay a public URL through a tunnel, with which links begin once
+    /// it is there; [`Server::tunnel_events`] tells of it. What comes from this
+    /// machine is believed of its clients' addresses then, as the tunnel's
+    /// program tells them.
+    #[must_use]
+    pub fn tunnel(mut self, tunnel: Tunnel) -> Self {
+        self.tunnel = Some(tunnel);
+        self
+    }
+
     /// Proxies whose `Forwarded` and `X-Forwarded-*` are believed.
     #[must_use]
     pub fn trust(mut self, proxies: TrustedProxies) -> Self {
@@ -393,6 +413,7 @@ impl Builder {
     pub fn serve(mut self, listener: TcpListener) -> Result<Server, StartError> {
         self.read_shell_vars();
         self.check_ranges()?;
+        self.prepare_tunnel()?;
         let address = listener.local_addr().map_err(StartError::Listener)?;
         self.check_address(address)?;
         let acceptor = match &self.tls {
@@ -416,6 +437,7 @@ impl Builder {
             None => None,
         };
         let figures = self.metrics.map(listen_for_metrics).transpose()?;
+        let tunnel = self.tunnel.take();
         let shared = Arc::new(self.shared(settings, metrics, store, kept));
         shared.registry.belongs_to(&shared);
         if let Some((listener, path)) = admin {
@@ -435,7 +457,19 @@ impl Builder {
             address,
             metrics_address,
         };
-        Ok(start(shared, listening, listener, acceptor))
+        let tunnel_events = tunnel.map(|tunnel| {
+            let (events, told) = mpsc::unbounded_channel();
+            let keeper = Keeper {
+                tunnel,
+                address,
+                control: Control::new(Arc::clone(&shared)),
+                events,
+                ending: shared.ending.clone(),
+            };
+            shared.tasks.spawn(keeper.run());
+            told
+        });
+        Ok(start(shared, listening, tunnel_events, listener, acceptor))
     }
 
     /// Takes those vars out that have methods of their own.
@@ -447,6 +481,20 @@ impl Builder {
                 self.debug = value == "1";
             }
         }
+    }
+
+    fn prepare_tunnel(&mut self) -> Result<(), StartError> {
+        if self.tunnel.is_none() {
+            return Ok(());
+        }
+        if self.public_url.is_some() {
+            return Err(StartError::TunnelWith("public-url"));
+        }
+        if self.tls.is_some() {
+            return Err(StartError::TunnelWith("tls-cert"));
+        }
+        self.proxies = std::mem::take(&mut self.proxies).with_loopback();
+        Ok(())
     }
 
     fn check_ranges(&self) -> Result<(), StartError> {
@@ -461,7 +509,7 @@ impl Builder {
         if address.ip().to_canonical().is_loopback() {
             return Ok(());
         }
-        if self.public_url.is_none() && !self.takes_any_host {
+        if self.public_url.is_none() && !self.takes_any_host && self.tunnel.is_none() {
             return Err(StartError::NoPublicUrl(address));
         }
         if self.debug {

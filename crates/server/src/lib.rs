@@ -39,6 +39,7 @@ mod session;
 mod shared;
 pub mod storage;
 mod tls;
+mod tunnel;
 
 pub use agent_socket_wire::apps;
 pub use apps_file::AppsFileError;
@@ -48,3 +49,4 @@ pub use http::proxy::{BadProxy, TrustedProxies};
 pub use metrics::StorageMetrics;
 pub use server::Server;
 pub use tls::TlsError;
+pub use tunnel::{ProgramError, Tunnel, TunnelEvent};

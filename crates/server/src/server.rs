@@ -8,6 +8,7 @@ use std::time::Duration;
 use agent_socket_wire::apps::Apps;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
@@ -18,6 +19,7 @@ use crate::http::connection;
 use crate::io::{Io, prepare};
 use crate::session::Message;
 use crate::shared::Shared;
+use crate::tunnel::TunnelEvent;
 
 /// How long a TLS handshake may take.
 const TLS_PATIENCE: Duration = Duration::from_secs(10);
@@ -43,6 +45,7 @@ pub(crate) struct Listening {
 pub struct Server {
     shared: Arc<Shared>,
     listening: Listening,
+    tunnel_events: Option<UnboundedReceiver<TunnelEvent>>,
     accepting: tokio::task::JoinHandle<()>,
 }
 
@@ -72,6 +75,11 @@ impl Server {
     #[must_use]
     pub const fn metrics_address(&self) -> Option<SocketAddr> {
         self.listening.metrics_address
+    }
+
+    /// What is told of its tunnel, if it has one. The first who asks gets it.
+    pub fn tunnel_events(&mut self) -> Option<UnboundedReceiver<TunnelEvent>> {
+        self.tunnel_events.take()
     }
 
     /// What its operator can do with it.
@@ -163,6 +171,7 @@ impl Ends {
 pub(crate) fn start(
     shared: Arc<Shared>,
     listening: Listening,
+    tunnel_events: Option<UnboundedReceiver<TunnelEvent>>,
     listener: TcpListener,
     acceptor: Option<TlsAcceptor>,
 ) -> Server {
@@ -171,6 +180,7 @@ pub(crate) fn start(
     Server {
         shared,
         listening,
+        tunnel_events,
         accepting,
     }
 }

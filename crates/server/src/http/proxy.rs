@@ -1,7 +1,7 @@
 //! Who is behind a proxy: believed only of proxies that the operator named.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use hyper::HeaderMap;
 use ipnet::IpNet;
@@ -68,10 +68,14 @@ impl TrustedProxies {
         networks.collect::<Result<_, _>>().map(Self)
     }
 
-    /// Whether no proxy is believed.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// The same with those on this machine.
+    pub(crate) fn with_loopback(mut self) -> Self {
+        let local = [
+            IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ];
+        self.0.extend(local.map(IpNet::from));
+        self
     }
 
     fn trust(&self, address: IpAddr) -> bool {

@@ -18,3 +18,4 @@ mod process;
 mod server;
 mod storage;
 mod tls;
+mod tunnel;

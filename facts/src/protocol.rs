@@ -165,8 +165,14 @@ fn explained(code: HttpCode) -> (String, &'static str) {
             "the token's time or number of calls is used up",
             "a new link",
         ),
-        HttpCode::CsrfDenied => said("a web page made the call", "an HTTP client"),
-        HttpCode::ToolNotAllowed => said("the link does not cover this tool", "a link that does"),
+        HttpCode::CsrfDenied => said(
+            "a web page made the call, or asked for a part of itself **[+]**; or a browser asked before its person opened the link **[+]**",
+            "an HTTP client",
+        ),
+        HttpCode::ToolNotAllowed => said(
+            "the link is limited to tools, and this is none of them, whether the app has it or not",
+            "a link that covers it",
+        ),
         HttpCode::NotFound => said(
             "no such page, tool or task for this token; a token of the wrong form",
             "`tools.json`; copy the link again",

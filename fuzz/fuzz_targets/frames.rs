@@ -145,7 +145,7 @@ fn registration(frame: &AppFrame<'_>) {
         name: "Any",
         description: &read.description,
     };
-    let list = tools_json(view, &read.tools, &Scope::default());
+    let list = tools_json(view, &read.tools, &Scope::ALL);
     if !list.contains("\\u") && !list.contains("[[[[") && !list.contains("{\"") {
         assert!(serde_json::from_str::<Value>(&list).is_ok(), "{list}");
     }

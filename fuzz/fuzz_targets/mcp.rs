@@ -53,7 +53,7 @@ fuzz_target!(|input: Input<'_>| {
         return;
     };
     let names = tool_names(&tools);
-    let scope = Scope::default();
+    let scope = Scope::ALL;
     let briefing = || "# It".to_owned();
     let server = ServerView {
         app: AppView {

@@ -295,7 +295,7 @@ mod tests {
     }
 
     fn briefing(app_md: &str, tools: &[Tool]) -> String {
-        agents_md(BASE, "Pixel canvas", app_md, tools, &Scope::default())
+        agents_md(BASE, "Pixel canvas", app_md, tools, &Scope::ALL)
     }
 
     /// What a reader of the page needs, point by point.
@@ -453,7 +453,7 @@ mod tests {
                     {"path": "/bare"},
                     {"path": "/odd", "method": "A`|B"},
                 ]);
-                let page = agents_md(BASE, text, "", &tools(&list.to_string()), &Scope::default());
+                let page = agents_md(BASE, text, "", &tools(&list.to_string()), &Scope::ALL);
                 page.split(breaks_line).map(ToOwned::to_owned).collect()
             };
             let (found, plain) = (lines(&text), lines("plain"));
@@ -490,7 +490,7 @@ mod tests {
             let (body, rest) = rest.split_once('`').unwrap();
             let Some((_, rest)) = rest.split_once("as a plain link: ") else { return Ok(()) };
             let link = rest.lines().next().unwrap().strip_prefix(BASE).unwrap();
-            let call = read_get(link.strip_prefix("/_as_get/").unwrap(), &list, &Scope::default()).unwrap();
+            let call = read_get(link.strip_prefix("/_as_get/").unwrap(), &list, &Scope::ALL).unwrap();
             prop_assert_eq!(
                 serde_json::from_slice::<Value>(&call.body).unwrap(),
                 serde_json::from_str::<Value>(body).unwrap()

@@ -57,7 +57,7 @@ fn many_tools(n: usize) -> Vec<Tool> {
 
 #[test]
 fn documents() {
-    let scope = Scope::default();
+    let scope = Scope::ALL;
     is_linear(|n| {
         let tools = many_tools(n);
         steps(|| drop(tool_names(&tools)))
@@ -91,7 +91,7 @@ fn documents() {
 
 #[test]
 fn a_document_repeats_little_for_each_tool() {
-    let scope = Scope::default();
+    let scope = Scope::ALL;
     let bytes = |n: usize| {
         let list: Vec<Value> = (0..n)
             .map(|n| json!({"path": format!("/{n:04}")}))
@@ -111,7 +111,7 @@ fn a_document_repeats_little_for_each_tool() {
 
 #[test]
 fn plain_links() {
-    let scope = Scope::default();
+    let scope = Scope::ALL;
     is_linear(|n| {
         let tools = many_tools(n);
         steps(|| drop(ready_links(BASE, &tools, &scope).collect::<Vec<_>>()))
@@ -165,7 +165,7 @@ fn call(
 ) -> usize {
     let tools = tools(&json!([{"path": "/t", "input_schema": schema}]));
     let names = tool_names(&tools);
-    let scope = Scope::default();
+    let scope = Scope::ALL;
     let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {
     "name": "t", "arguments": arguments, "_meta": {
         "io.modelcontextprotocol/protocolVersion": MODERN,

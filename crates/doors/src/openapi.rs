@@ -345,7 +345,7 @@ mod tests {
     /// The document, with `t0`, `t1` … as operation ids.
     fn document(tools: &[Tool]) -> Value {
         let names: Vec<_> = (0..tools.len()).map(|n| format!("t{n}")).collect();
-        let text = openapi_json(BASE, app("Paints."), tools, &names, &Scope::default());
+        let text = openapi_json(BASE, app("Paints."), tools, &names, &Scope::ALL);
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
     }
 
@@ -480,8 +480,7 @@ mod tests {
             assert!(length(short) <= 300);
         }
         let none: Value =
-            serde_json::from_str(&openapi_json(BASE, app(""), &[], &[], &Scope::default()))
-                .unwrap();
+            serde_json::from_str(&openapi_json(BASE, app(""), &[], &[], &Scope::ALL)).unwrap();
         assert_eq!(none["info"]["description"], PRIVATE);
     }
 
@@ -500,7 +499,7 @@ mod tests {
         let document = |method: &str, count: usize| {
             let tool = |n: usize| json!({"path": format!("/t{n}"), "method": method, "input_schema": growing(60_000)});
             let list = tools(&Value::from_iter((0..count).map(tool)).to_string());
-            openapi_json(BASE, app(""), &list, &names, &Scope::default())
+            openapi_json(BASE, app(""), &list, &names, &Scope::ALL)
         };
         for (method, input) in [("POST", "requestBody"), ("GET", "parameters")] {
             let few = document(method, 1);

@@ -68,7 +68,7 @@ mod tests {
             description: "",
         };
         assert_eq!(
-            tools_json(app, &tools, &Scope::default()),
+            tools_json(app, &tools, &Scope::ALL),
             r#"{"version":"1.0","app":{"id":"app","name":"App","description":""},"tools":[{"method":"POST","path":"/a","description":"","input_schema":{"type":"object"}},{"method":"GET","path":"/b","description":"x \"y\""}]}"#
         );
     }

@@ -8,7 +8,13 @@ use agent_socket_wire::headers::forwarded_json;
 use agent_socket_wire::packed::read_headers;
 
 /// Headers that a call needs besides those that [`FORWARDED_PREFIX`] begins.
-pub const OF_CALL: [&str; 3] = ["content-type", "content-length", "sec-fetch-site"];
+pub const OF_CALL: [&str; 5] = [
+    "content-type",
+    "content-length",
+    "sec-fetch-site",
+    "sec-fetch-dest",
+    "sec-purpose",
+];
 
 /// What the names of headers begin with that may go on to an app.
 pub const FORWARDED_PREFIX: &str = "x-";

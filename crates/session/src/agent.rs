@@ -64,35 +64,6 @@ impl<'a> AgentRequest<'a> {
         matches!(self.method, "GET" | "HEAD")
     }
 
-    /// Whether a page in a browser made the request (`Sec-Fetch-Site`, W3C Fetch
-    /// Metadata).
-    pub(crate) fn is_cross_site(&self) -> bool {
-        let site = self.headers.get("sec-fetch-site");
-        site.is_some_and(|site| site != "none")
-    }
-
-    /// Whether a page of another origin made the request. The relay's own page is
-    /// of this origin.
-    pub(crate) fn is_cross_origin(&self) -> bool {
-        let site = self.headers.get("sec-fetch-site");
-        site.is_some_and(|site| site != "none" && site != "same-origin")
-    }
-
-    /// Whether a person looks at the link in a browser (`Sec-Fetch-Dest`, W3C
-    /// Fetch Metadata).
-    pub(crate) fn is_navigation(&self) -> bool {
-        self.headers.get("sec-fetch-dest").as_deref() == Some("document")
-    }
-
-    /// Whether that browser takes HTML.
-    fn wants_page(&self) -> bool {
-        self.is_navigation()
-            && self
-                .headers
-                .get("accept")
-                .is_some_and(|types| types.contains("text/html"))
-    }
-
     /// Says why the link does not work, to an agent or to a person.
     fn refuse(&self, path: AgentPath<'_>, error: HttpError) -> Answer {
         let is_page = match path {
@@ -164,6 +135,9 @@ impl Session {
                 return cx.answer(request, head.refuse(path, message::token_expired()));
             }
         }
+        if let Err(error) = head.check_dest() {
+            return cx.answer(request, head.for_method(error));
+        }
         match self.door_at(path) {
             AgentPath::Base | AgentPath::Briefing if head.wants_page() => {
                 self.on_page(cx, request, head, &token, "");
@@ -231,10 +205,10 @@ impl Session {
         token: &VerifierHash,
         path: &str,
     ) {
-        if head.is_cross_site() {
-            return cx.answer(request, head.for_method(message::csrf_denied()));
-        }
-        if let Err(error) = self.check_call(cx.now, token, head.method, path) {
+        let checked = head
+            .check_caller()
+            .and_then(|()| self.check_call(cx.now, token, head.method, path));
+        if let Err(error) = checked {
             return cx.answer(request, head.for_method(error));
         }
         let outgoing = Outgoing {
@@ -243,7 +217,8 @@ impl Session {
             query: head.query.map(ToOwned::to_owned),
             headers_json: head.headers.forwarded_json(),
         };
-        self.wait_for_body(cx, request, token, PendingBody::Call(outgoing));
+        let pending = PendingBody::Call(outgoing, head.reader());
+        self.wait_for_body(cx, request, token, pending);
     }
 
     /// Makes a call that came through a door, body and all.
@@ -323,11 +298,12 @@ impl Session {
             Presence::Held(hold) => return Err(message::away(hold.since, now)),
         };
         self.check_place(now, token)?;
-        let tool = self.find_tool(method, path)?;
-        let scope = self.tokens.scope(token);
-        if !scope.is_some_and(|scope| scope.admits(tool)) {
+        // Before anybody looks for the tool: whether there is one that the token does
+        // not cover is not its business.
+        if !self.tokens.scope(token).covers(method, path) {
             return Err(message::tool_not_allowed(method, path));
         }
+        let tool = self.find_tool(method, path)?;
         Ok((app.socket, tool))
     }
 

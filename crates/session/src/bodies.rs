@@ -165,9 +165,10 @@ impl Session {
             return;
         };
         let result = whole(body).and_then(|body| match &pending {
-            PendingBody::Call(outgoing) => {
+            PendingBody::Call(outgoing, reader) => {
                 let admitted = self.admit(cx, &token, &outgoing.method, &outgoing.path)?;
-                self.send_call(cx, request, &admitted, Surface::Http, outgoing, body);
+                let surface = Surface::Http(*reader);
+                self.send_call(cx, request, &admitted, surface, outgoing, body);
                 Ok(())
             }
             PendingBody::Mcp(message) => {

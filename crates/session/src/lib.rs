@@ -29,6 +29,7 @@
 mod agent;
 mod app;
 mod bodies;
+mod browser;
 mod by_request;
 mod calls;
 mod config;

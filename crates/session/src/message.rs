@@ -62,6 +62,20 @@ pub(crate) fn csrf_denied() -> HttpError {
     )
 }
 
+pub(crate) fn part_of_page() -> HttpError {
+    HttpError::new(
+        HttpCode::CsrfDenied,
+        "A web page asked for this as a part of itself, such as a script or a frame (Sec-Fetch-Dest), and links are for agents and for people who open them. Call from an HTTP client, or open the link by itself.",
+    )
+}
+
+pub(crate) fn prefetched() -> HttpError {
+    HttpError::new(
+        HttpCode::CsrfDenied,
+        "A browser asked for this before anybody opened it (Sec-Purpose: prefetch), so nothing was called. Open the link to make the call.",
+    )
+}
+
 /// For a person: another page sent one of this link's forms.
 pub(crate) fn form_refused() -> HttpError {
     HttpError::new(

@@ -237,14 +237,14 @@ impl Session {
     }
 
     pub(crate) fn tools_answer(&mut self, token: &VerifierHash) -> Answer {
-        let scope = self.scope_of(token);
-        if scope.is_all() {
-            if self.tools_json.is_none() {
-                self.tools_json = Some(self.render_tools(&scope));
-            }
-            return Answer::json(self.tools_json.clone().unwrap_or_default());
+        let scope = self.tokens.scope(token);
+        if !scope.is_all() {
+            return Answer::json(self.render_tools(scope));
         }
-        Answer::json(self.render_tools(&scope))
+        if self.tools_json.is_none() {
+            self.tools_json = Some(self.render_tools(&Scope::ALL));
+        }
+        Answer::json(self.tools_json.clone().unwrap_or_default())
     }
 
     fn render_tools(&self, scope: &Scope) -> String {
@@ -263,11 +263,6 @@ impl Session {
     pub(crate) fn names(&self) -> &[String] {
         self.names
             .get_or_init(|| tool_names(&self.registration.tools))
-    }
-
-    /// What a token may call.
-    pub(crate) fn scope_of(&self, token: &VerifierHash) -> Scope {
-        self.tokens.scope(token).cloned().unwrap_or_default()
     }
 
     /// The briefing as this token's agent reads it, made anew only if it changed.
@@ -297,6 +292,7 @@ impl Session {
             tools,
             ..
         } = &self.registration;
-        agents_md(base, self.app_name(), own, tools, &self.scope_of(token))
+        let scope = self.tokens.scope(token);
+        agents_md(base, self.app_name(), own, tools, scope)
     }
 }

@@ -298,8 +298,8 @@ impl Session {
                 message::wrong_method("This path", "GET, HEAD, DELETE".to_owned()),
             );
         }
-        if is_delete && head.is_cross_site() {
-            return cx.answer(request, message::csrf_denied());
+        if is_delete && let Err(error) = head.check_caller() {
+            return cx.answer(request, error);
         }
         let Some(task) = self.task_of(token, id, cx.now) else {
             return cx.answer(request, head.for_method(message::unknown_task()));
@@ -314,7 +314,7 @@ impl Session {
             .and_then(|text| text.parse::<u64>().ok())
             .unwrap_or(0);
         if wait == 0 || self.waiters.len() >= MAX_WAITING_POLLS {
-            let answer = self.task_state(cx, head, token, id);
+            let answer = head.reader().gets(self.task_state(cx, head, token, id));
             return cx.answer(request, head.for_method(answer));
         }
         let until = cx
@@ -326,7 +326,7 @@ impl Session {
                 task_id: id.to_owned(),
                 until,
                 token_ends: self.tokens.ends(token),
-                surface: Surface::Http,
+                surface: Surface::Http(head.reader()),
             },
         );
     }

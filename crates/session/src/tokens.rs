@@ -17,7 +17,6 @@ pub(crate) struct Token {
     pub(crate) label: String,
     pub(crate) minted_at: Millis,
     pub(crate) expires_at: Option<Millis>,
-    #[serde(default)]
     pub(crate) scope: Scope,
     pub(crate) max_calls: Option<u64>,
     #[serde(default)]
@@ -101,8 +100,10 @@ impl Tokens {
         token.map_or(TokenState::Unknown, |token| token.state(now))
     }
 
-    pub(crate) fn scope(&self, hash: &VerifierHash) -> Option<&Scope> {
-        self.0.get(hash).map(|token| &token.scope)
+    /// What a token may call: nothing, if it is not known.
+    pub(crate) fn scope(&self, hash: &VerifierHash) -> &Scope {
+        static NOTHING: Scope = Scope::NONE;
+        self.0.get(hash).map_or(&NOTHING, |token| &token.scope)
     }
 
     pub(crate) fn label(&self, hash: &VerifierHash) -> &str {

@@ -20,16 +20,27 @@ pub const PLAIN: &str = "text/plain; charset=utf-8";
 /// `text/markdown; charset=utf-8`.
 pub const MARKDOWN: &str = "text/markdown; charset=utf-8";
 
+/// Images that no browser runs anything of.
+pub const RASTER_IMAGES: [&str; 5] = [
+    "image/png",
+    "image/jpeg",
+    "image/gif",
+    "image/webp",
+    "image/avif",
+];
+
 /// Headers of every response on the agent surface.
 ///
 /// `sandbox` and `default-src 'none'` see to it that nothing an app sends can
-/// run in the relay's origin, whatever a browser makes of it.
-pub const AGENT_HEADERS: [(&str, &str); 5] = [
+/// run in the relay's origin, whatever a browser makes of it; the resource policy
+/// (Fetch, section 3.6) that no page of another origin has it as part of itself.
+pub const AGENT_HEADERS: [(&str, &str); 6] = [
     ("cache-control", "no-store"),
     ("referrer-policy", "no-referrer"),
     ("x-robots-tag", "noindex"),
     ("x-content-type-options", "nosniff"),
     ("content-security-policy", "sandbox; default-src 'none'"),
+    ("cross-origin-resource-policy", "same-origin"),
 ];
 
 /// The header that tells an error of the relay from one of the app: its value is
@@ -134,6 +145,19 @@ impl Answer {
             .as_deref()
             .map(|content_type| ("content-type", Cow::Borrowed(content_type)));
         common.chain(content_type).chain(self.own_headers())
+    }
+
+    /// The same answer of an app for a browser that opens it as a page of its own: it
+    /// saves what it would not show as it is, and everything that a page of another
+    /// site led to (RFC 6266).
+    #[must_use]
+    pub fn opened_in_browser(mut self, is_cross_origin: bool) -> Self {
+        let content_type = self.content_type.as_deref();
+        if is_cross_origin || content_type.is_some_and(|one| !is_shown_as_it_is(one)) {
+            self.headers
+                .push(("content-disposition", "attachment".to_owned()));
+        }
+        self
     }
 
     /// The same response to a HEAD request: no body (RFC 9110, 9.3.2).
@@ -331,13 +355,7 @@ impl<'de> Visitor<'de> for HeadersVisitor {
 /// Whether a browser might run what comes under this type. A list of types
 /// counts as the worst of them, since readers differ on which one rules.
 fn is_active(content_type: &str) -> bool {
-    content_type.split(',').any(|one| {
-        let essence = one
-            .split(';')
-            .next()
-            .unwrap_or_default()
-            .trim()
-            .to_ascii_lowercase();
+    essences(content_type).any(|essence| {
         matches!(
             essence.as_str(),
             "text/html"
@@ -345,7 +363,41 @@ fn is_active(content_type: &str) -> bool {
                 | "image/svg+xml"
                 | "application/xml"
                 | "text/xml"
+                | "text/xsl"
         ) || essence.ends_with("+xml")
+            || essence.starts_with("multipart/")
+            || is_script(&essence)
+    })
+}
+
+/// Whether a type is one of JavaScript's (WHATWG MIME Sniffing, "JavaScript MIME
+/// type"), its old spellings included.
+fn is_script(essence: &str) -> bool {
+    let Some((kind, name)) = essence.split_once('/') else {
+        return false;
+    };
+    let name = name.strip_prefix("x-").unwrap_or(name);
+    matches!(kind, "text" | "application")
+        && (["javascript", "ecmascript"].contains(&name)
+            || name == "livescript"
+            || name == "jscript"
+            || name.starts_with("javascript1."))
+}
+
+/// The types of a list without their parameters, in lower case.
+fn essences(content_type: &str) -> impl Iterator<Item = String> {
+    content_type.split(',').map(|one| {
+        let essence = one.split(';').next().unwrap_or_default();
+        essence.trim().to_ascii_lowercase()
+    })
+}
+
+/// Whether a browser shows what comes under this type without a program that could
+/// run something of it.
+fn is_shown_as_it_is(content_type: &str) -> bool {
+    essences(content_type).all(|essence| {
+        let is_json = essence == "application/json" || essence.ends_with("+json");
+        is_json || essence.starts_with("text/") || RASTER_IMAGES.contains(&essence.as_str())
     })
 }
 
@@ -445,6 +497,14 @@ mod tests {
             "application/atom+xml;x",
             "text/plain, text/html",
             "a/b;c, image/svg+xml",
+            "text/xsl",
+            "multipart/x-mixed-replace; boundary=b",
+            "Multipart/Related",
+            "text/javascript",
+            "Application/JavaScript; charset=utf-8",
+            "application/x-ecmascript",
+            "text/jscript",
+            "text/javascript1.5",
         ] {
             assert_eq!(
                 done(&format!(
@@ -469,6 +529,9 @@ mod tests {
             "application/json",
             "text/markdown",
             "application/xml-dtd",
+            "application/json",
+            "text/x-java-source",
+            "text/event-stream",
         ] {
             assert_eq!(
                 done(&format!(

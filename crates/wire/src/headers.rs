@@ -2,8 +2,10 @@
 
 use crate::text::push_json_str;
 
-/// Parts of a header's name that hint at the agent's address or its proxies.
-const ADDRESS_PARTS: [&str; 12] = [
+/// Parts of a header's name that hint at the agent's address or its proxies, or
+/// that some framework takes for a proxy's word on who the caller is: an agent could
+/// write them, and the app would believe it.
+const WITHHELD_PARTS: [&str; 26] = [
     "ip",
     "realip",
     "clientip",
@@ -16,11 +18,27 @@ const ADDRESS_PARTS: [&str; 12] = [
     "remote",
     "geo",
     "host",
+    "clientaddr",
+    "clientaddress",
+    "remoteaddr",
+    "remoteaddress",
+    "forwardedfor",
+    "sourceip",
+    "sourceaddr",
+    "peer",
+    "principal",
+    "authenticated",
+    "csrf",
+    "csrftoken",
+    "xsrf",
+    "xsrftoken",
 ];
 
 /// Whether a header goes to the app: `content-type` and `x-*`, unless the name
-/// may tell the agent's address (`x-real-ip`, `x-forwarded-*`, and their kin).
-/// `name` is lower case.
+/// may tell the agent's address (`x-real-ip`, `x-forwarded-*`, and their kin) or
+/// passes for a proxy's word on who calls (`x-ms-client-principal`,
+/// `x-authenticated-user`) or that no other page does (`x-csrf-token`). `name` is
+/// lower case.
 #[must_use]
 pub fn is_forwarded(name: &str) -> bool {
     let Some(rest) = name.strip_prefix("x-") else {
@@ -28,7 +46,7 @@ pub fn is_forwarded(name: &str) -> bool {
     };
     !rest
         .split(['-', '_'])
-        .any(|part| ADDRESS_PARTS.contains(&part))
+        .any(|part| WITHHELD_PARTS.contains(&part))
 }
 
 /// The forwarded ones of `headers` as a JSON object, names in lower case.
@@ -80,6 +98,9 @@ mod tests {
             "x-description",
             "x-zip",
             "x-shipping",
+            "x-api-key",
+            "x-auth-token",
+            "x-speer",
         ] {
             assert!(is_forwarded(name), "{name}");
         }
@@ -97,6 +118,20 @@ mod tests {
             "x-remote-addr",
             "x-azure-clientip",
             "x-envoy-external-address",
+            "x-clientaddr",
+            "x-nginx-remoteaddr",
+            "x-forwarded",
+            "x-ms-forwarded-client-cert",
+            "x-aws-sourceip",
+            "x-peer",
+            "x-ssl_peer-name",
+            "x-ms-client-principal-id",
+            "x-csrf-token",
+            "x-csrftoken",
+            "x-xsrf-token",
+            "x-xsrftoken",
+            "x-authenticated-user",
+            "x-goog-authenticated-user-email",
             "true-client-ip",
             "accept",
             "user-agent",

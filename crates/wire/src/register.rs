@@ -334,7 +334,7 @@ mod tests {
             MintRequest {
                 label: String::new(),
                 expires_in_ms: None,
-                scope: Scope::default(),
+                scope: Scope::ALL,
                 max_calls: None
             }
         );

@@ -262,11 +262,18 @@ fn parse_tool(index: usize, entry: &RawValue) -> Result<Tool, AppError> {
     })
 }
 
-/// The tools a token may call: `None` means all.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// The tools a token may call: `None` means all. It has no default: whoever knows
+/// no scope must say which of the two ends is meant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scope(Option<Vec<String>>);
 
 impl Scope {
+    /// Every tool.
+    pub const ALL: Self = Self(None);
+
+    /// No tool at all: what a token may call that is not known.
+    pub const NONE: Self = Self(Some(Vec::new()));
+
     /// Reads the `tools` of `mint_agent_token`: paths, or `"METHOD /path"`.
     ///
     /// # Errors
@@ -311,10 +318,18 @@ impl Scope {
     /// Whether it admits this tool.
     #[must_use]
     pub fn admits(&self, tool: &Tool) -> bool {
+        self.covers(&tool.method, &tool.path)
+    }
+
+    /// Whether it admits a tool of this method and path, if there is one. What it
+    /// does not cover must be refused without a look at the tools: the answer would
+    /// tell which there are.
+    #[must_use]
+    pub fn covers(&self, method: &str, path: &str) -> bool {
         self.0.as_ref().is_none_or(|entries| {
             entries.iter().any(|entry| match entry.split_once(' ') {
-                None => *entry == tool.path,
-                Some((method, path)) => method == tool.method && path == tool.path,
+                None => entry == path,
+                Some((own_method, own_path)) => own_method == method && own_path == path,
             })
         })
     }
@@ -444,6 +459,25 @@ mod tests {
             );
             assert!(error.message.starts_with(&said), "{}", error.message);
         }
+    }
+
+    #[test]
+    fn a_scope_covers_what_is_not_there_as_what_is() {
+        let raw: Box<RawValue> = serde_json::from_str(r#"["/a","put /b"]"#).unwrap();
+        let scope = Scope::parse(Some(&raw)).unwrap();
+        for (method, path, is_covered) in [
+            ("POST", "/a", true),
+            ("X", "/a", true),
+            ("PUT", "/b", true),
+            ("put", "/b", false),
+            ("POST", "/b", false),
+            ("POST", "/a/", false),
+        ] {
+            assert_eq!(scope.covers(method, path), is_covered, "{method} {path}");
+            assert!(Scope::ALL.covers(method, path));
+            assert!(!Scope::NONE.covers(method, path));
+        }
+        assert!(!Scope::NONE.is_all() && Scope::ALL.is_all());
     }
 
     #[test]

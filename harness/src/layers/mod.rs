@@ -1,12 +1,14 @@
 //! The scenarios, a file for each layer.
 
 mod auth_async;
+mod browsers;
 mod doors_get;
 mod doors_mcp;
 mod durability;
 mod endurance;
 mod failures;
 mod limits;
+mod old_client;
 mod quotas;
 mod raw_protocol;
 mod silence;
@@ -36,6 +38,8 @@ pub fn all() -> Vec<Scenario> {
         silence::scenarios(),
         trust::scenarios(),
         quotas::scenarios(),
+        browsers::scenarios(),
+        old_client::scenarios(),
     ]
     .into_iter()
     .flatten()

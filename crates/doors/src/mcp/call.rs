@@ -155,9 +155,12 @@ pub(super) fn read<'t>(
         .name
         .and_then(json_str)
         .ok_or_else(|| invalid("`params.name` must be the name of a tool."))?;
-    let tool = find(server, &name).ok_or_else(|| {
+    // One that the token does not cover is as one that is not there: nothing is told
+    // of what it takes, nor that there is one.
+    let covered = find(server, &name).filter(|tool| server.scope.admits(tool));
+    let tool = covered.ok_or_else(|| {
         invalid(&format!(
-            "There is no tool {}. `tools/list` has the tools that there are now.",
+            "This link has no tool {}. `tools/list` has the tools that it has now.",
             quoted(&name)
         ))
     })?;
@@ -178,15 +181,6 @@ pub(super) fn read<'t>(
         },
         batch: None,
     };
-    // Nothing is told of what a tool takes that the token does not cover.
-    if !server.scope.admits(tool) {
-        return Ok(Outcome::Call {
-            tool,
-            body: Vec::new(),
-            query: None,
-            pending,
-        });
-    }
     if era == Era::Modern {
         check_capabilities(tool, params.meta.capabilities)?;
         mirror::check_params(head, tool, arguments)?;

@@ -192,9 +192,8 @@ pub struct ServerView<'a> {
 pub enum Outcome<'t> {
     /// The whole HTTP response.
     Answer(Answer),
-    /// A call for the app. If the token's scope leaves the tool out, nothing of
-    /// its arguments was checked: the session refuses the call, through
-    /// [`PendingCall::answer`].
+    /// A call for the app, of a tool that the token's scope admits. What else is
+    /// against it, the session says through [`PendingCall::answer`].
     Call {
         /// The tool.
         tool: &'t Tool,

@@ -646,9 +646,15 @@ fn nothing_is_told_of_a_tool_that_the_token_does_not_cover() {
         ("say", json!({})),
         ("canvas", json!({"q": "x"})),
     ] {
+        let ask = |name: &str| {
+            let (head_, body) = modern("tools/call", json!({"name": name, "arguments": arguments}));
+            let (status, answer) = scoped.answer(&head_, &body);
+            (status, answer.to_string().replace(name, "<name>"))
+        };
+        // It is as one that is not there.
+        assert_eq!(ask(name), ask("nowhere"), "{name}");
         let (head_, body) = modern("tools/call", json!({"name": name, "arguments": arguments}));
-        let (path, sent, query, _) = scoped.call(&head_, &body);
-        assert_eq!((path, sent.as_str(), query), (format!("/{name}"), "", None));
+        assert_eq!(error(&scoped.answer(&head_, &body)), (200, -32602));
     }
     // With a token that covers them, what is wrong is told.
     let world = World::new();

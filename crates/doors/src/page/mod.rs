@@ -26,6 +26,7 @@ use crate::path::door_name;
 use crate::tools::AppView;
 use agent_socket_wire::answer::Answer;
 use agent_socket_wire::error::{HttpCode, HttpError};
+use agent_socket_wire::id::is_task_id;
 use agent_socket_wire::limits::{
     MAX_PAGE_BYTES, MAX_PAGE_DESCRIPTION_CHARS, MAX_RESULT_FORM_BYTES,
 };
@@ -219,7 +220,9 @@ impl ResultPage {
     /// The page with the answer to the call, as it would go out by itself.
     #[must_use]
     pub fn finish(&self, reply: Answer) -> Answer {
-        let task = result::text_member(&reply, &["taskId"]).filter(|_| reply.status == 202);
+        // An app that answers 202 by itself may write anything there.
+        let task = result::text_member(&reply, &["taskId"])
+            .filter(|id| reply.status == 202 && is_task_id(id));
         let main = html! {
             @if let Some(id) = task {
                 section.card #result {

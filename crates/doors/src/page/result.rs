@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use maud::{Markup, html};
 
-use agent_socket_wire::answer::Answer;
+use agent_socket_wire::answer::{Answer, RASTER_IMAGES};
 use agent_socket_wire::json::Object;
 use agent_socket_wire::text::json_str;
 
@@ -13,15 +13,6 @@ const MAX_SHOWN_BYTES: usize = 200_000;
 
 /// Largest image that is shown, in bytes: the most that an app can send.
 const MAX_IMAGE_BYTES: usize = 4 * 1024 * 1024;
-
-/// Images that no browser runs anything of.
-const IMAGE_TYPES: [&str; 5] = [
-    "image/png",
-    "image/jpeg",
-    "image/gif",
-    "image/webp",
-    "image/avif",
-];
 
 /// A member of a JSON body, if it is a text.
 pub(super) fn text_member(answer: &Answer, path: &[&str]) -> Option<String> {
@@ -86,7 +77,7 @@ fn body(answer: &Answer) -> Markup {
         .to_ascii_lowercase();
     if answer.body.is_empty() {
         html! { p { "Done. There is nothing to show." } }
-    } else if IMAGE_TYPES.contains(&essence.as_str()) && answer.body.len() <= MAX_IMAGE_BYTES {
+    } else if RASTER_IMAGES.contains(&essence.as_str()) && answer.body.len() <= MAX_IMAGE_BYTES {
         let data = format!("data:{essence};base64,{}", STANDARD.encode(&answer.body));
         html! { img alt="The result, an image" src=(data); }
     } else if essence.starts_with("text/") || essence.contains("json") {

@@ -292,6 +292,12 @@ fn outcomes_are_shown_as_what_they_are() {
     }
     let (status, task) = show(Answer::new(202, JSON, r#"{"taskId":"t1"}"#));
     assert!(status == 200 && task.contains("/_as_page/_as_tasks/t1\""));
+    // An app may write anything as its body, and only an id leads somewhere.
+    for no_id in ["../../../x", "t/1", "t?x=1", "t\"", ""] {
+        let body = json!({"taskId": no_id}).to_string();
+        let (status, shown) = show(Answer::new(202, JSON, body));
+        assert!(status == 200 && !shown.contains("_as_tasks/"), "{no_id}");
+    }
     assert!(
         show(Answer::new(200, "text/plain", "y".repeat(300_000)))
             .1

@@ -34,15 +34,15 @@ impl Session {
         token: &VerifierHash,
         rest: &str,
     ) {
-        if head.is_cross_site() {
-            return self.answer_get(cx, request, head, token, message::csrf_denied().into());
+        if let Err(error) = head.check_caller() {
+            return self.answer_get(cx, request, head, token, error.into());
         }
         if !head.is_read() {
             let error = message::wrong_method("The GET door", "GET, HEAD".to_owned());
             return self.answer_get(cx, request, head, token, error.into());
         }
-        let scope = self.scope_of(token);
-        let call = match read_get(rest, &self.registration.tools, &scope) {
+        let scope = self.tokens.scope(token);
+        let call = match read_get(rest, &self.registration.tools, scope) {
             Ok(call) => call,
             Err(error) => return self.answer_get(cx, request, head, token, error.into()),
         };
@@ -87,8 +87,8 @@ impl Session {
     /// An answer as the GET door sends it, with links that may be useful next.
     fn with_links(&self, base: &str, token: &VerifierHash, answer: Answer) -> Answer {
         // The token of a call that goes on may have been revoked.
-        let scope = self.tokens.scope(token).into_iter();
-        let ready = scope.flat_map(|scope| ready_links(base, &self.registration.tools, scope));
+        let scope = self.tokens.scope(token);
+        let ready = ready_links(base, &self.registration.tools, scope);
         let next = next_links(base, &answer, ready);
         get_answer(answer, &next)
     }

@@ -172,9 +172,7 @@ impl Session {
         token: &VerifierHash,
     ) -> Result<(), Answer> {
         mcp::check_origin(head.headers.get("origin").as_deref(), head.origin)?;
-        if head.is_cross_site() {
-            return Err(message::csrf_denied().into());
-        }
+        head.check_caller()?;
         if head.method != "POST" {
             return Err(message::wrong_method("The MCP door", "POST".to_owned()).into());
         }
@@ -191,14 +189,13 @@ impl Session {
         body: &[u8],
     ) {
         let agents_md = || self.briefing(&message.base, token);
-        let scope = self.scope_of(token);
         let server = ServerView {
             app: self.view(),
             base: &message.base,
             agents_md: &agents_md,
             tools: &self.registration.tools,
             names: self.names(),
-            scope: &scope,
+            scope: self.tokens.scope(token),
         };
         let (outgoing, body, pending) = match mcp::read(&message.head, body, &server) {
             Outcome::Answer(answer) => return cx.answer(request, answer),

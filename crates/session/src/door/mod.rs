@@ -18,6 +18,7 @@ pub(crate) use self::get::GetCall;
 pub(crate) use self::mcp::{McpCall, McpRequest};
 pub(crate) use self::page::{FormRequest, task_on_page};
 pub(crate) use self::replay::Replays;
+use crate::browser::Reader;
 use crate::calls::Outgoing;
 use crate::context::Context;
 use crate::effect::{Millis, RequestId};
@@ -25,8 +26,8 @@ use crate::session::Session;
 
 /// A request whose body is still being read, by the surface that it came to.
 pub(crate) enum PendingBody {
-    /// A plain call.
-    Call(Outgoing),
+    /// A plain call, and who reads its answer.
+    Call(Outgoing, Reader),
     /// A message to the MCP door.
     Mcp(Box<McpRequest>),
     /// A form of the page for people.
@@ -37,8 +38,8 @@ impl PendingBody {
     /// The error as the client of this surface reads it.
     pub(crate) fn refuse(&self, error: HttpError) -> Answer {
         match self {
-            Self::Call(call) if call.method == "HEAD" => Answer::from(error).without_body(),
-            Self::Call(_) => error.into(),
+            Self::Call(call, _) if call.method == "HEAD" => Answer::from(error).without_body(),
+            Self::Call(..) => error.into(),
             Self::Mcp(_) => refuse(&error),
             Self::Form(_) => problem_page(&error),
         }
@@ -49,7 +50,7 @@ impl PendingBody {
 /// out.
 pub(crate) enum Surface {
     /// Plain HTTP: the answer is the response.
-    Http,
+    Http(Reader),
     /// The MCP door.
     Mcp(Box<McpCall>),
     /// The GET door.
@@ -69,7 +70,7 @@ impl Surface {
     pub(crate) fn next_beat(&self) -> Option<Millis> {
         match self {
             Self::Mcp(call) => call.next_beat(),
-            Self::Http | Self::Get(_) | Self::Page(_) => None,
+            Self::Http(_) | Self::Get(_) | Self::Page(_) => None,
         }
     }
 
@@ -77,7 +78,7 @@ impl Surface {
     pub(crate) fn is_streaming(&self) -> bool {
         match self {
             Self::Mcp(call) => call.is_streaming(),
-            Self::Http | Self::Get(_) | Self::Page(_) => false,
+            Self::Http(_) | Self::Get(_) | Self::Page(_) => false,
         }
     }
 
@@ -97,7 +98,7 @@ impl Surface {
                 call.open(cx, request);
                 true
             }
-            Self::Http | Self::Get(_) | Self::Page(_) => false,
+            Self::Http(_) | Self::Get(_) | Self::Page(_) => false,
         }
     }
 
@@ -125,7 +126,7 @@ impl Session {
         answer: Answer,
     ) {
         match surface {
-            Surface::Http => cx.answer(request, answer),
+            Surface::Http(reader) => cx.answer(request, reader.gets(answer)),
             Surface::Mcp(call) => call.finish(cx, request, answer),
             Surface::Get(call) => self.finish_get(cx, request, *call, answer),
             Surface::Page(page) => cx.answer(request, page.finish(answer)),

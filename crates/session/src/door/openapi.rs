@@ -25,13 +25,12 @@ impl Session {
                 message::wrong_method("This path", "GET, HEAD".to_owned()),
             );
         }
-        let scope = self.scope_of(token);
         let document = openapi_json(
             &head.base(),
             self.view(),
             &self.registration.tools,
             self.names(),
-            &scope,
+            self.tokens.scope(token),
         );
         cx.answer(request, head.for_method(Answer::json(document)));
     }

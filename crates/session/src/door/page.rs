@@ -184,7 +184,7 @@ impl Session {
 impl Session {
     /// A tool that a token may call.
     fn open_tool(&self, token: &VerifierHash, method: &str, path: &str) -> Option<&Tool> {
-        let scope = self.tokens.scope(token)?;
+        let scope = self.tokens.scope(token);
         self.registration
             .tools
             .iter()
@@ -198,7 +198,7 @@ impl Session {
         nonce: &'a str,
         now: Millis,
     ) -> PageView<'a> {
-        let scope = self.scope_of(token);
+        let scope = self.tokens.scope(token);
         let tools = self.registration.tools.iter();
         let tools = tools.filter(|tool| scope.admits(tool)).collect();
         let offline_for = match &self.presence {

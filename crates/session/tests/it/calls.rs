@@ -56,7 +56,7 @@ fn a_call_goes_to_the_app_and_its_reply_comes_back() {
 fn checks_come_in_the_order_of_the_protocol() {
     let mut world = World::new();
     let app = world.register();
-    let token = world.mint_with(&app, json!({"tools": ["/a"]}));
+    let token = world.mint_with(&app, json!({"tools": ["/a", "/gone"]}));
     let stranger = format!("as_{}_{}", world.id, "A".repeat(22));
     let site = Some("cross-site");
     let ask = |world: &mut World, method: &str, token: &str, below: &str, site| {
@@ -65,7 +65,7 @@ fn checks_come_in_the_order_of_the_protocol() {
         (answer.status, code(&answer))
     };
     let is = |status: u16, code: &str| (status, code.to_owned());
-    // Token, relay-served, CSRF; then app away, cap, tool, method, scope.
+    // Token, relay-served, CSRF; then app away, cap, scope, tool, method.
     assert_eq!(
         ask(&mut world, "POST", &stranger, "/none", site),
         is(401, "token_invalid")
@@ -92,15 +92,19 @@ fn checks_come_in_the_order_of_the_protocol() {
     );
     assert_eq!(
         ask(&mut world, "POST", &token, "/none", Some("none")),
-        is(404, "not_found")
-    );
-    assert_eq!(
-        ask(&mut world, "PUT", &token, "/slow", None),
-        is(405, "method_not_allowed")
+        is(403, "tool_not_allowed")
     );
     assert_eq!(
         ask(&mut world, "POST", &token, "/slow", None),
         is(403, "tool_not_allowed")
+    );
+    assert_eq!(
+        ask(&mut world, "POST", &token, "/gone", None),
+        is(404, "not_found")
+    );
+    assert_eq!(
+        ask(&mut world, "PUT", &token, "/a", None),
+        is(405, "method_not_allowed")
     );
     for _ in 0..MAX_INFLIGHT_CALLS {
         world.call(&app, &token);

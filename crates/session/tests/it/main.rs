@@ -9,6 +9,7 @@
 )]
 
 mod bodies;
+mod browsers;
 mod calls;
 mod crash;
 mod doors;

@@ -202,8 +202,14 @@ fn what_cannot_be_read_is_refused_and_kept() {
         ("registration", "{}", "registration"),
         (
             "token/xyz",
-            r#"{"label":"","mintedAt":1,"expiresAt":null,"maxCalls":null,"sealed":null}"#,
+            r#"{"label":"","mintedAt":1,"expiresAt":null,"scope":null,"maxCalls":null,"sealed":null}"#,
             "hash",
+        ),
+        // A token whose limits are lost is none without limits.
+        (
+            "token/0000000000000000000000000000000000000000000000000000000000000000",
+            r#"{"label":"","mintedAt":1,"expiresAt":null,"maxCalls":null,"sealed":null}"#,
+            "token/0000",
         ),
         ("task/t", "", "task/t"),
     ] {

@@ -14,7 +14,7 @@ use crate::error::{AppCode, AppError};
 use crate::feature::Feature;
 use crate::id::SessionId;
 use crate::json::Json;
-use crate::limits::MAX_CALL_ID_BYTES;
+use crate::limits::{MAX_BODY_BYTES, MAX_CALL_ID_BYTES};
 use crate::register::{MintRequest, Registration, parse_pending_calls, parse_revoke_tokens};
 use crate::text::json_str;
 use crate::token::{ResumeSecret, Secret};
@@ -408,7 +408,7 @@ proptest! {
         let label = frame.label.unwrap_or_default();
         prop_assert!(read.label == crate::text::cut(&label, crate::limits::MAX_LABEL_CHARS));
         prop_assert_eq!((read.expires_in_ms, read.max_calls), (frame.expires_in_ms, frame.max_calls));
-        prop_assert_eq!(read.scope == Scope::default(), frame.tools.is_none());
+        prop_assert_eq!(read.scope == Scope::ALL, frame.tools.is_none());
     }
 
     #[test]
@@ -465,6 +465,28 @@ proptest! {
         };
         let refusal = read.outcome.unwrap_err();
         prop_assert_eq!((read.id, refusal.known_code(), refusal.message), (id, Some(code), message));
+    }
+}
+
+#[test]
+fn the_frame_of_the_largest_body_is_as_large_as_the_protocol_says() {
+    let parts = CallParts {
+        id: "4294967295-0123456789ab",
+        method: "POST",
+        path: "/a",
+        query: None,
+        headers_json: "{}",
+        agent_id: "01234567",
+        agent_label: "",
+    };
+    // A control character is the worst that a body can be made of.
+    for (byte, least) in [(1, 6_291_456), (b'a', 1_048_576), (0xff, 1_398_104)] {
+        let frame = parts.to_json(&vec![byte; MAX_BODY_BYTES]);
+        assert!(
+            (least..6_400_000).contains(&frame.len()),
+            "{byte}: {}",
+            frame.len()
+        );
     }
 }
 

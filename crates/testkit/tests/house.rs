@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// The crates of the house, and the ones of it that each may use.
-const MAY_USE: [(&str, &[&str]); 9] = [
+const MAY_USE: [(&str, &[&str]); 10] = [
     ("wire", &[]),
     ("doors", &["wire"]),
     ("session", &["doors", "wire"]),
@@ -17,7 +17,8 @@ const MAY_USE: [(&str, &[&str]); 9] = [
     // Shells.
     ("relay", &["doors", "driver", "front", "wire"]),
     ("server", &["doors", "driver", "front", "wire"]),
-    ("cli", &["server", "wire"]),
+    ("client", &["wire"]),
+    ("cli", &["client", "server", "wire"]),
 ];
 
 /// Those that every shell shares: none of them knows where it runs.

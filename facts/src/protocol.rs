@@ -12,11 +12,12 @@ use agent_socket_wire::limits::{
     MAX_NEXT_LINKS, MAX_OPENAPI_SCHEMA_BYTES, MAX_OPERATION_DESCRIPTION_CHARS,
     MAX_PARAMETER_DESCRIPTION_CHARS, MAX_PENDING_CALLS, MAX_PENDING_TASKS, MAX_POLL_WAIT_S,
     MAX_PROGRESS_MESSAGE_CHARS, MAX_REGISTRATION_BYTES, MAX_REPLAY_BYTES, MAX_REPLAYS,
-    MAX_REVOKE_ON_RESUME, MAX_SCHEMA_DEPTH, MAX_SCOPE_ENTRIES, MAX_SCOPE_ENTRY_BYTES,
-    MAX_SLOW_BODIES, MAX_SLOW_BODIES_OF_TOKEN, MAX_TASK_BODY_BYTES, MAX_TOKEN_CALLS,
-    MAX_TOKEN_LIFETIME_MS, MAX_TOKEN_SHARE, MAX_TOOL_DESCRIPTION_BYTES, MAX_TOOL_TIMEOUT_MS,
-    MAX_TOOLS, MAX_UPGRADES, MAX_WAITING_SOCKETS, MIN_TOOL_TIMEOUT_MS, REPLAY_MS, RETRY_AFTER_S,
-    TASK_PENDING_MS, TASK_READ_MS, TASK_UNREAD_MS, UPGRADE_PERIOD_S,
+    MAX_RESULT_BYTES, MAX_REVOKE_ON_RESUME, MAX_SCHEMA_DEPTH, MAX_SCOPE_ENTRIES,
+    MAX_SCOPE_ENTRY_BYTES, MAX_SLOW_BODIES, MAX_SLOW_BODIES_OF_TOKEN, MAX_TASK_BODY_BYTES,
+    MAX_TOKEN_CALLS, MAX_TOKEN_LIFETIME_MS, MAX_TOKEN_SHARE, MAX_TOOL_DESCRIPTION_BYTES,
+    MAX_TOOL_TIMEOUT_MS, MAX_TOOLS, MAX_UPGRADES, MAX_WAITING_SOCKETS, MIN_TOOL_TIMEOUT_MS,
+    REPLAY_MS, RETRY_AFTER_S, TASK_PENDING_MS, TASK_READ_MS, TASK_UNREAD_MS, UNLINKED_HOLD_MS,
+    UPGRADE_PERIOD_S, WRITE_BURST, WRITES_PER_S,
 };
 use agent_socket_wire::token::{
     AGENT_ID_CHARS, RESUME_SECRET_BYTES, RESUME_SECRET_CHARS, VERIFIER_BYTES, VERIFIER_CHARS,
@@ -296,6 +297,8 @@ const fn about_registration(code: AppCode) -> Option<(&'static str, bool)> {
         AppCode::ResumeFailed
         | AppCode::TooManyTokens
         | AppCode::TokenInvalid
+        | AppCode::RateLimited
+        | AppCode::SessionFull
         | AppCode::UnknownTask
         | AppCode::BodyTooLarge
         | AppCode::TooManyTasks => return None,
@@ -329,6 +332,10 @@ fn about_task(code: AppCode) -> Option<String> {
         AppCode::ProtocolError => {
             "the status, headers or body are not valid; the task is still pending".to_owned()
         }
+        AppCode::SessionFull => format!(
+            "the session keeps {} of results that nobody has read; the task is still pending: complete it again when agents have fetched some",
+            bytes(MAX_RESULT_BYTES)
+        ),
         AppCode::TooManyTasks => {
             "a `tool_reply` would have been one task too many; the agent got `503`".to_owned()
         }
@@ -341,7 +348,8 @@ fn about_task(code: AppCode) -> Option<String> {
         | AppCode::ResumeFailed
         | AppCode::QuotaExceeded
         | AppCode::TooManyTokens
-        | AppCode::TokenInvalid => return None,
+        | AppCode::TokenInvalid
+        | AppCode::RateLimited => return None,
     })
 }
 
@@ -488,6 +496,11 @@ fn limits() -> String {
             &format!("{MAX_FRAME_ID_BYTES} bytes as JSON"),
             "echoed as `null`",
         ]),
+        row([
+            &format!("`mint_agent_token`, `revoke_agent_token`, `update_tools` together{ADDED}"),
+            &format!("{WRITE_BURST} at once, {WRITES_PER_S} more each second"),
+            "`rate_limited`; nothing changes",
+        ]),
         row(["live tokens", &number(MAX_LIVE_TOKENS), "`too_many_tokens`"]),
         row([
             "`revokeTokens` of a resume",
@@ -541,6 +554,11 @@ fn limits() -> String {
                 number(MAX_FINISHED_TASKS)
             ),
             "`503 too_many_tasks`",
+        ]),
+        row([
+            &format!("those results together{ADDED}"),
+            &bytes(MAX_RESULT_BYTES),
+            "results that were read are forgotten; else `task_error` `session_full`",
         ]),
         row([
             "body of a `task_complete`",
@@ -631,7 +649,15 @@ fn limits() -> String {
             &var(HEARTBEAT_TIMEOUT_MS),
             "close 4408, held",
         ]),
-        row(["hold", &var(RESUME_GRACE_MS), "ended"]),
+        row([
+            "hold",
+            &format!(
+                "{}; {} at most of a session that never made a link{ADDED}",
+                var(RESUME_GRACE_MS),
+                span(UNLINKED_HOLD_MS)
+            ),
+            "ended",
+        ]),
         row([
             "upgrades of `/v1/_ws`",
             &format!("{MAX_UPGRADES} in {UPGRADE_PERIOD_S} s per address"),

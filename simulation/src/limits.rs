@@ -6,9 +6,10 @@ use agent_socket_wire::apps::Apps;
 use agent_socket_wire::limits::{
     FIRST_FRAME_TIMEOUT_MS, MAX_AGENTS_MD_CHARS, MAX_ATTACHMENT_BYTES, MAX_BODY_BYTES,
     MAX_FINISHED_TASKS, MAX_FRAME_LENGTH, MAX_INFLIGHT_CALLS, MAX_LIVE_TOKENS,
-    MAX_LIVENESS_PAUSE_MS, MAX_PENDING_TASKS, MAX_POLL_WAIT_S, MAX_REPLAY_BYTES, MAX_REPLAYS,
-    MAX_TASK_BODY_BYTES, MAX_TOOL_TIMEOUT_MS, MAX_UPGRADES, MAX_WAITING_POLLS, MAX_WAITING_SOCKETS,
-    REPLAY_MS, TASK_PENDING_MS, TASK_READ_MS, TASK_UNREAD_MS, UPGRADE_PERIOD_S,
+    MAX_LIVENESS_PAUSE_MS, MAX_PENDING_TASKS, MAX_POLL_WAIT_S, MAX_REGISTRATION_BYTES,
+    MAX_REPLAY_BYTES, MAX_REPLAYS, MAX_RESULT_BYTES, MAX_TASK_BODY_BYTES, MAX_TOOL_TIMEOUT_MS,
+    MAX_TOOLS, MAX_UPGRADES, MAX_WAITING_POLLS, MAX_WAITING_SOCKETS, REPLAY_MS, TASK_PENDING_MS,
+    TASK_READ_MS, TASK_UNREAD_MS, UNLINKED_HOLD_MS, UPGRADE_PERIOD_S, WRITE_BURST, WRITES_PER_S,
 };
 
 use agent_socket_facts::format::{bytes, count, span, table};
@@ -45,13 +46,6 @@ pub fn calls_per_s(handler_ms: u64) -> f64 {
     let in_flight = MAX_INFLIGHT_CALLS as f64 * 1000.0 / handler_ms as f64;
     let object = OBJECT_REQUESTS_PER_S as f64 / REQUESTS_PER_CALL as f64;
     in_flight.min(object)
-}
-
-/// What the results of tasks take in storage when there are as many and as large
-/// as there can be, in MiB: bodies are stored as base64.
-const fn results_mib() -> u64 {
-    let body = (MAX_TASK_BODY_BYTES as u64).saturating_mul(4).div_ceil(3);
-    (MAX_FINISHED_TASKS as u64).saturating_mul(body) >> 20
 }
 
 struct Limit {
@@ -121,9 +115,18 @@ pub fn of_a_session() -> String {
             "`agents_md_too_large`, close 4413",
         ),
         limit(
-            "list of tools",
-            "none of its own",
-            "the frame that carries it ends at the limit of frames",
+            "registration",
+            format!(
+                "{}; {} tools",
+                bytes(MAX_REGISTRATION_BYTES),
+                number(MAX_TOOLS)
+            ),
+            "`protocol_error`, close 4400; of `update_tools` nothing changes. What a session keeps for as long as it lives",
+        ),
+        limit(
+            "frames that write",
+            format!("{WRITE_BURST} at once, {WRITES_PER_S} a second"),
+            "`rate_limited`; nothing changes",
         ),
         limit(
             "live tokens",
@@ -139,6 +142,11 @@ pub fn of_a_session() -> String {
             "finished tasks that are kept",
             number(MAX_FINISHED_TASKS),
             "the same",
+        ),
+        limit(
+            "their results together",
+            bytes(MAX_RESULT_BYTES),
+            "those that were read are forgotten; else `task_error` `session_full`",
         ),
         limit(
             "result of a task",
@@ -195,7 +203,7 @@ pub fn of_a_session() -> String {
         ),
         limit(
             "hold",
-            span(grace),
+            format!("{}; {} without a link", span(grace), span(UNLINKED_HOLD_MS)),
             "the session ends and all of it is deleted",
         ),
     ])
@@ -229,8 +237,8 @@ pub fn of_the_platform() -> String {
             "storage of one object",
             format!("{OBJECT_STORAGE_GB} GB"),
             format!(
-                "writes fail, the object restarts from what is stored. The limits of a session stop it far below: a full set of results is {} MiB, and nothing else is as large",
-                count(results_mib())
+                "writes fail, the object restarts from what is stored. The limits of a session stop it far below: a full set of results is {}, and nothing else is as large",
+                bytes(MAX_RESULT_BYTES)
             ),
         ),
         limit(

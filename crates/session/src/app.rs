@@ -119,8 +119,9 @@ impl Session {
     }
 
     fn on_mint(&mut self, cx: &mut Context<'_>, socket: SocketId, fields: &Fields<'_>) {
-        let outcome = self.mint(cx, fields).map_err(Refusal::from);
-        let id = fields.echo_id();
+        let may_write = self.writes.take(cx.now);
+        let outcome = may_write.and_then(|()| self.mint(cx, fields));
+        let (id, outcome) = (fields.echo_id(), outcome.map_err(Refusal::from));
         cx.send(socket, MintAgentTokenReply { id, outcome });
     }
 
@@ -158,11 +159,13 @@ impl Session {
         .reveal(&self.config.token_prefix);
         let minted = Minted::new(text, token.label.clone(), token.expires_at);
         self.tokens.insert(hash, token, now, &mut cx.out.writes);
+        self.is_linked = true;
         Ok(minted)
     }
 
     fn on_revoke(&mut self, cx: &mut Context<'_>, socket: SocketId, fields: &Fields<'_>) {
-        let outcome = match fields.token.and_then(json_str) {
+        let may_write = self.writes.take(cx.now);
+        let outcome = may_write.and_then(|()| match fields.token.and_then(json_str) {
             None => Err(AppError::shape(
                 "`token` must be the token to revoke, a string",
             )),
@@ -171,7 +174,7 @@ impl Session {
                 AppCode::TokenInvalid,
                 "`token` is not a token of this session; nothing changed",
             )),
-        };
+        });
         let (id, outcome) = (fields.echo_id(), outcome.map_err(Refusal::from));
         cx.send(socket, RevokeAgentTokenReply { id, outcome });
     }
@@ -186,6 +189,10 @@ impl Session {
         let hash = token.verifier.hash();
         if !self.tokens.remove(&hash, &mut cx.out.writes) {
             return false;
+        }
+        if self.tokens.len() == 0 {
+            // No token tells any more that there was a link.
+            self.save(cx);
         }
         self.drop_tasks_of(cx, &hash);
         self.refuse_bodies(cx, |token| *token == hash, &message::token_invalid());
@@ -224,8 +231,9 @@ impl Session {
     }
 
     fn on_update_tools(&mut self, cx: &mut Context<'_>, socket: SocketId, frame: &AppFrame<'_>) {
-        let outcome = self.update_tools(cx, frame).map_err(Refusal::from);
-        let id = frame.fields.echo_id();
+        let may_write = self.writes.take(cx.now);
+        let outcome = may_write.and_then(|()| self.update_tools(cx, frame));
+        let (id, outcome) = (frame.fields.echo_id(), outcome.map_err(Refusal::from));
         cx.send(socket, UpdateToolsReply { id, outcome });
     }
 

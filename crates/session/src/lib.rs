@@ -30,6 +30,7 @@ mod agent;
 mod app;
 mod bodies;
 mod browser;
+mod bucket;
 mod by_request;
 mod calls;
 mod config;

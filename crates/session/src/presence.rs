@@ -3,7 +3,7 @@
 
 use agent_socket_wire::close::CloseCode;
 use agent_socket_wire::id::SessionId;
-use agent_socket_wire::limits::MAX_LIVENESS_PAUSE_MS;
+use agent_socket_wire::limits::{MAX_LIVENESS_PAUSE_MS, UNLINKED_HOLD_MS};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
@@ -70,6 +70,16 @@ impl Presence {
             Self::App(app) => app.check_at,
             Self::Held(hold) => hold.until,
         }
+    }
+}
+
+/// How long a session is held: not for long if it never made a link.
+pub(crate) fn hold_span(config: &Config, is_linked: bool) -> Millis {
+    let grace = config.resume_grace_ms;
+    if is_linked {
+        grace
+    } else {
+        grace.min(UNLINKED_HOLD_MS)
     }
 }
 
@@ -322,7 +332,7 @@ impl Session {
 
     /// The app's socket is gone: hold the session for it, for a while.
     fn hold(&mut self, cx: &mut Context<'_>, span: Option<Millis>) -> Fate {
-        let span = span.unwrap_or(self.config.resume_grace_ms);
+        let span = span.unwrap_or_else(|| hold_span(&self.config, self.is_linked));
         if span == 0 {
             return Fate::Ends;
         }

@@ -41,6 +41,10 @@ pub(crate) struct SessionRecord {
     pub(crate) id: String,
     pub(crate) check: String,
     pub(crate) held: Option<Hold>,
+    /// Whether no link was made until this was written; of records from before it was
+    /// noted, nobody knows.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) unlinked: bool,
 }
 
 /// A session whose app is away.

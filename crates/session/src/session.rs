@@ -15,6 +15,7 @@ use agent_socket_wire::tool::Scope;
 
 use crate::agent::AgentRequest;
 use crate::bodies::Bodies;
+use crate::bucket::Bucket;
 use crate::calls::Calls;
 use crate::config::Config;
 use crate::context::Context;
@@ -22,7 +23,7 @@ use crate::crypto::{ResumeCheck, SealKey};
 use crate::door::Replays;
 use crate::effect::{Millis, RequestId, SocketId, Write, earlier};
 use crate::message;
-use crate::presence::{AppSocket, Presence};
+use crate::presence::{AppSocket, Presence, hold_span};
 use crate::record::{
     LoadError, REGISTRATION_KEY, Records, SCHEMA_VERSION, SESSION_KEY, SessionRecord, to_json,
 };
@@ -48,6 +49,11 @@ pub(crate) struct Session {
     pub(crate) check: ResumeCheck,
     pub(crate) presence: Presence,
     pub(crate) tokens: Tokens,
+    /// Whether a link was ever made. The session's record says so, or the record of
+    /// a token does.
+    pub(crate) is_linked: bool,
+    /// Frames that write.
+    pub(crate) writes: Bucket,
     pub(crate) tasks: Tasks,
     pub(crate) bodies: Bodies,
     pub(crate) calls: Calls,
@@ -96,9 +102,12 @@ impl Session {
         };
         let check = ResumeCheck::from_text(&record.check)
             .ok_or_else(|| LoadError("session: no resume check".to_owned()))?;
-        let presence = Presence::loaded(record.held, now, config.resume_grace_ms);
+        let tokens = Tokens::load(records.tokens)?;
+        let is_linked = !record.unlinked || tokens.len() > 0;
+        let presence = Presence::loaded(record.held, now, hold_span(config, is_linked));
         Ok(Some(Self {
-            tokens: Tokens::load(records.tokens)?,
+            tokens,
+            is_linked,
             tasks: Tasks::load(records.tasks),
             ..Self::new(config, id, registration, check, presence)
         }))
@@ -121,6 +130,8 @@ impl Session {
             check,
             presence,
             tokens: Tokens::default(),
+            is_linked: false,
+            writes: Bucket::default(),
             tasks: Tasks::default(),
             bodies: Bodies::default(),
             calls: Calls::default(),
@@ -203,6 +214,7 @@ impl Session {
             id: self.id.to_string(),
             check: self.check.to_text(),
             held: self.presence.hold(),
+            unlinked: !self.is_linked,
         };
         cx.put(SESSION_KEY.to_owned(), to_json(&record));
     }

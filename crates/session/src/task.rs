@@ -9,7 +9,8 @@ use agent_socket_wire::frame::relay::TaskError;
 use agent_socket_wire::id::is_task_id;
 use agent_socket_wire::limits::{
     MAX_FINISHED_TASKS, MAX_PENDING_TASKS, MAX_POLL_WAIT_S, MAX_PROGRESS_MESSAGE_CHARS,
-    MAX_TASK_BODY_BYTES, MAX_WAITING_POLLS, TASK_PENDING_MS, TASK_READ_MS, TASK_UNREAD_MS,
+    MAX_RESULT_BYTES, MAX_TASK_BODY_BYTES, MAX_WAITING_POLLS, TASK_PENDING_MS, TASK_READ_MS,
+    TASK_UNREAD_MS,
 };
 use agent_socket_wire::text::{cut, json_str};
 use agent_socket_wire::token::VerifierHash;
@@ -40,6 +41,9 @@ pub(crate) struct Task {
     /// Whether somebody has read the result.
     #[serde(default)]
     read: bool,
+    /// What the result takes in storage, in bytes.
+    #[serde(default)]
+    bytes: usize,
     #[serde(default)]
     progress: Option<f64>,
     #[serde(default)]
@@ -100,6 +104,43 @@ impl Tasks {
                 });
             }
         }
+    }
+
+    /// Makes room for a result of so many bytes: results that were read go, those
+    /// first that would be forgotten first.
+    ///
+    /// # Errors
+    /// `session_full` if the unread ones leave no room. Then all stay.
+    fn make_room(&mut self, bytes: usize, writes: &mut Vec<Write>) -> Result<(), AppError> {
+        let sum = |of: &dyn Fn(&Task) -> bool| {
+            let finished = self.0.values().filter(|task| of(task));
+            let sizes = finished.map(|task| task.bytes);
+            sizes.fold(bytes, usize::saturating_add)
+        };
+        if sum(&|task| !task.read) > MAX_RESULT_BYTES {
+            return Err(AppError::new(
+                AppCode::SessionFull,
+                format!(
+                    "the session keeps {MAX_RESULT_BYTES} bytes of results that nobody has read, which is the limit; the task goes on: complete it again when agents have fetched some"
+                ),
+            ));
+        }
+        let mut all = sum(&|_| true);
+        if all > MAX_RESULT_BYTES {
+            let read = self.0.iter().filter(|(_, task)| task.read);
+            let mut read: Vec<_> = read
+                .map(|(id, task)| (task.expires_at, task.bytes, id.clone()))
+                .collect();
+            read.sort_unstable();
+            for (_, bytes, id) in read {
+                if all <= MAX_RESULT_BYTES {
+                    break;
+                }
+                all = all.saturating_sub(bytes);
+                self.remove(&id, writes);
+            }
+        }
+        Ok(())
     }
 
     /// Removes the tasks that `which` picks, and returns their ids.
@@ -209,6 +250,7 @@ impl Session {
             completed: false,
             expires_at: cx.now.saturating_add(TASK_PENDING_MS),
             read: false,
+            bytes: 0,
             progress: None,
             message: None,
         };
@@ -358,11 +400,9 @@ impl Session {
                 "no pending task has this `taskId`; nothing changed",
             )
         };
-        let task = self
-            .tasks
-            .pending_mut(id)
-            .filter(|_| is_task_id(id))
-            .ok_or_else(unknown)?;
+        if !is_task_id(id) || self.tasks.pending_mut(id).is_none() {
+            return Err(unknown());
+        }
         if fields
             .body
             .is_some_and(|body| body.get().len() > MAX_TASK_BODY_BYTES)
@@ -376,6 +416,10 @@ impl Session {
         }
         let reply = AppReply::parse(fields)
             .map_err(|problem| AppError::shape(format!("the task goes on, since {}", problem.0)))?;
+        let record = to_json(&reply);
+        self.tasks.make_room(record.len(), &mut cx.out.writes)?;
+        let task = self.tasks.pending_mut(id).ok_or_else(unknown)?;
+        task.bytes = record.len();
         // An agent that waits reads the result at once, which starts its last ten
         // minutes.
         task.read = self.waiters.values().any(|waiter| waiter.task_id == id);
@@ -386,7 +430,7 @@ impl Session {
             TASK_UNREAD_MS
         };
         task.expires_at = cx.now.saturating_add(span);
-        cx.put(format!("{RESULT_PREFIX}{id}"), to_json(&reply));
+        cx.put(format!("{RESULT_PREFIX}{id}"), record);
         cx.out.writes.push(put(id, task));
         self.answer_waiters(cx, &[id.to_owned()], |_| reply.clone().into_answer());
         Ok(())

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use agent_socket_driver::Millis;
-use agent_socket_wire::limits::{MAX_LIVE_TOKENS, MAX_PENDING_TASKS};
+use agent_socket_wire::limits::{
+    MAX_FINISHED_TASKS, MAX_LIVE_TOKENS, MAX_PENDING_TASKS, MAX_RESULT_BYTES,
+};
 use serde_json::Value;
 
 /// A record, as far as it matters here.
@@ -14,7 +16,7 @@ enum Fact {
     Registration,
     Token(TokenFact),
     Task { expires_at: Millis, completed: bool },
-    Result,
+    Result { bytes: usize },
 }
 
 #[derive(Clone)]
@@ -38,7 +40,7 @@ impl Fact {
                 expires_at: read()["expiresAt"].as_u64().unwrap(),
                 completed: read()["completed"].as_bool().unwrap(),
             },
-            "result" => Self::Result,
+            "result" => Self::Result { bytes: value.len() },
             kind => panic!("a record of an unknown kind: {kind}"),
         }
     }
@@ -129,6 +131,7 @@ impl Audit {
     pub(crate) fn check(&self, now: Millis) {
         assert!(self.0.contains_key("session") && self.0.contains_key("registration"));
         let (mut live, mut pending, mut finished, mut results) = (0, 0, 0, 0);
+        let mut result_bytes = 0;
         for (key, fact) in &self.0 {
             match fact {
                 Fact::Token(token) if token.is_live(now) => live += 1,
@@ -136,8 +139,9 @@ impl Audit {
                     completed: true, ..
                 } => finished += 1,
                 Fact::Task { .. } => pending += 1,
-                Fact::Result => {
+                Fact::Result { bytes } => {
                     results += 1;
+                    result_bytes += bytes;
                     let task = key.replace("result/", "task/");
                     let is_done = matches!(
                         self.0.get(&task),
@@ -153,5 +157,10 @@ impl Audit {
         }
         assert_eq!(finished, results, "finished tasks without a result");
         assert!(live <= MAX_LIVE_TOKENS && pending <= MAX_PENDING_TASKS);
+        assert!(finished <= MAX_FINISHED_TASKS + MAX_PENDING_TASKS);
+        assert!(
+            result_bytes <= MAX_RESULT_BYTES,
+            "{result_bytes} bytes of results"
+        );
     }
 }

@@ -186,10 +186,15 @@ app_codes! {
     TooManyTokens = "too_many_tokens",
     /// The token is not one of the session's.
     TokenInvalid = "token_invalid",
+    /// More frames that write than [`crate::limits::WRITE_BURST`] allows.
+    RateLimited = "rate_limited",
     /// The task is not pending.
     UnknownTask = "unknown_task",
     /// The task's result is over [`crate::limits::MAX_TASK_BODY_BYTES`].
     BodyTooLarge = "body_too_large",
+    /// The session keeps [`crate::limits::MAX_RESULT_BYTES`] of results that nobody
+    /// has read.
+    SessionFull = "session_full",
     /// The call would have been one task too many.
     TooManyTasks = "too_many_tasks",
 }

@@ -63,6 +63,15 @@ pub const MAX_CALL_ID_BYTES: usize = 64;
 /// Tokens that a `resume` may revoke.
 pub const MAX_REVOKE_ON_RESUME: usize = 50;
 
+/// Frames that write which an app may send in one go: `mint_agent_token`,
+/// `revoke_agent_token` and `update_tools`. What each of them writes is committed
+/// before its reply goes out, which costs every session of the process. Frames of
+/// tasks do not count: the number and the size of tasks bound what those write.
+pub const WRITE_BURST: u64 = 200;
+
+/// How many of them an app gets back in a second.
+pub const WRITES_PER_S: u64 = 20;
+
 /// Calls a session may have in flight at once, and bodies on their way.
 pub const MAX_INFLIGHT_CALLS: usize = 100;
 
@@ -97,9 +106,12 @@ pub const BODY_TIMEOUT_MS: u64 = 60_000;
 /// Tasks a session may have pending at once.
 pub const MAX_PENDING_TASKS: usize = 100;
 
-/// Finished tasks whose results a session keeps at once. At 64 KiB each this
-/// bounds what one session can make the relay store.
+/// Finished tasks whose results a session keeps at once.
 pub const MAX_FINISHED_TASKS: usize = 1000;
+
+/// What those results may take in storage together, in bytes: 192 of the largest.
+/// Results that were read go first; where there is none, the task stays pending.
+pub const MAX_RESULT_BYTES: usize = 16 * 1024 * 1024;
 
 /// Largest body of a `task_complete`, in bytes of UTF-8 JSON.
 pub const MAX_TASK_BODY_BYTES: usize = 64 * 1024;
@@ -212,6 +224,11 @@ pub const MAX_PAGE_DESCRIPTION_CHARS: usize = 4000;
 /// Largest form, filled in, that is shown again beside its result, in bytes. It
 /// is kept for as long as the call takes.
 pub const MAX_RESULT_FORM_BYTES: usize = 128 * 1024;
+
+/// How long a session is held at most that never made a link, in ms: nobody can be
+/// waiting for its app. Its records are gone soon, however many such sessions
+/// somebody opens.
+pub const UNLINKED_HOLD_MS: u64 = 10 * 60 * 1000;
 
 /// Longest pause between two liveness checks of a connected app, in ms.
 pub const MAX_LIVENESS_PAUSE_MS: u64 = 60 * 60 * 1000;

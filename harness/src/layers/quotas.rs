@@ -1,19 +1,25 @@
 //! 110–119: what one session may register, keep and ask for, at each limit and one
 //! past it.
 
+use std::time::Duration;
+
 use agent_socket_wire::error::AppCode;
 use agent_socket_wire::frame::app::Register;
 use agent_socket_wire::limits::{
     MAX_CALL_ID_BYTES, MAX_INPUT_SCHEMA_BYTES, MAX_PENDING_CALLS, MAX_REGISTRATION_BYTES,
-    MAX_TOOL_DESCRIPTION_BYTES, MAX_TOOLS,
+    MAX_RESULT_BYTES, MAX_TASK_BODY_BYTES, MAX_TOOL_DESCRIPTION_BYTES, MAX_TOOLS, UNLINKED_HOLD_MS,
+    WRITE_BURST,
 };
 use agent_socket_wire::tool::Tool;
+use agent_socket_wire::vars::RESUME_GRACE_MS;
 use anyhow::{Result, ensure};
 use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
-use crate::check::{contains, equal, refused, text};
-use crate::context::{Context, registration};
+use super::start_task;
+use crate::check::{accepted, contains, equal, refused, text};
+use crate::context::{Context, now_ms, registration};
 use crate::run;
 use crate::scenario::Scenario;
 
@@ -34,6 +40,22 @@ pub fn scenarios() -> Vec<Scenario> {
             "100 pending calls of a resume count, 100,000 more are no burden",
             run!(pending_calls),
         ),
+        Scenario::new(
+            113,
+            "200 frames that write at once, then `rate_limited`, and more as time passes",
+            run!(writes),
+        ),
+        Scenario::new(
+            114,
+            "16 MiB of results, one more is `session_full` until some are read",
+            run!(results),
+        ),
+        Scenario::new(
+            115,
+            "a session without a link is held for 10 minutes, one with a link for long",
+            run!(holds),
+        )
+        .debug(),
     ]
 }
 
@@ -187,6 +209,101 @@ async fn registration_size(cx: Context) -> Result<()> {
     contains("the refusal", text(&reply["error"], "message")?, &said)?;
     // The session that is there answers on.
     agent.post("/t0", &json!({})).await?.is(200)?;
+    Ok(())
+}
+
+async fn writes(cx: Context) -> Result<()> {
+    let (mut app, agent) = cx.pair().await?;
+    let limited = AppCode::RateLimited.name();
+    // More than can come back while they are on their way, all of one socket in order.
+    let count = 2 * usize::try_from(WRITE_BURST)?;
+    let update = json!({"type": "update_tools", "id": "u", "tools": [{"path": "/echo"}]});
+    for _ in 0..count {
+        app.send(&update);
+    }
+    let mut replies = Vec::new();
+    for _ in 0..count {
+        replies.push(app.expect("update_tools_reply").await?);
+    }
+    let (early, late) = replies.split_at(usize::try_from(WRITE_BURST)? - 1);
+    for reply in early {
+        accepted(reply)?;
+    }
+    ensure!(
+        late.iter().any(|reply| reply["error"]["code"] == limited),
+        "none of {count} frames was refused"
+    );
+    for reply in late.iter().filter(|reply| reply["ok"] == false) {
+        refused(reply, limited)?;
+    }
+    // Calls and tasks go on.
+    agent.post("/echo", &json!({})).await?.is(200)?;
+    let credentials = app.credentials()?;
+    let mut app = cx.resume(&credentials, &json!({})).await?;
+    start_task(&mut app, &agent, "t1").await?;
+    app.send(&json!({"type": "task_complete", "taskId": "t1", "status": 200, "body": 1}));
+    app.expect_quiet().await?;
+    agent.task("t1").await?.is(200)?;
+    // Time is the subject: in a second some come back.
+    sleep(Duration::from_secs(1)).await;
+    app.agent().await?;
+    Ok(())
+}
+
+async fn results(cx: Context) -> Result<()> {
+    let mut app = cx.app().await?;
+    let agent = app.agent().await?;
+    let full = AppCode::SessionFull.name();
+    let body = "x".repeat(MAX_TASK_BODY_BYTES - 2);
+    let complete = |n: usize| json!({"type": "task_complete", "taskId": format!("t{n}"), "status": 200, "body": body});
+    // What a result takes in storage is not known here, but it is more than its body.
+    let mut kept = 0;
+    let error = loop {
+        start_task(&mut app, &agent, &format!("t{kept}")).await?;
+        app.send(&complete(kept));
+        app.send(&json!({"type": "ping", "id": "p"}));
+        let reply = app.next().await?;
+        if reply["type"] == "task_error" {
+            app.expect("pong").await?;
+            break reply;
+        }
+        equal("nothing but the pong", &reply["type"], "pong")?;
+        kept += 1;
+    };
+    equal("the refusal", &error["code"], full)?;
+    let most = MAX_RESULT_BYTES / MAX_TASK_BODY_BYTES;
+    ensure!(
+        (most / 2..=most).contains(&kept),
+        "{kept} results were kept"
+    );
+    agent.task(&format!("t{kept}")).await?.is(202)?;
+    // One that was read makes room.
+    agent.task("t0").await?.is(200)?;
+    app.send(&complete(kept));
+    app.expect_quiet().await?;
+    agent.task(&format!("t{kept}")).await?.is(200)?;
+    agent.task("t0").await?.is(404)?;
+    agent.task("t1").await?.is(200)?;
+    Ok(())
+}
+
+async fn holds(cx: Context) -> Result<()> {
+    let mut linked = cx.app().await?;
+    linked.agent().await?;
+    for (app, span) in [
+        (cx.app().await?, UNLINKED_HOLD_MS),
+        (linked, RESUME_GRACE_MS.default),
+    ] {
+        let (session, before) = (app.session()?, now_ms()?);
+        app.reset();
+        let state = cx.held(&session).await?;
+        let until = state["heldUntil"].as_u64().unwrap_or_default();
+        let expected = before + span..=now_ms()? + span;
+        ensure!(
+            expected.contains(&until),
+            "held until {until}, not {expected:?}"
+        );
+    }
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use agent_socket_session::{DropMode, Opening};
 use agent_socket_wire::limits::{
-    FIRST_FRAME_TIMEOUT_MS, MAX_FRAME_LENGTH, MAX_REGISTRATION_BYTES, MAX_TOOLS,
+    FIRST_FRAME_TIMEOUT_MS, MAX_FRAME_LENGTH, MAX_REGISTRATION_BYTES, MAX_TOOLS, UNLINKED_HOLD_MS,
 };
 use serde_json::{Value, json};
 
@@ -344,9 +344,61 @@ fn any_other_drop_holds() {
 }
 
 #[test]
+fn a_session_that_never_made_a_link_is_held_for_ten_minutes() {
+    let held_for = |prepare: fn(&mut World, &App), vars: &[(&str, &str)]| {
+        let mut world = World::with_vars(vars);
+        let app = world.register();
+        prepare(&mut world, &app);
+        let from = world.machine.now;
+        world.drop_socket(app.socket, 1006);
+        // However it is held, a process that loads it holds it as long.
+        let until = held_until(&mut world).unwrap();
+        world.evict();
+        assert_eq!(held_until(&mut world), Some(until));
+        until - from
+    };
+    let nothing = |_: &mut World, _: &App| {};
+    assert_eq!(held_for(nothing, &[]), UNLINKED_HOLD_MS);
+    assert_eq!(held_for(nothing, &[("RESUME_GRACE_MS", "60000")]), 60_000);
+    // One that made a link is held for long, whatever became of the link.
+    let linked: [fn(&mut World, &App); 3] = [
+        |world, app| {
+            world.mint(app);
+        },
+        |world, app| {
+            world.mint(app);
+            world.evict();
+        },
+        |world, app| {
+            let token = world.mint(app);
+            world.revoke(app, &token);
+            world.evict();
+        },
+    ];
+    for prepare in linked {
+        assert_eq!(held_for(prepare, &[]), 24 * HOUR);
+    }
+
+    // A drop that nobody noticed counts from when it is noticed, and the end comes
+    // by the alarm, at the limit and not before.
+    let mut world = World::new();
+    let app = world.register();
+    world.crash();
+    let until = held_until(&mut world).unwrap();
+    assert_eq!(until - world.machine.now, UNLINKED_HOLD_MS);
+    world.advance(UNLINKED_HOLD_MS - 1);
+    assert_eq!(world.try_resume(&app.secret, json!({})).1["ok"], true);
+    world.crash();
+    world.state();
+    world.advance(UNLINKED_HOLD_MS);
+    assert_ended(&mut world);
+}
+
+#[test]
 fn a_hold_is_written_once_and_outlives_reloads() {
     let mut world = World::new();
     let app = world.register();
+    world.mint(&app);
     world.drop_socket(app.socket, 1006);
     let (until, writes) = (held_until(&mut world), world.machine.writes);
     for _ in 0..3 {

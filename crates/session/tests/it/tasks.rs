@@ -1,7 +1,7 @@
 //! Tasks: what an async call leaves, and who may read it for how long.
 
 use agent_socket_wire::limits::{
-    MAX_FINISHED_TASKS, MAX_PENDING_TASKS, MAX_TASK_BODY_BYTES, MAX_WAITING_POLLS,
+    MAX_FINISHED_TASKS, MAX_PENDING_TASKS, MAX_RESULT_BYTES, MAX_TASK_BODY_BYTES, MAX_WAITING_POLLS,
 };
 use serde_json::{Value, json};
 
@@ -320,6 +320,63 @@ fn finished_tasks_have_a_limit_too() {
     assert_eq!(world.answer(request).status, 503);
     world.ask_relay("DELETE", &token, "/_as_tasks/t7");
     world.start_task(&app, &token, "more");
+}
+
+#[test]
+fn results_have_a_size_together() {
+    let mut world = World::new();
+    let app = world.register();
+    let token = world.mint(&app);
+    let body = "x".repeat(MAX_TASK_BODY_BYTES - 2);
+    let finish = |world: &mut World, id: &str| {
+        world.start_task(&app, &token, id);
+        world.complete(&app, id, json!({"body": body}))
+    };
+    let size = |world: &World| -> usize {
+        let results = world.machine.records.iter();
+        let results = results.filter(|(key, _)| key.starts_with("result/"));
+        results.map(|(_, value)| value.len()).sum()
+    };
+    // As many of the largest as fit, up to the last byte that one more would take.
+    assert_eq!(finish(&mut world, "t0"), Vec::<Value>::new());
+    let one = size(&world);
+    let count = MAX_RESULT_BYTES / one;
+    for n in 1..count {
+        assert_eq!(finish(&mut world, &format!("t{n}")), Vec::<Value>::new());
+    }
+    assert!(size(&world) <= MAX_RESULT_BYTES && size(&world) + one > MAX_RESULT_BYTES);
+
+    // One more is refused while nobody has read any, and its task goes on.
+    let refused = finish(&mut world, "more");
+    assert_eq!(refused[0]["type"], "task_error");
+    assert_eq!(refused[0]["code"], "session_full");
+    assert_eq!(world.get(&token, "/_as_tasks/more").status, 202);
+    // A small one has room all the same, and so it is after a load.
+    world.evict();
+    assert_eq!(world.complete(&app, "more", json!({"body": body})), refused);
+    world.start_task(&app, &token, "small");
+    assert_eq!(
+        world.complete(&app, "small", json!({"body": 1})),
+        Vec::<Value>::new()
+    );
+
+    // What was read goes, the one first that was read first, and only as far as needed.
+    for id in ["t5", "t3"] {
+        assert_eq!(world.get(&token, &format!("/_as_tasks/{id}")).status, 200);
+        world.advance(1000);
+    }
+    assert_eq!(
+        world.complete(&app, "more", json!({"body": body})),
+        Vec::<Value>::new()
+    );
+    assert_eq!(world.get(&token, "/_as_tasks/t5").status, 404);
+    for id in ["t3", "t4", "small", "more"] {
+        assert_eq!(
+            world.get(&token, &format!("/_as_tasks/{id}")).status,
+            200,
+            "{id}"
+        );
+    }
 }
 
 #[test]

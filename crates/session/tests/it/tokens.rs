@@ -1,6 +1,6 @@
 //! Agent tokens: their limits, their end.
 
-use agent_socket_wire::limits::MAX_LIVE_TOKENS;
+use agent_socket_wire::limits::{MAX_LIVE_TOKENS, WRITE_BURST, WRITES_PER_S};
 use serde_json::{Value, json};
 
 use agent_socket_testkit::{START, World, code};
@@ -222,4 +222,53 @@ fn tokens_of_other_sessions_and_unknown_ones_are_alike() {
     let foreign = token.replace("0123ABCD", "ZZZZZZZZ");
     assert!(!world.revoke(&app, &strange) && !world.revoke(&app, &foreign));
     assert_eq!(code(&world.get(&strange, "/agents.md")), "token_invalid");
+}
+
+#[test]
+fn frames_that_write_have_a_burst_and_a_rate() {
+    let mut world = World::new();
+    let app = world.register();
+    let token = world.mint(&app);
+    world.start_task(&app, &token, "t");
+    let mint = json!({"type": "mint_agent_token", "id": 1});
+    let update = json!({"type": "update_tools", "id": 2, "tools": [{"path": "/new"}]});
+    let revoke = json!({"type": "revoke_agent_token", "id": 3, "token": token});
+    // Those that fail count as well: each is work.
+    let wrong = json!({"type": "revoke_agent_token", "id": 4, "token": "x"});
+    for _ in 1..WRITE_BURST {
+        assert_eq!(
+            world.ask(app.socket, &wrong)["error"]["code"],
+            "token_invalid"
+        );
+    }
+    let records = world.machine.records.clone();
+    for frame in [&mint, &update, &revoke, &wrong] {
+        let reply = world.ask(app.socket, frame);
+        assert_eq!(reply["id"], frame["id"]);
+        assert_eq!(
+            (&reply["ok"], &reply["error"]["code"]),
+            (&json!(false), &json!("rate_limited"))
+        );
+    }
+    assert_eq!(world.machine.records, records, "nothing changed");
+    assert_eq!(world.close_code(app.socket), 0);
+    // Whatever else an app sends passes: its calls, its tasks, its pings.
+    assert_eq!(world.list(&app), [token.as_str()]);
+    let (request, id) = world.call(&app, &token);
+    world.reply(&app, &id, json!({"status": 200}));
+    assert_eq!(world.answer(request).status, 200);
+    world.start_task(&app, &token, "t2");
+    assert_eq!(world.complete(&app, "t", json!({})), Vec::<Value>::new());
+    // A new socket has no new bucket.
+    let app = world.resume(&app);
+    assert_eq!(
+        world.ask(app.socket, &mint)["error"]["code"],
+        "rate_limited"
+    );
+    world.advance(1000 / WRITES_PER_S);
+    assert_eq!(world.ask(app.socket, &mint)["ok"], true);
+    assert_eq!(
+        world.ask(app.socket, &mint)["error"]["code"],
+        "rate_limited"
+    );
 }

@@ -82,7 +82,7 @@ fn on_app(request: &JsValue, env: &JsValue, upgrade: Upgrade) -> JsValue {
     let key = answers::limit_key(address.as_deref());
     let limited = respond(answers::rate_limited().into());
     let (session, url) = (upgrade.session, upgrade.url());
-    js::forward_upgrade(env, session.as_str(), request, &url, key, limited)
+    js::forward_upgrade(env, session.as_str(), request, &url, &key, limited)
 }
 
 /// Whether the settings ask for debug lines.

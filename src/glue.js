@@ -147,6 +147,12 @@ export function randomFill(bytes) {
 
 const encoder = new TextEncoder();
 
+/** The response that opens a socket, with the subprotocol that is selected, if one is. */
+function opened(webSocket, subprotocol) {
+  const headers = subprotocol === undefined ? {} : { "sec-websocket-protocol": subprotocol };
+  return new Response(null, { status: 101, webSocket, headers });
+}
+
 /** Bytes that come in parts, in one buffer: parts of a byte must not cost a buffer each. */
 class Gathered {
   constructor() {
@@ -203,20 +209,20 @@ export class Shell {
   // Sockets
 
   /** Takes a socket in and gives the response that opens it. */
-  open(id, ping, pong) {
+  open(id, ping, pong, subprotocol) {
     const [client, server] = Object.values(new WebSocketPair());
     this.state.setWebSocketAutoResponse(new WebSocketRequestResponsePair(ping, pong));
     this.state.acceptWebSocket(server);
     this.keep(id, server);
-    return new Response(null, { status: 101, webSocket: client });
+    return opened(client, subprotocol);
   }
 
   /** Opens a socket only to close it: a client cannot read the status of a refused upgrade. */
-  refuse(code, reason) {
+  refuse(code, reason, subprotocol) {
     const [client, server] = Object.values(new WebSocketPair());
     server.accept();
     server.close(code, reason);
-    return new Response(null, { status: 101, webSocket: client });
+    return opened(client, subprotocol);
   }
 
   keep(id, socket) {

@@ -84,10 +84,21 @@ extern "C" {
     ) -> Shell;
 
     #[wasm_bindgen(method)]
-    pub(crate) fn open(this: &Shell, id: u32, ping: &str, pong: &str) -> JsValue;
+    pub(crate) fn open(
+        this: &Shell,
+        id: u32,
+        ping: &str,
+        pong: &str,
+        subprotocol: Option<&str>,
+    ) -> JsValue;
 
     #[wasm_bindgen(method)]
-    pub(crate) fn refuse(this: &Shell, code: u16, reason: &str) -> JsValue;
+    pub(crate) fn refuse(
+        this: &Shell,
+        code: u16,
+        reason: &str,
+        subprotocol: Option<&str>,
+    ) -> JsValue;
 
     #[wasm_bindgen(method, js_name = socketId)]
     pub(crate) fn socket_id(this: &Shell, socket: &JsValue) -> Option<u32>;

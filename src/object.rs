@@ -10,12 +10,14 @@ use agent_socket_driver::{
     Opening, Reply, RequestHeaders, RequestId, Runtime, SocketId, Verdict, Write,
 };
 use agent_socket_front::{DebugRequest, Handed, KillMode, Upgrade, answers, has_content};
+use agent_socket_wire::address::AddressKey;
 use agent_socket_wire::answer::Answer;
 use agent_socket_wire::close::CloseCode;
 use agent_socket_wire::headers::forwarded_json;
 use agent_socket_wire::limits::{
     BODY_PROGRESS_MS, HEARTBEAT_PING, HEARTBEAT_PONG, MAX_BODY_BYTES, MAX_FRAME_LENGTH,
 };
+use agent_socket_wire::proof::Offer;
 use js_sys::{JsString, Uint8Array};
 use wasm_bindgen::prelude::*;
 
@@ -409,9 +411,7 @@ impl Inner {
                 }
                 self.on_agent(request, &head)
             }
-            Some(Handed::Upgrade(upgrade)) => {
-                self.on_upgrade(upgrade, js::header(request, "origin"))
-            }
+            Some(Handed::Upgrade(upgrade)) => self.on_upgrade(upgrade, request),
             Some(Handed::Debug(debug)) => self.on_debug(debug),
             None => Err("a request came that the entrypoint should not have forwarded".to_owned()),
         }
@@ -454,13 +454,19 @@ impl Inner {
         self.event(|driver, runtime| driver.body(runtime, id, body));
     }
 
-    fn on_upgrade(&self, upgrade: Upgrade, origin: Option<String>) -> Result<JsValue, String> {
+    fn on_upgrade(&self, upgrade: Upgrade, request: &JsValue) -> Result<JsValue, String> {
         let Upgrade { session, resume } = upgrade;
         let socket = SocketId(self.fresh_id());
+        let header = |name| js::header(request, name);
+        let offer = Offer::read(&header("sec-websocket-protocol").unwrap_or_default());
+        let (origin, address) = (header("origin"), header("cf-connecting-ip"));
         let opening = Opening {
             resume,
             origin: origin.as_deref(),
+            proof: offer.proof,
+            address: address.as_deref().and_then(AddressKey::parse),
         };
+        let selected = offer.selected();
         self.try_event(|driver, runtime| {
             driver.socket_opened(
                 runtime,
@@ -468,8 +474,13 @@ impl Inner {
                 socket,
                 opening,
                 |_, verdict| match verdict {
-                    Verdict::Accept => self.shell.open(socket.0, HEARTBEAT_PING, HEARTBEAT_PONG),
-                    Verdict::Refuse(code) => self.shell.refuse(code.code(), code.reason()),
+                    Verdict::Accept => {
+                        self.shell
+                            .open(socket.0, HEARTBEAT_PING, HEARTBEAT_PONG, selected)
+                    }
+                    Verdict::Refuse(code) => {
+                        self.shell.refuse(code.code(), code.reason(), selected)
+                    }
                 },
             )
         })

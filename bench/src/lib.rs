@@ -191,10 +191,7 @@ impl Core {
     }
 
     fn register(&mut self, id: SessionId) {
-        let opening = Opening {
-            resume: false,
-            origin: None,
-        };
+        let opening = Opening::default();
         let shell = &mut self.shell;
         let opened = self
             .driver

@@ -15,9 +15,9 @@ use agent_socket_wire::limits::{
     MAX_RESULT_BYTES, MAX_REVOKE_ON_RESUME, MAX_SCHEMA_DEPTH, MAX_SCOPE_ENTRIES,
     MAX_SCOPE_ENTRY_BYTES, MAX_SLOW_BODIES, MAX_SLOW_BODIES_OF_TOKEN, MAX_TASK_BODY_BYTES,
     MAX_TOKEN_CALLS, MAX_TOKEN_LIFETIME_MS, MAX_TOKEN_SHARE, MAX_TOOL_DESCRIPTION_BYTES,
-    MAX_TOOL_TIMEOUT_MS, MAX_TOOLS, MAX_UPGRADES, MAX_WAITING_SOCKETS, MIN_TOOL_TIMEOUT_MS,
-    REPLAY_MS, RETRY_AFTER_S, TASK_PENDING_MS, TASK_READ_MS, TASK_UNREAD_MS, UNLINKED_HOLD_MS,
-    UPGRADE_PERIOD_S, WRITE_BURST, WRITES_PER_S,
+    MAX_TOOL_TIMEOUT_MS, MAX_TOOLS, MAX_UPGRADES, MAX_WAITING_OF_ADDRESS, MAX_WAITING_SOCKETS,
+    MIN_TOOL_TIMEOUT_MS, REPLAY_MS, RETRY_AFTER_S, TASK_PENDING_MS, TASK_READ_MS, TASK_UNREAD_MS,
+    UNLINKED_HOLD_MS, UPGRADE_PERIOD_S, WRITE_BURST, WRITES_PER_S,
 };
 use agent_socket_wire::token::{
     AGENT_ID_CHARS, RESUME_SECRET_BYTES, RESUME_SECRET_CHARS, VERIFIER_BYTES, VERIFIER_CHARS,
@@ -263,6 +263,9 @@ const fn about_feature(feature: Feature) -> &'static str {
     match feature {
         Feature::CarryCalls => {
             "[calls in flight outlive a drop](#calls-that-survive-a-drop) of the app's socket"
+        }
+        Feature::UpgradeProof => {
+            "[an upgrade may prove](#the-upgrades-proof) that it is the owner's"
         }
     }
 }
@@ -572,8 +575,10 @@ fn limits() -> String {
         ]),
         row([
             "sockets that wait for their first frame",
-            &format!("{MAX_WAITING_SOCKETS} per session"),
-            "the oldest is closed 4409",
+            &format!(
+                "{MAX_WAITING_SOCKETS} per session, {MAX_WAITING_OF_ADDRESS} of them of one address (IPv6: its /64), but for those that [proved](#the-upgrades-proof) to be the owner's{ADDED}"
+            ),
+            "the oldest of the address, or else one by chance, is closed 4409; never the newcomer",
         ]),
         row([
             "time to the first frame",

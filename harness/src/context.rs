@@ -1,5 +1,6 @@
 //! What a scenario is given: a relay, clients for it, and a transcript.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -94,14 +95,23 @@ impl Context {
     /// # Errors
     /// If there is no response.
     pub async fn upgrade(&self, target: &str) -> Result<Response> {
+        self.upgrade_with(target, &[]).await
+    }
+
+    /// The same with further headers.
+    ///
+    /// # Errors
+    /// If there is no response.
+    pub async fn upgrade_with(&self, target: &str, more: &[(&str, &str)]) -> Result<Response> {
         let mut raw = self.raw().await?;
-        let headers = [
+        let own = [
             ("Host", self.relay.authority()),
             ("Connection", "Upgrade"),
             ("Upgrade", "websocket"),
             ("Sec-WebSocket-Version", "13"),
             ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
         ];
+        let headers = [&own, more].concat();
         raw.head(&format!("GET {target}"), &headers).await?;
         raw.response().await
     }
@@ -115,6 +125,8 @@ impl Context {
             authority: self.relay.authority().to_owned(),
             target: format!("/v1/_ws{query}"),
             origin: None,
+            offer: None,
+            address: None,
             log: self.log.clone(),
             http: self.http()?,
         })
@@ -163,6 +175,25 @@ impl Context {
     /// If the upgrade is refused.
     pub async fn resume_socket(&self, session: &str) -> Result<App> {
         self.socket(&format!("?session={session}")).await
+    }
+
+    /// A socket that asks for a session, from an address, with subprotocols.
+    ///
+    /// # Errors
+    /// If the upgrade is refused, or none of the subprotocols is selected.
+    pub async fn resume_socket_from(
+        &self,
+        session: &str,
+        address: Ipv4Addr,
+        offer: Option<String>,
+    ) -> Result<App> {
+        let dial = self.dial(&format!("?session={session}"))?;
+        App::open(Dial {
+            address: Some(address),
+            offer,
+            ..dial
+        })
+        .await
     }
 
     /// Resumes a session; `more` holds further members of the frame.

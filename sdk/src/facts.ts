@@ -69,6 +69,9 @@ export const RECONNECT_JITTER = 0.5
 /** A feature that apps and relays may have. */
 export const CARRY_CALLS = "carry_calls"
 
+/** A feature that apps and relays may have. */
+export const UPGRADE_PROOF = "upgrade_proof"
+
 /** Close code: session ended. */
 export const CLOSE_NORMAL = 1000
 

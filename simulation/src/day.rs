@@ -377,6 +377,7 @@ impl Day {
         let opening = Opening {
             resume: self.app.secret.is_some(),
             origin: Some("https://app.example"),
+            ..Opening::default()
         };
         let verdict = self.event(|driver, machine| {
             driver.socket_opened(machine, session, socket, opening, |machine, verdict| {

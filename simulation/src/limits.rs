@@ -8,8 +8,9 @@ use agent_socket_wire::limits::{
     MAX_FINISHED_TASKS, MAX_FRAME_LENGTH, MAX_INFLIGHT_CALLS, MAX_LIVE_TOKENS,
     MAX_LIVENESS_PAUSE_MS, MAX_PENDING_TASKS, MAX_POLL_WAIT_S, MAX_REGISTRATION_BYTES,
     MAX_REPLAY_BYTES, MAX_REPLAYS, MAX_RESULT_BYTES, MAX_TASK_BODY_BYTES, MAX_TOOL_TIMEOUT_MS,
-    MAX_TOOLS, MAX_UPGRADES, MAX_WAITING_POLLS, MAX_WAITING_SOCKETS, REPLAY_MS, TASK_PENDING_MS,
-    TASK_READ_MS, TASK_UNREAD_MS, UNLINKED_HOLD_MS, UPGRADE_PERIOD_S, WRITE_BURST, WRITES_PER_S,
+    MAX_TOOLS, MAX_UPGRADES, MAX_WAITING_OF_ADDRESS, MAX_WAITING_POLLS, MAX_WAITING_SOCKETS,
+    REPLAY_MS, TASK_PENDING_MS, TASK_READ_MS, TASK_UNREAD_MS, UNLINKED_HOLD_MS, UPGRADE_PERIOD_S,
+    WRITE_BURST, WRITES_PER_S,
 };
 
 use agent_socket_facts::format::{bytes, count, span, table};
@@ -180,9 +181,13 @@ pub fn of_a_session() -> String {
         ),
         limit(
             "sockets without a first frame",
-            number(MAX_WAITING_SOCKETS),
             format!(
-                "the oldest is closed 4409; each after {} with 4408. An object never holds more than {} sockets; the runtime allows {}",
+                "{}, {} of one address",
+                number(MAX_WAITING_SOCKETS),
+                number(MAX_WAITING_OF_ADDRESS)
+            ),
+            format!(
+                "one is closed 4409; each after {} with 4408. An object never holds more than {} sockets, but for its owner's; the runtime allows {}",
                 span(FIRST_FRAME_TIMEOUT_MS),
                 number(MAX_WAITING_SOCKETS.saturating_add(1)),
                 count(OBJECT_SOCKETS)

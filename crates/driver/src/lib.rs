@@ -171,7 +171,7 @@
 //!
 //! // An app opens its WebSocket.
 //! let socket = SocketId(1);
-//! let opening = Opening { resume: false, origin: None };
+//! let opening = Opening::default();
 //! driver.socket_opened(&mut shell, session, socket, opening, |shell, verdict| {
 //!     assert_eq!(verdict, Verdict::Accept);
 //!     shell.sockets.insert(socket, None);

@@ -209,7 +209,7 @@ impl Shell {
     fn open(&self, socket: SocketId, resume: bool) -> Verdict {
         let opening = Opening {
             resume,
-            origin: None,
+            ..Opening::default()
         };
         let mut runtime = self.runtime();
         let opened = self.driver.socket_opened(

@@ -1,6 +1,7 @@
 //! Everything that a relay says without asking a session, and what it says
 //! when it cannot ask one.
 
+use agent_socket_wire::address::AddressKey;
 use agent_socket_wire::answer::{Answer, PLAIN};
 use agent_socket_wire::error::{HttpCode, HttpError};
 use agent_socket_wire::limits::{MAX_UPGRADES, RETRY_AFTER_S, UPGRADE_PERIOD_S};
@@ -84,10 +85,12 @@ pub fn bad_session_id() -> HttpError {
 }
 
 /// What the limiter of upgrades counts by, of the address that an upgrade came
-/// from. All whose address is not known share one count.
+/// from: an IPv4 address, or the /64 of an IPv6 address. All whose address is not
+/// known share one count.
 #[must_use]
-pub fn limit_key(address: Option<&str>) -> &str {
-    address.unwrap_or_default()
+pub fn limit_key(address: Option<&str>) -> String {
+    let key = address.and_then(AddressKey::parse);
+    key.map(|key| key.number().to_string()).unwrap_or_default()
 }
 
 /// More upgrades than [`MAX_UPGRADES`] from one address.
@@ -183,7 +186,13 @@ mod tests {
 
     #[test]
     fn the_limiter_counts_by_address() {
-        assert_eq!(limit_key(Some("192.0.2.1")), "192.0.2.1");
-        assert_eq!(limit_key(None), "");
+        let key = |address| limit_key(Some(address));
+        assert_ne!(key("192.0.2.1"), key("192.0.2.2"));
+        assert_eq!(key("2001:db8:1:2::1"), key("2001:db8:1:2:ffff::9"));
+        assert_ne!(key("2001:db8:1:2::1"), key("2001:db8:1:3::1"));
+        assert_eq!(
+            (limit_key(None), key("unknown")),
+            (String::new(), String::new())
+        );
     }
 }

@@ -1,9 +1,10 @@
 //! How many WebSocket upgrades an address may make.
 
 use std::collections::{HashMap, VecDeque};
-use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use agent_socket_wire::address::AddressKey;
 
 /// From so many addresses on, those whose time is over are let go of before
 /// another one is remembered.
@@ -12,26 +13,6 @@ const SWEEP_FROM: usize = 1024;
 /// Most addresses that are remembered, at about 100 bytes for one that upgraded
 /// once. Who has more than these at hand is not held back by a count for each.
 const MAX_ADDRESSES: usize = 200_000;
-
-/// What counts as one address: an IPv4 address, or the /64 network of an IPv6
-/// address, which is what one customer of a provider has at least (RFC 6177).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AddressKey(u64);
-
-impl AddressKey {
-    /// The key of an address. An IPv4 address in an IPv6 one counts as itself.
-    #[must_use]
-    pub fn of(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            // No /64 that is in use is all zeroes but for its end.
-            IpAddr::V4(address) => Self(u64::from(u32::from(address))),
-            IpAddr::V6(address) => {
-                let [a, b, c, d, e, f, g, h, ..] = address.octets();
-                Self(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
-            }
-        }
-    }
-}
 
 /// Counts upgrades exactly: at most `limit` of one address in any `period`.
 #[derive(Debug)]
@@ -112,14 +93,6 @@ mod tests {
 
     fn key(address: &str) -> AddressKey {
         AddressKey::of(address.parse().unwrap())
-    }
-
-    #[test]
-    fn an_address_is_an_ipv4_address_or_a_network_of_ipv6() {
-        assert_eq!(key("192.0.2.1"), key("::ffff:192.0.2.1"));
-        assert_ne!(key("192.0.2.1"), key("192.0.2.2"));
-        assert_eq!(key("2001:db8:1:2::1"), key("2001:db8:1:2:ffff::9"));
-        assert_ne!(key("2001:db8:1:2::1"), key("2001:db8:1:3::1"));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use agent_socket_wire::frame::relay::{
 };
 use agent_socket_wire::frame::{AppFrame, Fields, FrameType};
 use agent_socket_wire::id::SessionId;
+use agent_socket_wire::proof::UpgradeProof;
 use agent_socket_wire::register::{
     MintRequest, Registration, parse_agents_md, parse_pending_calls, parse_revoke_tokens,
 };
@@ -89,9 +90,11 @@ impl Session {
         }
         let changed = self.registration != registration;
         let was_held = self.presence.hold().is_some();
+        let had_proof = self.proof.is_some();
+        self.proof = Some(UpgradeProof::new(secret, self.id).hash());
         self.presence = Presence::App(app);
         self.register(registration);
-        if was_held {
+        if was_held || !had_proof {
             self.save(cx);
         }
         if changed {

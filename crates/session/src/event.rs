@@ -2,7 +2,9 @@
 
 use std::fmt;
 
+use agent_socket_wire::address::AddressKey;
 use agent_socket_wire::limits::MAX_FRAME_LENGTH;
+use agent_socket_wire::proof::UpgradeProof;
 use agent_socket_wire::text::utf16_len_of;
 
 use crate::agent::AgentRequest;
@@ -102,13 +104,17 @@ impl<'a> Frame<'a> {
 }
 
 /// How a socket was opened.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Opening<'a> {
     /// Whether it asked for a session by `?session=`, so that its first frame
     /// must be `resume` or `end`.
     pub resume: bool,
     /// The `Origin` of the upgrade.
     pub origin: Option<&'a str>,
+    /// The proof that it offered ([`agent_socket_wire::proof::Offer`]).
+    pub proof: Option<UpgradeProof>,
+    /// The address that it came from, where the runtime tells one.
+    pub address: Option<AddressKey>,
 }
 
 /// Why a request's body could not be had.

@@ -99,6 +99,12 @@ pub(crate) struct WaitingAttachment {
     pub(crate) resume: bool,
     pub(crate) origin: Option<String>,
     pub(crate) deadline: Millis,
+    /// Whether it proved that it is the owner's.
+    #[serde(default)]
+    pub(crate) proven: bool,
+    /// The number of its [`agent_socket_wire::address::AddressKey`].
+    #[serde(default)]
+    pub(crate) address: Option<u64>,
 }
 
 /// What is attached to the app's socket.

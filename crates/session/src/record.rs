@@ -2,7 +2,7 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | `session` | schema version, id, resume check, hold |
+//! | `session` | schema version, id, resume check, hash of the upgrade's proof, hold |
 //! | `registration` | what the app registered |
 //! | `token/<hash>` | one token: the hash of its verifier is the key |
 //! | `task/<id>` | one task without its result |
@@ -40,6 +40,10 @@ pub(crate) struct SessionRecord {
     pub(crate) schema: u32,
     pub(crate) id: String,
     pub(crate) check: String,
+    /// The SHA-256 of the upgrade's proof, in hex. Sessions of older relays have
+    /// none until their next resume.
+    #[serde(default)]
+    pub(crate) proof: Option<String>,
     pub(crate) held: Option<Hold>,
     /// Whether no link was made until this was written; of records from before it was
     /// noted, nobody knows.

@@ -9,6 +9,7 @@ use agent_socket_doors::names::tool_names;
 use agent_socket_doors::tools::{AppView, tools_json};
 use agent_socket_wire::answer::Answer;
 use agent_socket_wire::id::SessionId;
+use agent_socket_wire::proof::{ProofHash, UpgradeProof};
 use agent_socket_wire::register::Registration;
 use agent_socket_wire::token::{ResumeSecret, VerifierHash};
 use agent_socket_wire::tool::Scope;
@@ -47,6 +48,9 @@ pub(crate) struct Session {
     /// `tools.json` for a token without a scope, once somebody asked for it.
     pub(crate) tools_json: Option<String>,
     pub(crate) check: ResumeCheck,
+    /// What knows the owner's upgrades; `None` for a session of an older relay,
+    /// until its next resume.
+    pub(crate) proof: Option<ProofHash>,
     pub(crate) presence: Presence,
     pub(crate) tokens: Tokens,
     /// Whether a link was ever made. The session's record says so, or the record of
@@ -84,7 +88,10 @@ impl Session {
     ) -> Self {
         let app = AppSocket::new(cx, config, id, socket, SealKey::new(secret, id));
         let check = ResumeCheck::new(secret, id);
-        let session = Self::new(config, id, registration, check, Presence::App(app));
+        let session = Self {
+            proof: Some(UpgradeProof::new(secret, id).hash()),
+            ..Self::new(config, id, registration, check, Presence::App(app))
+        };
         session.save(cx);
         session.save_registration(cx);
         session
@@ -108,6 +115,7 @@ impl Session {
         Ok(Some(Self {
             tokens,
             is_linked,
+            proof: record.proof.as_deref().and_then(ProofHash::from_hex),
             tasks: Tasks::load(records.tasks),
             ..Self::new(config, id, registration, check, presence)
         }))
@@ -128,6 +136,7 @@ impl Session {
             briefing: None,
             names: OnceCell::new(),
             check,
+            proof: None,
             presence,
             tokens: Tokens::default(),
             is_linked: false,
@@ -213,6 +222,7 @@ impl Session {
             schema: SCHEMA_VERSION,
             id: self.id.to_string(),
             check: self.check.to_text(),
+            proof: self.proof.map(|proof| proof.hex()),
             held: self.presence.hold(),
             unlinked: !self.is_linked,
         };

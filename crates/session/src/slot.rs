@@ -133,6 +133,7 @@ impl Slot {
             "calls": session.map_or(0, |session| session.calls.len()),
             "bodies": session.map_or(0, |session| session.bodies.len()),
             "waiting": self.waiting.len(),
+            "unproven": self.waiting.unproven(),
             "loadedAt": self.loaded_at,
             "events": self.events,
         })
@@ -278,7 +279,11 @@ impl Slot {
         if self.session.is_some() && !opening.resume {
             return Outcome::Refuse(CloseCode::SessionTaken);
         }
-        self.waiting.add(cx, self.id, socket, opening);
+        let known = self.session.as_ref().and_then(|session| session.proof);
+        let is_proven = known
+            .zip(opening.proof)
+            .is_some_and(|(known, proof)| known.fits(&proof));
+        self.waiting.add(cx, self.id, socket, opening, is_proven);
         Outcome::Accept
     }
 

@@ -1,8 +1,11 @@
 //! Sockets that have not sent their first frame.
 
+use agent_socket_wire::address::AddressKey;
 use agent_socket_wire::close::CloseCode;
 use agent_socket_wire::id::SessionId;
-use agent_socket_wire::limits::{FIRST_FRAME_TIMEOUT_MS, MAX_WAITING_SOCKETS};
+use agent_socket_wire::limits::{
+    FIRST_FRAME_TIMEOUT_MS, MAX_WAITING_OF_ADDRESS, MAX_WAITING_SOCKETS,
+};
 
 use crate::context::Context;
 use crate::effect::{Effect, Millis, SocketId};
@@ -19,6 +22,10 @@ pub(crate) struct Waiting {
     pub(crate) resume: bool,
     pub(crate) origin: Option<String>,
     deadline: Millis,
+    /// Whether it proved that it is the owner's, so that it makes room for nobody.
+    is_proven: bool,
+    /// [`AddressKey::number`] of where it came from, if that is known.
+    address: Option<u64>,
 }
 
 impl Waiting {
@@ -29,6 +36,8 @@ impl Waiting {
             resume: attachment.resume,
             origin: attachment.origin,
             deadline: attachment.deadline,
+            is_proven: attachment.proven,
+            address: attachment.address,
         }
     }
 }
@@ -40,6 +49,11 @@ pub(crate) struct WaitingSockets(Vec<Waiting>);
 impl WaitingSockets {
     pub(crate) const fn len(&self) -> usize {
         self.0.len()
+    }
+
+    /// How many of them have proven nothing.
+    pub(crate) fn unproven(&self) -> usize {
+        self.0.iter().filter(|waiting| !waiting.is_proven).count()
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Millis> {
@@ -65,18 +79,21 @@ impl WaitingSockets {
         Some(self.0.remove(at))
     }
 
-    /// A socket was opened. If there are too many, the oldest is closed, never the
-    /// newcomer, so that idle sockets cannot keep the owner out.
+    /// A socket was opened. If there are too many that have proven nothing, another
+    /// of them is closed, never the newcomer, so that idle sockets cannot keep the
+    /// owner out.
     pub(crate) fn add(
         &mut self,
         cx: &mut Context<'_>,
         session: SessionId,
         socket: SocketId,
         opening: Opening<'_>,
+        is_proven: bool,
     ) {
-        if self.0.len() >= MAX_WAITING_SOCKETS {
-            let oldest = self.0.remove(0);
-            cx.close(oldest.socket, CloseCode::TooManyWaiting);
+        let address = opening.address.map(AddressKey::number);
+        if !is_proven && let Some(at) = self.in_the_way(cx, address) {
+            let other = self.0.remove(at);
+            cx.close(other.socket, CloseCode::TooManyWaiting);
         }
         let waiting = WaitingAttachment {
             session: session.to_string(),
@@ -87,12 +104,36 @@ impl WaitingSockets {
                 if is_sound { origin } else { "null" }.to_owned()
             }),
             deadline: cx.now.saturating_add(FIRST_FRAME_TIMEOUT_MS),
+            proven: is_proven,
+            address,
         };
         cx.effect(Effect::Attach {
             socket,
             attachment: to_json(&Attachment::Waiting(waiting.clone())),
         });
         self.0.push(Waiting::attached(socket, waiting));
+    }
+
+    /// Which socket must make room for another of this address, if one must: the
+    /// oldest of the address when it has its share, else one by chance when there are
+    /// as many as there may be. If it were the oldest of all, whoever opens as many
+    /// at once would push out everybody else.
+    fn in_the_way(&self, cx: &mut Context<'_>, address: Option<u64>) -> Option<usize> {
+        let unproven = || {
+            let all = self.0.iter().enumerate();
+            all.filter(|(_, waiting)| !waiting.is_proven)
+        };
+        let of_address =
+            || unproven().filter(|(_, one)| address.is_some() && one.address == address);
+        if of_address().count() >= MAX_WAITING_OF_ADDRESS {
+            return of_address().map(|(at, _)| at).next();
+        }
+        if self.unproven() < MAX_WAITING_SOCKETS {
+            return None;
+        }
+        let chance = usize::from(u16::from_be_bytes(cx.random()));
+        let chosen = chance.checked_rem(self.unproven())?;
+        unproven().map(|(at, _)| at).nth(chosen)
     }
 
     /// Closes the sockets whose first frame did not come.

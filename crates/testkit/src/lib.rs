@@ -38,8 +38,8 @@ pub use frames::{code, json_of, registration, with};
 pub use machine::{Machine, START, Socket, Stage, StorageFailed};
 pub use noise::noise;
 pub use ops::{
-    Ask, Beginning, Body, CallResult, GetLink, Heads, McpMessage, Op, Origin, PagePath, TaskNews,
-    Tools, Which,
+    Ask, Beginning, Body, CallResult, GetLink, Heads, McpMessage, Op, Origin, PagePath, Proof,
+    TaskNews, Tools, Which,
 };
 pub use play::Play;
 pub use world::{Kept, World};

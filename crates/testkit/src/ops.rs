@@ -17,6 +17,10 @@ pub enum Op {
         resume: bool,
         /// The page that opens it.
         origin: Origin,
+        /// What it proves.
+        proof: Proof,
+        /// The address that it comes from, of a few, if it is known.
+        address: Option<u8>,
     },
     /// A frame that opens or ends a session.
     Begin {
@@ -264,6 +268,17 @@ pub enum Origin {
     TooLong,
 }
 
+/// What an upgrade proves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// Nothing.
+    Absent,
+    /// That it is the owner's.
+    Right,
+    /// Nothing, by the proof of another secret.
+    Wrong,
+}
+
 /// A frame that opens or ends a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Beginning {
@@ -433,6 +448,12 @@ impl Op {
                     1 => Origin::Site,
                     _ => Origin::TooLong,
                 },
+                proof: match b % 4 {
+                    0 => Proof::Right,
+                    1 => Proof::Wrong,
+                    _ => Proof::Absent,
+                },
+                address: c.is_multiple_of(2).then_some(c >> 6),
             },
             1 => Self::Begin {
                 socket: Which::from_byte(a),

@@ -3,16 +3,19 @@
 use std::collections::BTreeMap;
 
 use agent_socket_driver::{BodyError, Opening, RequestId, SocketId};
+use agent_socket_wire::address::AddressKey;
 use agent_socket_wire::answer::Answer;
 use agent_socket_wire::limits::{MAX_BODY_BYTES, MAX_FRAME_LENGTH};
+use agent_socket_wire::proof::UpgradeProof;
+use agent_socket_wire::token::ResumeSecret;
 use serde_json::{Value, json};
 
 use crate::frames::{json_of, registration, with};
 use crate::machine::Stage;
 use crate::noise::noise;
 use crate::ops::{
-    Ask, Beginning, Body, CallResult, GetLink, Heads, McpMessage, Op, Origin, PagePath, TaskNews,
-    Tools, Which,
+    Ask, Beginning, Body, CallResult, GetLink, Heads, McpMessage, Op, Origin, PagePath, Proof,
+    TaskNews, Tools, Which,
 };
 use crate::world::World;
 
@@ -81,7 +84,12 @@ impl<'a> Play<'a> {
 
     fn act(&mut self, op: Op) {
         match op {
-            Op::Open { resume, origin } => self.open(resume, origin),
+            Op::Open {
+                resume,
+                origin,
+                proof,
+                address,
+            } => self.open(resume, origin, proof, address),
             Op::Begin { socket, frame } => self.begin(socket, frame),
             Op::Resume {
                 carry,
@@ -207,14 +215,25 @@ impl<'a> Play<'a> {
 
     // ---- what apps do ----
 
-    fn open(&mut self, resume: bool, origin: Origin) {
+    fn open(&mut self, resume: bool, origin: Origin, proof: Proof, address: Option<u8>) {
         let too_long = "x".repeat(400);
         let origin = match origin {
             Origin::Absent => None,
             Origin::Site => Some("https://site.example"),
             Origin::TooLong => Some(too_long.as_str()),
         };
-        self.world.open_with(Opening { resume, origin });
+        let secret = match proof {
+            Proof::Absent => None,
+            Proof::Right => self.secrets.last().map(String::as_str),
+            Proof::Wrong => Some("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"),
+        };
+        let secret = secret.and_then(ResumeSecret::parse);
+        self.world.open_with(Opening {
+            resume,
+            origin,
+            proof: secret.map(|secret| UpgradeProof::new(&secret, self.world.id)),
+            address: address.map(|number| AddressKey::from_number(number.into())),
+        });
     }
 
     fn begin(&mut self, socket: Which, frame: Beginning) {

@@ -273,7 +273,11 @@ impl World {
     /// Opens a socket: `resume` as with `?session=`.
     pub fn open(&mut self, resume: bool) -> SocketId {
         let origin = Some("https://app.example");
-        self.open_with(Opening { resume, origin })
+        self.open_with(Opening {
+            resume,
+            origin,
+            ..Opening::default()
+        })
     }
 
     /// Sends bytes as an app and gives the frames that come back on the socket.
@@ -408,7 +412,8 @@ impl World {
 
     fn check_sockets(&self, state: &Value) {
         let waiting = state["waiting"].as_u64().unwrap();
-        assert!(waiting <= MAX_WAITING_SOCKETS as u64, "{state}");
+        let unproven = state["unproven"].as_u64().unwrap();
+        assert!(unproven <= MAX_WAITING_SOCKETS as u64, "{state}");
         let app = u64::from(state["appConnected"] == true);
         let open = self.machine.open_sockets().count() as u64;
         assert_eq!(

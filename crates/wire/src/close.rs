@@ -50,7 +50,8 @@ close_codes! {
     /// A session of this id exists, and the socket did not come to resume it, or
     /// is not its app's.
     SessionTaken = 4409, "the session exists: open it with ?session= and resume";
-    /// More than [`crate::limits::MAX_WAITING_SOCKETS`] sockets wait for the
+    /// More than [`crate::limits::MAX_WAITING_SOCKETS`] sockets, or more than
+    /// [`crate::limits::MAX_WAITING_OF_ADDRESS`] of one address, wait for the
     /// session, and this one has waited longest.
     TooManyWaiting = 4409, "too many sockets wait for the session: try again later";
     /// The same app resumed on another socket.

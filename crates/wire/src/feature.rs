@@ -9,17 +9,21 @@
 pub enum Feature {
     /// Calls in flight outlive a drop of the app's socket.
     CarryCalls,
+    /// An upgrade may prove that it is the owner's ([`crate::proof`]). Only the
+    /// relay says that it has this one.
+    UpgradeProof,
 }
 
 impl Feature {
     /// Every feature that this relay has.
-    pub const ALL: &'static [Self] = &[Self::CarryCalls];
+    pub const ALL: &'static [Self] = &[Self::CarryCalls, Self::UpgradeProof];
 
     /// The name on the wire.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::CarryCalls => "carry_calls",
+            Self::UpgradeProof => "upgrade_proof",
         }
     }
 

@@ -25,6 +25,7 @@
     )
 )]
 
+pub mod address;
 pub mod answer;
 pub mod apps;
 pub mod client;
@@ -38,6 +39,7 @@ pub mod id;
 pub mod json;
 pub mod limits;
 pub mod packed;
+pub mod proof;
 pub mod register;
 pub mod text;
 pub mod token;

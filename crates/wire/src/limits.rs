@@ -122,9 +122,15 @@ pub const MAX_CONTENT_TYPE_CHARS: usize = 256;
 /// Longest message of a `task_progress`, in characters; it is cut.
 pub const MAX_PROGRESS_MESSAGE_CHARS: usize = 1024;
 
-/// Sockets that may wait for their first frame at once. Past it the oldest
-/// waiting one is closed, so that a newcomer (the owner, perhaps) gets in.
-pub const MAX_WAITING_SOCKETS: usize = 4;
+/// Sockets of a session that may wait for their first frame at once, but for
+/// those that have proven that they are the owner's ([`crate::proof`]). Past it
+/// one of them is closed by chance, never the newcomer: who opens many cannot
+/// choose whom they push out.
+pub const MAX_WAITING_SOCKETS: usize = 64;
+
+/// Those that one address may have among them. Past it the address's oldest is
+/// closed.
+pub const MAX_WAITING_OF_ADDRESS: usize = 2;
 
 /// WebSocket upgrades that one address may ask for within [`UPGRADE_PERIOD_S`].
 pub const MAX_UPGRADES: u32 = 100;

@@ -10,6 +10,7 @@
 //! drops its connection without a close frame**, as a laptop's sleep does.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,11 +22,12 @@ use agent_socket_wire::frame::{FrameId, app};
 use agent_socket_wire::id::SessionId;
 use agent_socket_wire::json::Json;
 use agent_socket_wire::limits::HEARTBEAT_PING;
+use agent_socket_wire::proof::{SUBPROTOCOL, UpgradeProof};
 use agent_socket_wire::token::{ResumeSecret, Secret};
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::WebSocketStream;
@@ -52,6 +54,16 @@ pub struct Credentials {
 }
 
 impl Credentials {
+    /// The subprotocols that prove an upgrade to be the owner's.
+    ///
+    /// # Errors
+    /// If the id or the secret is not of the protocol's form.
+    pub fn offer(&self) -> Result<String> {
+        let End { session_id, secret } = self.end()?;
+        let proof = UpgradeProof::new(&secret, session_id).subprotocol();
+        Ok(format!("{SUBPROTOCOL}, {proof}"))
+    }
+
     /// The frame that ends the session.
     ///
     /// # Errors
@@ -73,6 +85,11 @@ pub struct Dial {
     pub target: String,
     /// `Origin`, if any.
     pub origin: Option<String>,
+    /// `Sec-WebSocket-Protocol`, if any: the client fails unless one of these is
+    /// selected.
+    pub offer: Option<String>,
+    /// The address that it comes from, if not this machine's usual one.
+    pub address: Option<Ipv4Addr>,
     /// Where it is noted.
     pub log: Transcript,
     /// The client for the agents it makes.
@@ -90,6 +107,25 @@ enum Inbound {
 enum Command {
     Send(Message),
     Reset,
+}
+
+/// One of this machine's own addresses, for [`Dial::address`].
+pub fn loopback(number: u16) -> Ipv4Addr {
+    let [high, low] = number.to_be_bytes();
+    Ipv4Addr::new(127, 1, high, low)
+}
+
+/// Connects from the address that the native relay is to see: all of 127.0.0.0/8
+/// is this machine.
+async fn connect(dial: &Dial) -> Result<TcpStream> {
+    let Some(address) = dial.address.filter(Ipv4Addr::is_loopback) else {
+        return Ok(TcpStream::connect(&dial.authority).await?);
+    };
+    let mut found = lookup_host(&dial.authority).await?;
+    let to = found.find(SocketAddr::is_ipv4).context("no IPv4 address")?;
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(SocketAddr::from((address, 0)))?;
+    Ok(socket.connect(to).await?)
 }
 
 /// An app's socket.
@@ -135,8 +171,19 @@ impl App {
             let origin = origin.parse().context("the Origin header")?;
             request.headers_mut().insert("origin", origin);
         }
+        if let Some(offer) = &dial.offer {
+            let offer = offer.parse().context("the subprotocols")?;
+            request
+                .headers_mut()
+                .insert("sec-websocket-protocol", offer);
+        }
+        if let Some(address) = dial.address {
+            // What Cloudflare's edge adds, and nobody adds before workerd alone.
+            let address = address.to_string().parse().context("the address")?;
+            request.headers_mut().insert("cf-connecting-ip", address);
+        }
         dial.log.log("app  ", &format!("→ upgrade {}", dial.target));
-        let stream = TcpStream::connect(&dial.authority)
+        let stream = connect(dial)
             .await
             .with_context(|| format!("connecting to {}", dial.authority))?;
         stream

@@ -7,7 +7,7 @@ use agent_socket_wire::error::{AppCode, HttpCode};
 use agent_socket_wire::frame::app::MintAgentToken;
 use agent_socket_wire::limits::{
     BODY_IDLE_MS, MAX_INFLIGHT_CALLS, MAX_REVOKE_ON_RESUME, MAX_SLOW_BODIES_OF_TOKEN,
-    MAX_WAITING_SOCKETS,
+    MAX_WAITING_OF_ADDRESS, MAX_WAITING_SOCKETS,
 };
 use agent_socket_wire::token::{AgentToken, Verifier};
 use anyhow::{Context as _, Result, ensure};
@@ -18,7 +18,7 @@ use tokio_tungstenite::tungstenite::Message;
 use super::start_task;
 use crate::check::{accepted, equal, refused, text};
 use crate::client::agent::{Agent, Pending};
-use crate::client::app::{App, Credentials, labelled};
+use crate::client::app::{App, Credentials, labelled, loopback};
 use crate::client::raw::Raw;
 use crate::context::{Context, registration, resume_frame};
 use crate::pool::{BRISK, NO_GRACE, QUICK_CALLS};
@@ -754,19 +754,23 @@ async fn lock_out(cx: Context) -> Result<()> {
         agent
     };
     cx.away(&agent).await?;
+    let from = |number| cx.resume_socket_from(&credentials.session, loopback(number), None);
     let mut hostile = Vec::new();
     for _ in 0..20 {
-        hostile.push(cx.resume_socket(&credentials.session).await?);
+        hostile.push(from(1).await?);
     }
-    for (number, socket) in hostile
-        .iter_mut()
-        .enumerate()
-        .take(20 - MAX_WAITING_SOCKETS)
-    {
+    let (gone, waiting) = hostile.split_at_mut(20 - MAX_WAITING_OF_ADDRESS);
+    for (number, socket) in gone.iter_mut().enumerate() {
         socket
             .expect_close(CloseCode::TooManyWaiting.code())
             .await
             .with_context(|| format!("the oldest, number {number}, goes"))?;
+    }
+    for socket in waiting {
+        socket
+            .expect_quiet()
+            .await
+            .context("one of the last waits on")?;
     }
     let started = Instant::now();
     let mut owner = cx.resume(&credentials, &Value::Null).await?;
@@ -776,27 +780,18 @@ async fn lock_out(cx: Context) -> Result<()> {
         took < Duration::from_secs(8),
         "the owner needed {took:?} to resume"
     );
-    hostile[20 - MAX_WAITING_SOCKETS]
-        .expect_close(CloseCode::TooManyWaiting.code())
-        .await?;
-    for socket in &mut hostile[20 - MAX_WAITING_SOCKETS + 1..] {
-        socket
-            .expect_quiet()
-            .await
-            .context("one of the last waits on")?;
-    }
     owner.reflect();
     agent.post("/echo", &json!({})).await?.is(200)?;
     // Nor do they disturb a session that is connected.
     for _ in 0..20 {
-        hostile.push(cx.resume_socket(&credentials.session).await?);
+        hostile.push(from(1).await?);
     }
     owner.expect_quiet().await?;
     agent.post("/echo", &json!({})).await?.is(200)?;
-    // An owner that is slower than a few newcomers gets in as well.
-    let mut slow = cx.resume_socket(&credentials.session).await?;
-    for _ in 1..MAX_WAITING_SOCKETS {
-        hostile.push(cx.resume_socket(&credentials.session).await?);
+    // An owner that is slower than many newcomers gets in as well.
+    let mut slow = from(2).await?;
+    for number in 0..MAX_WAITING_SOCKETS - MAX_WAITING_OF_ADDRESS - 1 {
+        hostile.push(from(10 + u16::try_from(number)?).await?);
     }
     slow.register(&resume_frame(&credentials, &Value::Null))
         .await?;

@@ -2,22 +2,45 @@
 //! given out.
 
 use agent_socket_wire::answer::{ERROR_HEADER, EXPOSE_ERROR};
+use agent_socket_wire::close::CloseCode;
 use agent_socket_wire::error::HttpCode;
-use anyhow::{Context as _, Result};
-use serde_json::json;
+use agent_socket_wire::limits::{MAX_WAITING_OF_ADDRESS, MAX_WAITING_SOCKETS};
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
+use crate::check::equal;
 use crate::client::agent::{Agent, Pending};
-use crate::client::app::App;
-use crate::context::Context;
+use crate::client::app::{App, Credentials, loopback};
+use crate::context::{Context, resume_frame};
 use crate::run;
 use crate::scenario::Scenario;
 
 pub fn scenarios() -> Vec<Scenario> {
-    vec![Scenario::new(
-        120,
-        "an app's 401 token_invalid is told from the relay's at every door",
-        run!(whose_error),
-    )]
+    vec![
+        Scenario::new(
+            120,
+            "an app's 401 token_invalid is told from the relay's at every door",
+            run!(whose_error),
+        ),
+        Scenario::new(
+            121,
+            "in a flood of upgrades every resume of the owner gets through",
+            run!(flood),
+        )
+        .debug(),
+        Scenario::new(
+            122,
+            "a wrong proof counts as none, the right one makes room for nobody",
+            run!(proofs),
+        ),
+        Scenario::new(
+            123,
+            "the relay selects agent-socket.v1 when it is offered, and nothing else",
+            run!(subprotocols),
+        ),
+    ]
 }
 
 /// Ways to the tool `/say`, by the name of the door.
@@ -72,5 +95,164 @@ async fn whose_error(cx: Context) -> Result<()> {
             .and_then(|answer| answer.has(EXPOSE_ERROR.0, EXPOSE_ERROR.1))
             .context(door)?;
     }
+    Ok(())
+}
+
+/// How long the owner takes from its upgrade to its first frame: a round trip.
+const ROUND_TRIP: Duration = Duration::from_millis(200);
+
+/// Time between two upgrades of a flood: 30 a second.
+const FLOOD_PAUSE: Duration = Duration::from_millis(33);
+
+/// Resumes of the owner in a flood.
+const RESUMES: usize = 15;
+
+/// An upgrade, and after a round trip the first frame.
+async fn resume_slowly(
+    cx: &Context,
+    credentials: &Credentials,
+    offer: Option<String>,
+) -> Result<App> {
+    let mut app = cx
+        .resume_socket_from(&credentials.session, loopback(1), offer)
+        .await?;
+    // The network's time is the subject.
+    sleep(ROUND_TRIP).await;
+    app.register(&resume_frame(credentials, &Value::Null))
+        .await?;
+    Ok(app)
+}
+
+/// Opens sockets for as long as it lives, each from another address.
+async fn pour(cx: Context, session: String) -> Result<()> {
+    let mut open = Vec::new();
+    let mut ticks = interval(FLOOD_PAUSE);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    for number in 2_u16.. {
+        // As many as there is room for, at once.
+        if usize::from(number) > MAX_WAITING_SOCKETS + 2 {
+            ticks.tick().await;
+        }
+        open.push(
+            cx.resume_socket_from(&session, loopback(number), None)
+                .await?,
+        );
+    }
+    Ok(())
+}
+
+async fn flood(cx: Context) -> Result<()> {
+    let app = cx.app().await?;
+    let credentials = app.credentials()?;
+    let mut flood = tokio::spawn(pour(cx.clone(), credentials.session.clone()));
+    let full = |state: &Value| state["unproven"] == MAX_WAITING_SOCKETS;
+    cx.state_where(&credentials.session, "as many sockets as may wait", full)
+        .await?;
+    for number in 0..RESUMES {
+        let resumed = resume_slowly(&cx, &credentials, Some(credentials.offer()?));
+        let resumed = resumed.await;
+        ensure!(
+            resumed.is_ok(),
+            "resume {number} failed: {:#}",
+            resumed.err().context("why")?
+        );
+    }
+    // A client that offers no proof is pushed out by chance, and not for long.
+    let mut tries = 0;
+    while resume_slowly(&cx, &credentials, None).await.is_err() {
+        tries += 1;
+        ensure!(tries < 10, "an old client was kept out {tries} times");
+    }
+    let state = cx.state(&credentials.session).await?;
+    ensure!(full(&state), "the flood ran dry: {state}");
+    ensure!(
+        !flood.is_finished(),
+        "the flood ended: {:?}",
+        (&mut flood).await
+    );
+    flood.abort();
+    drop(app);
+    Ok(())
+}
+
+async fn proofs(cx: Context) -> Result<()> {
+    let app = cx.app().await?;
+    let credentials = app.credentials()?;
+    let right = credentials.offer()?;
+    let wrong = Credentials {
+        secret: "A".repeat(43),
+        ..credentials.clone()
+    }
+    .offer()?;
+    let from = |offer: &str| {
+        let offer = Some(offer.to_owned());
+        cx.resume_socket_from(&credentials.session, loopback(1), offer)
+    };
+    let mut proven = Vec::new();
+    for _ in 0..=MAX_WAITING_OF_ADDRESS {
+        proven.push(from(&right).await?);
+    }
+    let mut first = from(&wrong).await?;
+    for _ in 0..MAX_WAITING_OF_ADDRESS {
+        proven.push(from(&wrong).await?);
+    }
+    first.expect_close(CloseCode::TooManyWaiting.code()).await?;
+    for socket in &mut proven {
+        socket.expect_quiet().await?;
+    }
+    // The proof opens nothing.
+    let stranger = resume_frame(&credentials, &json!({"secret": "A".repeat(43)}));
+    let close = CloseCode::ResumeFailed.code();
+    proven[0].refused(&stranger, "resume_failed", close).await?;
+    let frame = resume_frame(&credentials, &Value::Null);
+    proven[1].register(&frame).await?;
+    drop(app);
+    Ok(())
+}
+
+async fn subprotocols(cx: Context) -> Result<()> {
+    let app = cx.app().await?;
+    let credentials = app.credentials()?;
+    let right = credentials.offer()?;
+    let proof_alone = right.split(", ").last().context("the proof")?;
+    let resume = format!("/v1/_ws?session={}", credentials.session);
+    let never = "/v1/_ws?session=00000000";
+    for (target, offer, selected) in [
+        (resume.as_str(), None, None),
+        ("/v1/_ws", None, None),
+        (&resume, Some(right.as_str()), Some("agent-socket.v1")),
+        (&resume, Some("agent-socket.v1"), Some("agent-socket.v1")),
+        (
+            &resume,
+            Some("chat, agent-socket.proof.x ,agent-socket.v1"),
+            Some("agent-socket.v1"),
+        ),
+        (never, Some(&right), Some("agent-socket.v1")),
+        ("/v1/_ws", Some(&right), Some("agent-socket.v1")),
+        (&resume, Some(proof_alone), None),
+        (&resume, Some("chat"), None),
+    ] {
+        let headers: Vec<_> = offer
+            .iter()
+            .map(|offer| ("Sec-WebSocket-Protocol", *offer))
+            .collect();
+        let response = cx.upgrade_with(target, &headers).await?;
+        response.is(101)?;
+        equal(
+            &format!("what is selected of {offer:?} at {target}"),
+            response.header("sec-websocket-protocol"),
+            selected,
+        )?;
+    }
+    // Onto a session that has one, without `?session=`: closed, and told why.
+    if cx.has_debug().await {
+        let taken = format!("/v1/_ws?force_session={}", credentials.session);
+        let offer = [("Sec-WebSocket-Protocol", "agent-socket.v1")];
+        let response = cx.upgrade_with(&taken, &offer).await?;
+        response
+            .is(101)?
+            .has("sec-websocket-protocol", "agent-socket.v1")?;
+    }
+    drop(app);
     Ok(())
 }

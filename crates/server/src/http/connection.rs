@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use agent_socket_front::Upgrade;
+use agent_socket_wire::address::AddressKey;
+use agent_socket_wire::proof::UpgradeProof;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
@@ -39,6 +41,10 @@ pub(crate) struct PendingUpgrade {
     pub(crate) upgrade: Upgrade,
     /// The `Origin` of its request.
     pub(crate) origin: Option<Box<str>>,
+    /// The proof that it offered.
+    pub(crate) proof: Option<UpgradeProof>,
+    /// Where it came from.
+    pub(crate) address: AddressKey,
 }
 
 /// What a connection's requests know of it.
@@ -199,6 +205,8 @@ async fn hand_over(shared: &Shared, pending: PendingUpgrade, place: OwnedSemapho
         io,
         upgrade,
         origin,
+        proof,
+        address,
     } = pending;
     // The client may be gone before its answer was sent.
     let Ok(upgraded) = io.await else { return };
@@ -210,6 +218,8 @@ async fn hand_over(shared: &Shared, pending: PendingUpgrade, place: OwnedSemapho
         io: parts.io.into_inner().after(parts.read_buf),
         resume: upgrade.resume,
         origin,
+        proof,
+        address,
         place,
     };
     shared.deliver(upgrade.session, Message::Socket(Box::new(socket)));

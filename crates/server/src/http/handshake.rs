@@ -1,5 +1,6 @@
 //! The opening handshake of a WebSocket (RFC 6455, 4.2).
 
+use agent_socket_wire::proof::Offer;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hyper::header::{self, HeaderValue};
@@ -23,11 +24,12 @@ pub(crate) enum BadHandshake {
     Malformed,
 }
 
-/// The response that accepts a client's handshake.
+/// The response that accepts a client's handshake, and selects of the subprotocols
+/// that it offers.
 ///
 /// # Errors
 /// If it is none, or of another version.
-pub(crate) fn accept(asked: &HeaderMap) -> Result<Response<Body>, BadHandshake> {
+pub(crate) fn accept(asked: &HeaderMap, offer: &Offer) -> Result<Response<Body>, BadHandshake> {
     let is_upgrade = asked
         .get_all(header::CONNECTION)
         .iter()
@@ -53,6 +55,10 @@ pub(crate) fn accept(asked: &HeaderMap) -> Result<Response<Body>, BadHandshake> 
     headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     let accept = accept.map_err(|_| BadHandshake::Malformed)?;
     headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    if let Some(selected) = offer.selected() {
+        let selected = HeaderValue::from_static(selected);
+        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, selected);
+    }
     Ok(response)
 }
 
@@ -106,12 +112,17 @@ mod tests {
 
     #[test]
     fn the_example_of_the_rfc_is_accepted() {
-        let response = accept(&asked(&[])).unwrap();
+        let response = accept(&asked(&[]), &Offer::default()).unwrap();
         assert_eq!(response.status(), 101);
         assert_eq!(
             response.headers()["sec-websocket-accept"],
             "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
         );
+        let selected = header::SEC_WEBSOCKET_PROTOCOL;
+        assert_eq!(response.headers().get(&selected), None);
+        let offer = Offer::read("chat, agent-socket.v1");
+        let response = accept(&asked(&[]), &offer).unwrap();
+        assert_eq!(response.headers()[selected], "agent-socket.v1");
     }
 
     #[test]
@@ -128,7 +139,7 @@ mod tests {
             ),
         ] {
             assert_eq!(
-                accept(&asked(&[(name, value)])).unwrap_err(),
+                accept(&asked(&[(name, value)]), &Offer::default()).unwrap_err(),
                 expected,
                 "{name}: {value}"
             );

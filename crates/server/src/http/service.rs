@@ -8,8 +8,10 @@ use agent_socket_driver::AgentRequest;
 use agent_socket_front::{
     Body as BodyRule, DebugRequest, Decision, Head, Random, Upgrade, answers, decide,
 };
+use agent_socket_wire::address::AddressKey;
 use agent_socket_wire::answer::Answer;
 use agent_socket_wire::error::HttpError;
+use agent_socket_wire::proof::Offer;
 use agent_socket_wire::token::AgentToken;
 use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
@@ -23,7 +25,6 @@ use super::connection::{Connection, PendingUpgrade};
 use super::content::Content;
 use super::handshake::{self, BadHandshake};
 use super::pages;
-use crate::limiter::AddressKey;
 use crate::session::request::{Call, Headers, Reply, Watch};
 use crate::session::{Handle, Message, answer_without_session};
 use crate::shared::{Settings, Shared};
@@ -162,7 +163,8 @@ fn app(
     upgrade: Upgrade,
     address: AddressKey,
 ) -> Response<Body> {
-    let accepted = match handshake::accept(request.headers()) {
+    let offer = offer(request.headers());
+    let accepted = match handshake::accept(request.headers(), &offer) {
         Ok(response) => response,
         Err(BadHandshake::Malformed) => return refuse(answers::only_upgrades()),
         Err(BadHandshake::Version) => {
@@ -183,8 +185,18 @@ fn app(
         io: hyper::upgrade::on(&mut request),
         upgrade,
         origin,
+        proof: offer.proof,
+        address,
     });
     accepted
+}
+
+/// The subprotocols that an upgrade offers: several headers are one (RFC 9110,
+/// 5.3).
+fn offer(headers: &HeaderMap) -> Offer {
+    let all = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
+    let texts: Vec<_> = all.filter_map(|value| value.to_str().ok()).collect();
+    Offer::read(&texts.join(","))
 }
 
 // ---- agents ----

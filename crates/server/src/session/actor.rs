@@ -324,12 +324,16 @@ impl Actor {
             io,
             resume,
             origin,
+            proof,
+            address,
             place,
         } = new;
         let id = self.world.name_socket();
         let opening = Opening {
             resume,
             origin: origin.as_deref(),
+            proof,
+            address: Some(address),
         };
         let tasks = self.shared.tasks.clone();
         let session = self.handle.session;

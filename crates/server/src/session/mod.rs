@@ -18,8 +18,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use agent_socket_driver::{BodyError, RequestId};
 use agent_socket_front::DebugRequest;
+use agent_socket_wire::address::AddressKey;
 use agent_socket_wire::answer::Answer;
 use agent_socket_wire::id::SessionId;
+use agent_socket_wire::proof::UpgradeProof;
 use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
@@ -68,6 +70,10 @@ pub(crate) struct NewSocket {
     pub(crate) resume: bool,
     /// The upgrade's `Origin`.
     pub(crate) origin: Option<Box<str>>,
+    /// The proof that the upgrade offered.
+    pub(crate) proof: Option<UpgradeProof>,
+    /// Where it came from.
+    pub(crate) address: AddressKey,
     /// Its place among the relay's connections.
     pub(crate) place: tokio::sync::OwnedSemaphorePermit,
 }

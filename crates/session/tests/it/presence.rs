@@ -1,9 +1,14 @@
 //! How a session begins, is held, taken up again and ends.
 
-use agent_socket_session::{DropMode, Opening};
+use agent_socket_session::{DropMode, Opening, SocketId};
+use agent_socket_wire::address::AddressKey;
 use agent_socket_wire::limits::{
-    FIRST_FRAME_TIMEOUT_MS, MAX_FRAME_LENGTH, MAX_REGISTRATION_BYTES, MAX_TOOLS, UNLINKED_HOLD_MS,
+    FIRST_FRAME_TIMEOUT_MS, MAX_FRAME_LENGTH, MAX_REGISTRATION_BYTES, MAX_TOOLS,
+    MAX_WAITING_OF_ADDRESS, MAX_WAITING_SOCKETS, UNLINKED_HOLD_MS,
 };
+use agent_socket_wire::proof::UpgradeProof;
+use agent_socket_wire::token::ResumeSecret;
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use agent_socket_testkit::{App, START, World, code, registration, with};
@@ -29,7 +34,7 @@ fn a_registration_opens_a_session() {
     assert_eq!(reply["sessionId"], world.id.as_str());
     assert_eq!(reply["resumeSecret"].as_str().unwrap().len(), 43);
     assert_eq!(reply.get("resumed"), None);
-    assert_eq!(reply["features"], json!(["carry_calls"]));
+    assert_eq!(reply["features"], json!(["carry_calls", "upgrade_proof"]));
     let state = world.state();
     assert_eq!(state["session"], world.id.as_str());
     assert_eq!(state["appConnected"], true);
@@ -132,8 +137,8 @@ fn an_origin_counts_as_apps_json_says() {
     ] {
         let mut world = World::new();
         let socket = world.open_with(Opening {
-            resume: false,
             origin: origin.as_deref(),
+            ..Opening::default()
         });
         world.evict();
         let reply = world.ask(
@@ -226,30 +231,180 @@ fn a_plain_upgrade_onto_a_session_is_refused() {
     assert_eq!(world.close_code(app.socket), 0);
 }
 
+/// The proof that this secret makes here.
+fn proof(world: &World, secret: &str) -> UpgradeProof {
+    UpgradeProof::new(&ResumeSecret::parse(secret).unwrap(), world.id)
+}
+
+/// A socket that comes to resume, from one of the addresses there are.
+fn come(world: &mut World, proof: Option<UpgradeProof>, address: Option<u64>) -> SocketId {
+    world.open_with(Opening {
+        resume: true,
+        proof,
+        address: address.map(AddressKey::from_number),
+        ..Opening::default()
+    })
+}
+
+/// Which of these sockets were closed, each with the reason that it must have.
+fn pushed_out(world: &World, sockets: &[SocketId]) -> Vec<bool> {
+    let closed = sockets.iter().map(|socket| {
+        let code = world.close_code(*socket);
+        if code != 0 {
+            assert_eq!(code, 4409);
+            let reason = world.close_reason(*socket);
+            assert!(reason.starts_with("too many sockets wait"), "{reason}");
+        }
+        code != 0
+    });
+    closed.collect()
+}
+
 #[test]
-fn past_four_waiting_sockets_the_oldest_goes() {
+fn past_two_waiting_sockets_the_oldest_of_an_address_goes() {
     for reload in [false, true] {
         let mut world = World::new();
         let app = world.register();
         world.drop_socket(app.socket, 1006);
+        let other = come(&mut world, None, Some(2));
+        let unknown: Vec<_> = (0..5).map(|_| come(&mut world, None, None)).collect();
         let mut idle = Vec::new();
-        for _ in 0..20 {
-            idle.push(world.open(true));
+        for count in 1..=20 {
+            idle.push(come(&mut world, None, Some(1)));
             world.advance(1);
             if reload {
                 world.evict();
             }
+            let gone = pushed_out(&world, &idle);
+            let first_two = count.max(MAX_WAITING_OF_ADDRESS) - MAX_WAITING_OF_ADDRESS;
+            assert!(
+                gone.iter()
+                    .enumerate()
+                    .all(|(at, gone)| *gone == (at < first_two))
+            );
         }
-        let closed: Vec<_> = idle
-            .iter()
-            .map(|socket| world.close_code(*socket))
-            .collect();
-        assert_eq!(closed, [[4409; 16].as_slice(), &[0; 4]].concat());
-        assert!(
-            world
-                .close_reason(idle[0])
-                .starts_with("too many sockets wait")
-        );
+        assert!(!pushed_out(&world, &[other])[0]);
+        assert!(!pushed_out(&world, &unknown).contains(&true));
+        world.resume(&app);
+    }
+}
+
+#[test]
+fn past_sixty_four_waiting_sockets_one_goes_by_chance() {
+    let mut world = World::new();
+    let app = world.register();
+    world.drop_socket(app.socket, 1006);
+    let mut idle = Vec::new();
+    for number in 0..MAX_WAITING_SOCKETS as u64 {
+        idle.push(come(&mut world, None, Some(number)));
+    }
+    assert!(!pushed_out(&world, &idle).contains(&true), "64 wait");
+    for more in 1..=200_u64 {
+        let newcomer = come(&mut world, None, Some(1000 + more));
+        assert!(!pushed_out(&world, &[newcomer])[0], "never the newcomer");
+        idle.push(newcomer);
+        let gone = pushed_out(&world, &idle);
+        assert_eq!(gone.iter().filter(|gone| **gone).count() as u64, more);
+    }
+    // By chance: neither the oldest nor the newest of them all.
+    let gone = pushed_out(&world, &idle);
+    let first = gone.iter().take(200);
+    assert!(first.filter(|gone| **gone).count() < 200, "not the oldest");
+    assert!(!gone[..64].iter().all(|gone| !gone), "not the newest");
+}
+
+#[test]
+fn who_proved_that_they_are_the_owner_makes_room_for_nobody() {
+    for reload in [false, true] {
+        let mut world = World::new();
+        let app = world.register();
+        let right = Some(proof(&world, &app.secret));
+        let wrong = Some(proof(&world, &"A".repeat(43)));
+        world.drop_socket(app.socket, 1006);
+        let proven: Vec<_> = (0..3).map(|_| come(&mut world, right, Some(1))).collect();
+        // A wrong proof counts as none.
+        let lies: Vec<_> = (0..3).map(|_| come(&mut world, wrong, Some(1))).collect();
+        assert_eq!(pushed_out(&world, &lies), [true, false, false]);
+        if reload {
+            world.evict();
+        }
+        for number in 0..200 {
+            come(&mut world, None, Some(number));
+        }
+        let late = come(&mut world, right, Some(1));
+        assert!(!pushed_out(&world, &proven).contains(&true));
+        assert!(!pushed_out(&world, &[late])[0]);
+        assert_eq!(world.state()["unproven"], MAX_WAITING_SOCKETS);
+        let frame = world.resume_frame(&app.secret, json!({}));
+        assert_eq!(world.ask(proven[0], &frame)["ok"], true);
+        // They have their time like any other.
+        world.advance(FIRST_FRAME_TIMEOUT_MS);
+        assert_eq!(world.close_code(proven[1]), 4408);
+    }
+}
+
+#[test]
+fn a_session_of_an_older_relay_knows_its_owner_from_the_next_resume_on() {
+    let mut world = World::new();
+    let app = world.register();
+    let right = Some(proof(&world, &app.secret));
+    world.evict();
+    let record = world.machine.records.get_mut("session").unwrap();
+    let mut older: Value = serde_json::from_str(record).unwrap();
+    assert!(older.as_object_mut().unwrap().remove("proof").is_some());
+    *record = older.to_string();
+    let come_thrice = |world: &mut World| {
+        let sockets: Vec<_> = (0..3).map(|_| come(world, right, Some(1))).collect();
+        pushed_out(world, &sockets)
+    };
+    assert_eq!(come_thrice(&mut world), [true, false, false]);
+    world.resume(&app);
+    world.evict();
+    assert_eq!(come_thrice(&mut world), [false; 3]);
+}
+
+proptest! {
+    #![proptest_config(crate::properties::config(64))]
+
+    /// Whoever comes from wherever: the owner's sockets wait their time, and no
+    /// newcomer is turned away.
+    #[test]
+    fn no_flood_keeps_the_owner_out(
+        steps in prop::collection::vec((0..6_u8, prop::option::of(0..5_u64), 0..400_u64, any::<bool>()), 1..150),
+    ) {
+        let mut world = World::new();
+        let app = world.register();
+        let right = Some(proof(&world, &app.secret));
+        let wrong = Some(proof(&world, &"A".repeat(43)));
+        world.drop_socket(app.socket, 1006);
+        let mut opened = Vec::new();
+        for (kind, address, pause, evict) in steps {
+            let given = match kind {
+                0 => right,
+                1 => wrong,
+                _ => None,
+            };
+            let socket = come(&mut world, given, address);
+            prop_assert_eq!(world.close_code(socket), 0, "a newcomer was turned away");
+            opened.push((socket, kind == 0, address, world.machine.now));
+            world.advance(pause);
+            if evict {
+                world.evict();
+            }
+            let waits = |one: &&(SocketId, bool, Option<u64>, u64)| world.close_code(one.0) == 0;
+            for one @ (socket, is_proven, _, at) in &opened {
+                if *is_proven {
+                    let in_time = world.machine.now - at < FIRST_FRAME_TIMEOUT_MS;
+                    prop_assert_eq!(waits(&one), in_time, "{:?}", world.close_code(*socket));
+                }
+            }
+            let unproven: Vec<_> = opened.iter().filter(|one| !one.1).filter(waits).collect();
+            prop_assert!(unproven.len() <= MAX_WAITING_SOCKETS);
+            for address in 0..5 {
+                let own = unproven.iter().filter(|one| one.2 == Some(address)).count();
+                prop_assert!(own <= MAX_WAITING_OF_ADDRESS);
+            }
+        }
         world.resume(&app);
     }
 }

@@ -2,7 +2,7 @@
 //! one answer per request, limits, alarms, records that are enough, no secret
 //! where it must not be, nothing left of a session that ended.
 
-use agent_socket_testkit::{Ask, CallResult, Op, Origin, PagePath, Play, Tools, Which};
+use agent_socket_testkit::{Ask, CallResult, Op, Origin, PagePath, Play, Proof, Tools, Which};
 use proptest::prelude::*;
 
 /// A program that fails is printed by the names of its operations: it belongs
@@ -116,6 +116,8 @@ fn found() -> Vec<(&'static str, Vec<Op>)> {
                 Op::Open {
                     resume: true,
                     origin: Origin::Absent,
+                    proof: Proof::Absent,
+                    address: None,
                 },
                 Op::FloodOfTasks,
                 Op::Page {

@@ -124,6 +124,8 @@ impl Life {
             authority: self.cx.relay.authority().to_owned(),
             target: format!("/v1/_ws{query}"),
             origin: None,
+            offer: None,
+            address: None,
             log: self.cx.log.clone(),
             http: self.http.clone(),
         })

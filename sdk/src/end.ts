@@ -1,6 +1,7 @@
 import { AgentSocketError } from "./errors.js"
 import { Line, relayError, socketUrl } from "./line.js"
 import { readBaseUrl, webSocketClass } from "./options.js"
+import { offerOf } from "./proof.js"
 import type { WebSocketClass } from "./types.js"
 
 /** What {@link endSession} takes. */
@@ -9,6 +10,8 @@ export interface EndOptions {
   sessionId: string
   /** **Secret.** The session's secret. */
   resumeSecret: string
+  /** As in {@link SavedSession.relayFeatures}. */
+  relayFeatures?: string[]
   /** The relay; as in {@link ConnectOptions.baseUrl}. */
   baseUrl?: string
   /** As in {@link ConnectOptions.WebSocket}. */
@@ -24,10 +27,11 @@ const TIMEOUT_MS = 15_000
  * @returns false if there was nothing to end: the session is gone already, or the secret is wrong.
  * @throws AgentSocketError `unreachable`.
  */
-export function endSession({ sessionId, resumeSecret, baseUrl, WebSocket }: EndOptions): Promise<boolean> {
+export async function endSession({ sessionId, resumeSecret, relayFeatures = [], baseUrl, WebSocket }: EndOptions): Promise<boolean> {
+  const offer = await offerOf(relayFeatures, sessionId, resumeSecret)
   return new Promise((resolve, reject) => {
     const settings = { WebSocket: webSocketClass(WebSocket), heartbeatIntervalMs: TIMEOUT_MS, heartbeatTimeoutMs: TIMEOUT_MS }
-    const line = new Line(socketUrl(readBaseUrl(baseUrl), sessionId), settings, {
+    const line = new Line(socketUrl(readBaseUrl(baseUrl), sessionId), offer, settings, {
       onOpen: () => line.send(JSON.stringify({ type: "end", sessionId, secret: resumeSecret })),
       onFrame(frame) {
         if (frame.ok || frame.error?.code === "resume_failed") resolve(frame.ok === true)

@@ -51,10 +51,11 @@ export class Line {
   #heardAt = 0
   #closed = false
 
-  constructor(url: string, settings: LineSettings, handlers: Handlers) {
+  /** `offer`: the subprotocols, if any. */
+  constructor(url: string, offer: string[], settings: LineSettings, handlers: Handlers) {
     this.#settings = settings
     this.#handlers = handlers
-    const ws = (this.#ws = new settings.WebSocket(url))
+    const ws = (this.#ws = offer.length ? new settings.WebSocket(url, offer) : new settings.WebSocket(url))
     ws.onopen = () => handlers.onOpen()
     ws.onmessage = ({ data }: { data: unknown }) => this.#receive(data)
     ws.onclose = ({ code }: { code: number }) => this.#end(code)

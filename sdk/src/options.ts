@@ -86,6 +86,7 @@ const SAVED: Rules = {
   resumeSecret: is("string"),
   links: optional([Array.isArray, "an array"]),
   revoke: optional(strings),
+  relayFeatures: optional(strings),
 }
 
 const MINT: Rules = {

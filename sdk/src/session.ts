@@ -17,6 +17,7 @@ import { type Frame, Line, disconnected, relayError, socketUrl } from "./line.js
 import { type LinkRecord, type OldLink, publicLink, readLink, remaining } from "./links.js"
 import { type Settings, checkAgentsMd, checkMint, checkInputs, checkSaved, checkTaskId, checkTools } from "./options.js"
 import { Outbox } from "./outbox.js"
+import { offerOf } from "./proof.js"
 import { type CallFrame, type WireReply, runCall, wireReply, wireTools } from "./tools.js"
 import type {
   DisconnectEvent, Link, MintOptions, SavedSession, SessionChangedEvent, SessionEvents, SessionState, Tool, ToolReply,
@@ -43,6 +44,9 @@ export class Session {
   #state: SessionState = "connecting"
   #id = ""
   #secret = ""
+  #relayFeatures: string[] = []
+  /** The subprotocols that the next upgrade offers, made ahead. */
+  #offer: string[] = []
   #links: LinkRecord[] = []
   #revoke: string[] = []
   #change: Change | undefined
@@ -78,8 +82,9 @@ export class Session {
   }
 
   /** @internal Resolves when the session is open for the first time. */
-  open(): Promise<Line> {
-    this.#connect()
+  async open(): Promise<Line> {
+    await this.#prove()
+    if (this.#state !== "closed") this.#connect()
     return this.#whenConnected()
   }
 
@@ -99,7 +104,8 @@ export class Session {
   get links(): readonly Link[] { return this.#links.map(publicLink) }
   /** What `connect({ resume })` needs to resume this session later. **Secret.** */
   get saved(): SavedSession {
-    return { sessionId: this.#id, resumeSecret: this.#secret, links: [...this.#links], revoke: [...this.#revoke] }
+    const saved = { sessionId: this.#id, resumeSecret: this.#secret, links: [...this.#links], revoke: [...this.#revoke] }
+    return this.#relayFeatures.length ? { ...saved, relayFeatures: [...this.#relayFeatures] } : saved
   }
 
   /** Listens to an event; returns a function that stops listening. */
@@ -225,12 +231,13 @@ export class Session {
   async close({ keep = false }: { keep?: boolean } = {}): Promise<void> {
     if (this.#state === "closed") return
     const { sessionId, resumeSecret, connected } = this
+    const relayFeatures = this.#relayFeatures
     const line = this.#line
     this.#finish({ code: CLOSE_NORMAL, reason: "ended", willReconnect: false }, keep)
     // Of a session whose id is not known yet nobody can take care later.
     if (sessionId && (keep || !connected)) line?.drop()
     else await line?.end()
-    if (!keep && !connected && sessionId) await endSession({ ...this.#settings, sessionId, resumeSecret })
+    if (!keep && !connected && sessionId) await endSession({ ...this.#settings, sessionId, resumeSecret, relayFeatures })
   }
 
   /** `signal` was aborted. */
@@ -241,16 +248,23 @@ export class Session {
 
   // ---- connecting ----
 
+  /** Every third try offers nothing: a relay that was put back to an older version selects nothing, and browsers give up. */
   #connect(): void {
     clearTimeout(this.#timer)
     this.#timer = undefined
-    const line: Line = new Line(socketUrl(this.baseUrl, this.#id), this.#settings, {
+    const line: Line = new Line(socketUrl(this.baseUrl, this.#id), this.#attempt % 3 === 2 ? [] : this.#offer, this.#settings, {
       onOpen: () => line.send(JSON.stringify(this.#firstFrame())),
       onFrame: (frame) => this.#frame(line, frame),
       onPong: () => { this.#attempt = 0; this.#outbox.confirm() },
       onClose: (code) => this.#closed(line, code),
     })
     this.#line = line
+  }
+
+  async #prove(): Promise<void> {
+    const id = this.#id
+    const offer = await offerOf(this.#relayFeatures, id, this.#secret)
+    if (id === this.#id) this.#offer = offer
   }
 
   #firstFrame(): object {
@@ -279,6 +293,8 @@ export class Session {
     if (features) this.#learn(true)
     this.#id = String(sessionId)
     this.#secret = String(resumeSecret)
+    this.#relayFeatures = [...(features ?? [])]
+    void this.#prove()
     if (resumed) this.#forgetRevoked(this.#revoke)
     line.startBeat()
     this.#save()
@@ -335,6 +351,7 @@ export class Session {
     const lost = this.#links.filter(({ token }) => !revoked.has(token)).map((link) => ({ ...link, oldUrl: known.get(link.url) ?? link.url }))
     this.#change = { oldSessionId: before?.oldSessionId ?? this.#id, waiting: [...lost, ...(before?.waiting ?? [])], links: [] }
     this.#id = this.#secret = ""
+    this.#offer = []
     this.#links = []
     this.#revoke = []
     this.#calls.cancelAll("the session is over")
@@ -430,11 +447,12 @@ export class Session {
 
   #take(saved: SavedSession): void {
     checkSaved(saved)
-    const { sessionId, resumeSecret, links = [], revoke = [] } = saved
+    const { sessionId, resumeSecret, links = [], revoke = [], relayFeatures = [] } = saved
     this.#id = sessionId
     this.#secret = resumeSecret
     this.#links = links.map((link) => ({ ...link }))
     this.#revoke = [...revoke]
+    this.#relayFeatures = [...relayFeatures]
   }
 
   #whenConnected(): Promise<Line> {

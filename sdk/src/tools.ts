@@ -58,7 +58,7 @@ export async function runCall(tools: readonly Tool[], frame: CallFrame, signal: 
   if (!tool) return problem(404, "not_found", `This app has no tool ${frame.method} ${frame.path}. GET $BASE/tools.json lists those it has.`)
   try {
     const result = await tool.handler(await readCall(tool, frame, signal))
-    return fitting(await wireReply(result, asJson))
+    return fitting(await wireReply(result, asJson), frame.id)
   } catch (error) {
     if (error instanceof InputError) return problem(400, error.code, error.message, error.issues)
     if (error instanceof ToolError) return problem(error.status, error.code, error.message)
@@ -120,16 +120,16 @@ function isReply(value: unknown): value is ToolReply {
   })
 }
 
-/** The reply, or an error that says why it can't be sent. */
-function fitting(reply: WireReply): WireReply {
+/** The reply, or an error that says why it can't be sent: what goes out is the frame with the call's id. */
+function fitting(reply: WireReply, id: string): WireReply {
   let text: string
   try {
     text = JSON.stringify(reply)
   } catch (error) {
     throw new ReplyError("The handler's result can't be written as JSON.", { cause: error })
   }
-  // The frame has other members too.
-  const most = MAX_FRAME_LENGTH - 512
+  // Two braces of three become one comma.
+  const most = MAX_FRAME_LENGTH - JSON.stringify({ type: "tool_reply", id }).length + 1
   if (text.length > most) throw new ReplyError(`The handler's result takes ${text.length} characters of JSON; at most ${most} can be sent. Ask for a smaller part.`)
   return reply
 }

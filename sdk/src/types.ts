@@ -124,6 +124,8 @@ export interface SavedSession {
   links?: (Link & MintOptions)[]
   /** Tokens that the relay must still revoke. */
   revoke?: string[]
+  /** The additions to the protocol that the relay has, as it said last. */
+  relayFeatures?: string[]
 }
 
 /** A place where a session is kept across reloads; {@link tabStore} makes one. */
@@ -224,7 +226,7 @@ export interface WebSocketLike {
 }
 
 /** A `WebSocket` class, like that of browsers. */
-export type WebSocketClass = new (url: string) => WebSocketLike
+export type WebSocketClass = new (url: string, protocols?: string[]) => WebSocketLike
 
 /** The state of a session; `reconnecting` while the SDK tries to reconnect. */
 export type SessionState = "connecting" | "connected" | "reconnecting" | "closed"

@@ -13,7 +13,7 @@ export { WebSocket }
 export async function startRelay(answers = {}) {
   const server = new WebSocketServer({ port: 0, host: "127.0.0.1" })
   await once(server, "listening")
-  const relay = { sessions: 0, tokens: 0, frames: [], urls: [], sockets: new Set(), socket: undefined }
+  const relay = { sessions: 0, tokens: 0, frames: [], urls: [], offers: [], sockets: new Set(), socket: undefined }
   const waiting = []
   let seen = 0
 
@@ -36,6 +36,7 @@ export async function startRelay(answers = {}) {
     relay.socket = socket
     relay.sockets.add(socket)
     relay.urls.push(request.url)
+    relay.offers.push(request.headers["sec-websocket-protocol"])
     socket.on("close", (code) => {
       relay.sockets.delete(socket)
       note({ type: "closed", code })
@@ -56,6 +57,7 @@ export async function startRelay(answers = {}) {
   }
 
   return Object.assign(relay, {
+    server,
     replies,
     baseUrl: `http://127.0.0.1:${server.address().port}`,
     /** The next frame of this type that no `next` gave yet; `closed` is a socket's end. */

@@ -163,8 +163,8 @@ async fn flood(cx: Context) -> Result<()> {
         tries += 1;
         ensure!(tries < 10, "an old client was kept out {tries} times");
     }
-    let state = cx.state(&credentials.session).await?;
-    ensure!(full(&state), "the flood ran dry: {state}");
+    cx.state_where(&credentials.session, "the flood goes on", full)
+        .await?;
     ensure!(
         !flood.is_finished(),
         "the flood ended: {:?}",

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use agent_socket_testkit::{App, World, code};
 
 /// Members of records that came later, which an older relay does not miss.
-const ADDED: [&str; 1] = ["bytes"];
+const ADDED: [&str; 2] = ["bytes", "proof"];
 
 const HOUR: u64 = 60 * 60 * 1000;
 

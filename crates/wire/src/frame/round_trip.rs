@@ -597,7 +597,7 @@ fn replies_are_as_clients_know_them() {
             features: Feature::names(),
         }),
     };
-    let mut expected = json!({"type": "register_reply", "ok": true, "sessionId": "00000000", "resumeSecret": "A".repeat(43), "features": ["carry_calls"]});
+    let mut expected = json!({"type": "register_reply", "ok": true, "sessionId": "00000000", "resumeSecret": "A".repeat(43), "features": ["carry_calls", "upgrade_proof"]});
     assert_eq!(value(registered(false).into()), expected);
     expected["resumed"] = json!(true);
     assert_eq!(value(registered(true).into()), expected);

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Measures the relay beside the floor, a minimal relay in JavaScript
-# (bench/floor/floor.js): both on workerd, in the same run, in turns.
+# (bench/floor/floor.js): both on workerd, in the same run, in turns. The native
+# relay takes its turns beside the same floor.
 #
 # Usage: scripts/bench.sh [option…]
 #
@@ -13,7 +14,7 @@
 #   --no-build     use build/ as it is
 #   --help         show this text
 #
-# A whole run takes ten minutes. The tables go to stdout: the median of the rounds
+# A whole run takes half an hour. The tables go to stdout: the median of the rounds
 # with their middle half, and whether each bound is met. A bound that is not met is
 # not a failure: the exit code is 0. The bench runs on Linux only, since it reads
 # the processor time that the kernel accounts to the runtime's threads.
@@ -43,7 +44,11 @@ while [ $# -gt 0 ]; do
 done
 
 cd "$ROOT"
-if $build; then ./scripts/build.sh; fi
+if $build; then
+  ./scripts/build.sh
+  step "building the native relay"
+  cargo build --release --quiet -p agent-socket
+fi
 read -r raw zipped < <(upload_size) || die "build/ holds no build; leave out --no-build"
 args+=(--upload "$raw" "$zipped")
 

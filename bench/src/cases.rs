@@ -11,7 +11,9 @@ pub struct Case {
     pub name: &'static str,
     /// For the table.
     pub title: &'static str,
-    /// The side that is measured, which is the relay's.
+    /// The side that is measured.
+    pub kind: Kind,
+    /// What is done there.
     pub work: Work,
     /// The side that it is held against.
     pub beside: (Kind, Work),
@@ -63,13 +65,30 @@ const fn beside_floor(
     Case {
         name,
         title,
+        kind: Kind::Relay,
         work,
         beside: (Kind::Floor, work),
         bounds,
     }
 }
 
+const fn native(
+    name: &'static str,
+    title: &'static str,
+    work: Work,
+    bounds: &'static [(Measure, f64)],
+) -> Case {
+    Case {
+        kind: Kind::Native,
+        ..beside_floor(name, title, work, bounds)
+    }
+}
+
 const PLAIN: Work = call(8, 64);
+const AGENTS_MD: Work = Work::Page {
+    path: "/agents.md",
+    lanes: 8,
+};
 const SESSIONS: Work = Work::Call {
     lanes: 200,
     sessions: 200,
@@ -77,7 +96,7 @@ const SESSIONS: Work = Work::Call {
 };
 
 /// All of them.
-pub static CASES: [Case; 11] = [
+pub static CASES: [Case; 19] = [
     beside_floor("call-1", "tool call, 64 B, 1 connection", call(1, 64), &[]),
     beside_floor(
         "call-8",
@@ -106,10 +125,7 @@ pub static CASES: [Case; 11] = [
     beside_floor(
         "agents-md",
         "agents.md, 8 connections",
-        Work::Page {
-            path: "/agents.md",
-            lanes: 8,
-        },
+        AGENTS_MD,
         &[(Measure::Cpu, 1.15)],
     ),
     beside_floor(
@@ -130,6 +146,7 @@ pub static CASES: [Case; 11] = [
     Case {
         name: "mcp",
         title: "MCP tools/call, 64 B, 8 connections",
+        kind: Kind::Relay,
         work: Work::Mcp { lanes: 8 },
         beside: (Kind::Relay, PLAIN),
         bounds: &[(Measure::Cpu, 1.3)],
@@ -141,6 +158,54 @@ pub static CASES: [Case; 11] = [
         &[],
     ),
     beside_floor("resume", "resume; 8 at once", Work::Resume, &[]),
+    native(
+        "native-1",
+        "native: tool call, 64 B, 1 connection",
+        call(1, 64),
+        &[],
+    ),
+    native(
+        "native-8",
+        "native: tool call, 64 B, 8 connections",
+        PLAIN,
+        &[(Measure::P99, 1.0 / 6.0)],
+    ),
+    native(
+        "native-32",
+        "native: tool call, 64 B, 32 connections",
+        call(32, 64),
+        &[(Measure::Cpu, 1.0 / 12.0)],
+    ),
+    native(
+        "native-256k",
+        "native: tool call, 256 KiB, 4 connections",
+        call(4, 256 * KIB),
+        &[(Measure::Cpu, 1.0 / 4.0)],
+    ),
+    native(
+        "native-agents-md",
+        "native: agents.md, 8 connections",
+        AGENTS_MD,
+        &[(Measure::Cpu, 1.0 / 15.0)],
+    ),
+    native(
+        "native-sessions-200",
+        "native: tool call, 64 B, 200 sessions at once",
+        SESSIONS,
+        &[],
+    ),
+    native(
+        "native-connect",
+        "native: connect, register, mint, end; 8 at once",
+        Work::Connect,
+        &[],
+    ),
+    native(
+        "native-resume",
+        "native: resume; 8 at once",
+        Work::Resume,
+        &[],
+    ),
 ];
 
 impl Case {
@@ -161,9 +226,10 @@ impl Case {
         };
         Some(Figure {
             title: self.title,
+            measured: self.kind.name(),
             beside: match self.beside.0 {
-                Kind::Floor => "floor",
                 Kind::Relay => "relay, plain call",
+                other => other.name(),
             },
             sides: [side(0)?, side(1)?],
             cpu_ratio: ratio(rounds, Measure::Cpu)?,

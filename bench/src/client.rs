@@ -10,6 +10,7 @@ use agent_socket_wire::json::pick;
 use agent_socket_wire::token::{ResumeSecret, Secret};
 use agent_socket_wire::tool::Tool;
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use futures_util::future::try_join_all;
 use futures_util::{SinkExt as _, StreamExt as _};
 use http_body_util::{BodyExt as _, Full};
 use hyper::Request;
@@ -210,6 +211,24 @@ impl App {
     }
 }
 
+/// Sessions that are opened at once.
+const DOORS: usize = 8;
+
+impl App {
+    /// So many, some at a time.
+    ///
+    /// # Errors
+    /// If one is refused.
+    pub async fn connect_all(authority: &str, count: usize) -> Result<Vec<Self>> {
+        let mut apps = Vec::with_capacity(count);
+        while apps.len() < count {
+            let batch = (0..DOORS.min(count - apps.len())).map(|_| Self::connect(authority));
+            apps.extend(try_join_all(batch).await?);
+        }
+        Ok(apps)
+    }
+}
+
 impl Drop for App {
     fn drop(&mut self) {
         self.task.abort();
@@ -305,6 +324,14 @@ pub async fn answers(authority: &str) -> bool {
         lane.ask("GET", &path, &[], Bytes::new()).await,
         Ok((503, _))
     )
+}
+
+/// Whether a page is served there.
+pub async fn serves(authority: &str, path: &str) -> bool {
+    let Ok(mut lane) = Lane::open(authority).await else {
+        return false;
+    };
+    matches!(lane.ask("GET", path, &[], Bytes::new()).await, Ok((200, _)))
 }
 
 async fn connect(authority: &str) -> Result<TcpStream> {

@@ -27,6 +27,25 @@ pub async fn processes(rounds: usize) -> Result<Pairs> {
     Ok(Pairs(all))
 }
 
+/// From the start of a native relay whose file has so many held sessions to its
+/// first answer for one of them, in ms.
+///
+/// # Errors
+/// If it does not start.
+pub async fn held(sessions: usize, rounds: usize) -> Result<Vec<f64>> {
+    let mut server = Server::start(Kind::Native).await?;
+    let mut apps = App::connect_all(&server.authority, sessions).await?;
+    let first = apps.swap_remove(0);
+    drop(apps);
+    let mut all = Vec::new();
+    for _ in 0..rounds {
+        server = server.restart(&first.session).await?;
+        all.push(server.cold_start.as_secs_f64() * 1000.0);
+    }
+    server.stop().await?;
+    Ok(all)
+}
+
 /// From a request for `agents.md` of a session whose object was evicted to its
 /// answer, in ms; each round's figure is the median of `times`.
 ///

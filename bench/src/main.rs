@@ -30,7 +30,21 @@ const MAX_UPLOAD_KB: f64 = 350.0;
 /// Most processes of each side that are started for their start alone.
 const MAX_STARTS: usize = 9;
 /// Cases that are no load.
-const OTHER_CASES: [&str; 3] = ["memory", "churn", "cold"];
+const OTHER_CASES: [&str; 6] = [
+    "memory",
+    "churn",
+    "cold",
+    "native-memory",
+    "native-start",
+    "native-hold",
+];
+/// KB that a connected idle session of the native relay may take.
+const MAX_NATIVE_KB: f64 = 20.0;
+/// How long the native relay may take to its first answer, in ms.
+const MAX_NATIVE_START_MS: f64 = 50.0;
+/// How much more memory the native relay may take at the end of being under load
+/// than a fifth of the way through.
+const MAX_NATIVE_GROWTH: f64 = 1.05;
 
 /// Measures the relay against the floor.
 #[derive(Parser)]
@@ -67,6 +81,10 @@ struct Effort {
     /// Sessions that come and go before each look at the memory.
     churn: Option<[usize; 2]>,
     evictions: usize,
+    /// Sessions of the native relay that are connected, or held, at once.
+    native_sessions: usize,
+    /// How long they are held under load.
+    hold: Duration,
 }
 
 impl Effort {
@@ -81,6 +99,8 @@ impl Effort {
                 memory_rounds: 1,
                 churn: None,
                 evictions: 20,
+                native_sessions: 1_000,
+                hold: Duration::from_secs(10),
             };
         }
         Self {
@@ -91,6 +111,8 @@ impl Effort {
             memory_rounds: rounds.min(3),
             churn: Some([1_000, 10_000]),
             evictions: 50,
+            native_sessions: 10_000,
+            hold: Duration::from_secs(300),
         }
     }
 }
@@ -161,6 +183,7 @@ async fn run(cli: &Cli) -> Result<()> {
     let started = Instant::now();
     load(cli, &effort, &mut report).await?;
     memory(cli, &effort, &mut report).await?;
+    native(cli, &effort, &mut report).await?;
     upload(cli, &mut report);
     println!("{}", report.markdown()?);
     let met = report.bounds.iter().filter(|bound| bound.is_met()).count();
@@ -179,19 +202,25 @@ async fn load(cli: &Cli, effort: &Effort, report: &mut Report) -> Result<()> {
     for pair in (1..=effort.pairs).take_while(|_| !cases.is_empty()) {
         let relay = Server::start(Kind::Relay).await?;
         let floor = Server::start(Kind::Floor).await?;
+        let native = Server::start(Kind::Native).await?;
+        let server = |kind| match kind {
+            Kind::Relay => &relay,
+            Kind::Floor => &floor,
+            Kind::Native => &native,
+        };
         for (case, rounds) in cases.iter().zip(&mut rounds) {
             eprintln!("    {} ({pair} of {})", case.name, effort.pairs);
-            let (kind, work) = case.beside;
-            let beside = if kind == Kind::Relay { &relay } else { &floor };
+            let (beside, work) = case.beside;
             let mut sides = [
-                Side::new(&relay, case.work).await?,
-                Side::new(beside, work).await?,
+                Side::new(server(case.kind), case.work).await?,
+                Side::new(server(beside), work).await?,
             ];
             let share = effort.rounds.div_ceil(effort.pairs);
             rounds.extend(load::in_turns(&mut sides, share, effort.turn).await?);
         }
         relay.stop().await?;
         floor.stop().await?;
+        native.stop().await?;
     }
     for (case, rounds) in cases.iter().zip(&rounds) {
         report.figures.extend(case.figure(rounds));
@@ -254,6 +283,61 @@ async fn memory(cli: &Cli, effort: &Effort, report: &mut Report) -> Result<()> {
         note_churn(report, &memory::churn(counts).await?);
     }
     Ok(())
+}
+
+/// What the native relay promises by itself.
+async fn native(cli: &Cli, effort: &Effort, report: &mut Report) -> Result<()> {
+    let count = effort.native_sessions;
+    if cli.wants("native-memory") {
+        eprintln!("    native-memory");
+        let weight = memory::native(count, effort.memory_rounds).await?;
+        note_native(
+            report,
+            format!("native: memory per connected idle session, at {count}"),
+            weight,
+            (MAX_NATIVE_KB, "KB"),
+        );
+    }
+    if cli.wants("native-start") {
+        eprintln!("    native-start");
+        let starts = cold::held(count, effort.rounds.min(MAX_STARTS)).await?;
+        note_native(
+            report,
+            format!("native: start to the first answer, with {count} held sessions"),
+            starts,
+            (MAX_NATIVE_START_MS, "ms"),
+        );
+    }
+    if cli.wants("native-hold") {
+        let seconds = effort.hold.as_secs();
+        eprintln!("    native-hold ({seconds} s)");
+        let growth = memory::hold(count, effort.hold).await?;
+        note_native(
+            report,
+            format!(
+                "native: memory after {seconds} s of 1000 calls/s over {count} sessions, of that after a fifth"
+            ),
+            growth,
+            (MAX_NATIVE_GROWTH, "×"),
+        );
+    }
+    Ok(())
+}
+
+fn note_native(
+    report: &mut Report,
+    what: String,
+    measured: Vec<f64>,
+    (limit, unit): (f64, &'static str),
+) {
+    if let Some(measured) = Samples::new(measured) {
+        report.bounds.push(Bound {
+            what,
+            measured,
+            limit,
+            unit,
+        });
+    }
 }
 
 fn note_weight(report: &mut Report, count: usize, weight: &Pairs) {

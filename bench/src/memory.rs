@@ -1,9 +1,9 @@
 //! What sessions weigh: idle ones that are connected, and ones that are gone.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use futures_util::future::try_join_all;
+use futures_util::future::{try_join, try_join_all};
 use hyper::body::Bytes;
 use serde_json::Value;
 
@@ -40,11 +40,8 @@ async fn weigh(kind: Kind, counts: &[usize]) -> Result<Vec<f64>> {
     let empty = server.resident_bytes()?;
     let mut weights = Vec::new();
     for count in counts {
-        while apps.len() <= *count {
-            let batch =
-                (0..DOORS.min(count + 1 - apps.len())).map(|_| App::connect(&server.authority));
-            apps.extend(try_join_all(batch).await?);
-        }
+        let more = (count + 1).saturating_sub(apps.len());
+        apps.extend(App::connect_all(&server.authority, more).await?);
         tokio::time::sleep(SETTLE).await;
         let grown = server.resident_bytes()?.saturating_sub(empty);
         weights.push(grown as f64 / 1000.0 / *count as f64);
@@ -52,6 +49,66 @@ async fn weigh(kind: Kind, counts: &[usize]) -> Result<Vec<f64>> {
     drop(apps);
     server.stop().await?;
     Ok(weights)
+}
+
+/// The same of the native relay alone, with so many sessions.
+///
+/// # Errors
+/// If a session can't connect.
+pub async fn native(count: usize, rounds: usize) -> Result<Vec<f64>> {
+    let mut all = Vec::new();
+    for _ in 0..rounds {
+        all.extend(weigh(Kind::Native, &[count]).await?);
+    }
+    Ok(all)
+}
+
+/// Connections of agents, and calls a second of them all, while memory is
+/// watched.
+const HOLD_LANES: usize = 32;
+const HOLD_RATE: f64 = 1_000.0;
+
+/// Holds so many sessions of the native relay for so long, under calls at a steady
+/// rate that go to one after the other: resident memory at the end, of that a
+/// fifth of the way through.
+///
+/// # Errors
+/// If a call fails, or the rate is not kept.
+pub async fn hold(count: usize, length: Duration) -> Result<Vec<f64>> {
+    let server = Server::start(Kind::Native).await?;
+    let apps = App::connect_all(&server.authority, count).await?;
+    let started = Instant::now();
+    let pause = Duration::from_secs_f64(HOLD_LANES as f64 / HOLD_RATE);
+    let lanes = (0..HOLD_LANES).map(|number| {
+        let (apps, authority) = (&apps, &server.authority);
+        async move {
+            let mut lane = Lane::open(authority).await?;
+            let mut calls = 0_u32;
+            while started.elapsed() < length {
+                let at = (calls as usize * HOLD_LANES + number) % apps.len();
+                let path = apps[at].session.path("/echo");
+                let body = Bytes::from_static(br#"{"text":"hold"}"#);
+                let (status, _) = lane.ask("POST", &path, &[], body).await?;
+                ensure!(status == 200, "{status} from session {at}");
+                calls += 1;
+                tokio::time::sleep_until((started + pause * calls).into()).await;
+            }
+            Ok(calls)
+        }
+    });
+    let early = async {
+        tokio::time::sleep(length / 5).await;
+        server.resident_bytes()
+    };
+    let (early, calls) = try_join(early, try_join_all(lanes)).await?;
+    let rate = f64::from(calls.iter().sum::<u32>()) / started.elapsed().as_secs_f64();
+    ensure!(
+        rate > HOLD_RATE * 0.95,
+        "{rate:.0} calls/s: this machine is too slow to hold {HOLD_RATE}"
+    );
+    let late = server.resident_bytes()?;
+    server.stop().await?;
+    Ok(vec![late as f64 / early as f64])
 }
 
 /// Memory at a time.

@@ -15,6 +15,8 @@ const END: &str = "<!-- bench: end -->";
 pub struct Figure {
     /// What was done.
     pub title: &'static str,
+    /// What the first side is.
+    pub measured: &'static str,
     /// What the second side is.
     pub beside: &'static str,
     /// Of each side: calls/s, CPU, p50, p95, p99, resident memory.
@@ -88,7 +90,7 @@ impl Report {
         }
         for figure in &self.figures {
             let ratio = figure.cpu_ratio.to_string();
-            let names = [("relay", ratio.as_str()), (figure.beside, "")];
+            let names = [(figure.measured, ratio.as_str()), (figure.beside, "")];
             for ((name, ratio), [rate, cpu, p50, p95, p99, resident]) in
                 names.into_iter().zip(&figure.sides)
             {

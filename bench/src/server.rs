@@ -1,5 +1,5 @@
-//! A runtime under measurement: workerd with the relay or with the floor, and
-//! what the system accounts to its process.
+//! A runtime under measurement: workerd with the relay or with the floor, or the
+//! native relay, and what the system accounts to its process.
 //!
 //! **It never outlives the bench**: it is killed when dropped, and by the
 //! kernel if the bench is killed itself.
@@ -25,11 +25,23 @@ pub enum Kind {
     Relay,
     /// `bench/floor/floor.js`.
     Floor,
+    /// The native relay, as it is shipped: `agent-socket relay`, with its state in
+    /// a file.
+    Native,
 }
 
 impl Kind {
-    /// Both, in the order of their turns.
+    /// Both on workerd, in the order of their turns.
     pub const BOTH: [Self; 2] = [Self::Relay, Self::Floor];
+
+    /// What the tables call it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Relay => "relay",
+            Self::Floor => "floor",
+            Self::Native => "native",
+        }
+    }
 }
 
 /// A runtime that answers.
@@ -38,10 +50,12 @@ pub struct Server {
     pub authority: String,
     /// From the start of its process to its first answer.
     pub cold_start: Duration,
+    kind: Kind,
     pid: u32,
     child: Child,
-    /// Its config and the state of its objects.
-    _folder: Folder,
+    started: Instant,
+    /// Its config and the state of its sessions.
+    folder: Folder,
 }
 
 impl Server {
@@ -50,39 +64,78 @@ impl Server {
     /// # Errors
     /// If it does not answer in time, with the place of its log.
     pub async fn start(kind: Kind) -> Result<Self> {
-        let folder = Folder::new()?;
+        let mut server = Self::launch(kind, Folder::new()?).await?;
+        while !client::answers(&server.authority).await {
+            server.wait_a_moment()?;
+        }
+        server.cold_start = server.started.elapsed();
+        Ok(server)
+    }
+
+    /// Ends a native relay in order, and starts it again on its state; it is
+    /// ready when it serves the `agents.md` of a session that was there before.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn restart(mut self, session: &client::Session) -> Result<Self> {
+        let end = Command::new("kill")
+            .args(["-s", "TERM", &self.pid.to_string()])
+            .status();
+        ensure!(end.await.context("running kill")?.success(), "kill failed");
+        self.child.wait().await.context("waiting for its end")?;
+        let mut server = Self::launch(self.kind, self.folder).await?;
+        let page = session.path("/agents.md");
+        while !client::serves(&server.authority, &page).await {
+            server.wait_a_moment()?;
+        }
+        server.cold_start = server.started.elapsed();
+        Ok(server)
+    }
+
+    async fn launch(kind: Kind, folder: Folder) -> Result<Self> {
         let authority = format!("127.0.0.1:{}", free_port()?);
-        let workerd = write_config(kind, &folder.0, &authority).await?;
         let log = std::fs::File::create(folder.0.join("log")).context("making a log file")?;
-        let started = Instant::now();
         // The kernel ends it with this thread, whatever that ends of.
-        let mut child = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL"])
-            .arg(workerd)
-            .arg("serve")
-            .arg(folder.0.join("config.capnp"))
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL"]);
+        match kind {
+            Kind::Native => native(&mut command, &folder.0, &authority)?,
+            Kind::Relay | Kind::Floor => {
+                let workerd = write_config(kind, &folder.0, &authority).await?;
+                command.arg(workerd).arg("serve");
+                command.arg(folder.0.join("config.capnp"));
+            }
+        }
+        let started = Instant::now();
+        let child = command
             .stdin(Stdio::null())
             .stdout(log.try_clone().context("the log file")?)
             .stderr(log)
             .kill_on_drop(true)
             .spawn()
-            .context("starting workerd through setpriv (util-linux)")?;
-        let pid = child.id().context("workerd ended at once")?;
-        while !client::answers(&authority).await {
-            let ended = child.try_wait().context("looking after workerd")?;
-            if ended.is_some() || started.elapsed() > BOOT_PATIENCE {
-                let log = std::fs::read_to_string(folder.0.join("log")).unwrap_or_default();
-                bail!("{kind:?} does not answer; its log:\n{log}");
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+            .context("starting it through setpriv (util-linux)")?;
+        let pid = child.id().context("it ended at once")?;
         Ok(Self {
             authority,
-            cold_start: started.elapsed(),
+            cold_start: Duration::ZERO,
+            kind,
             pid,
             child,
-            _folder: folder,
+            started,
+            folder,
         })
+    }
+
+    /// Waits until it may answer.
+    fn wait_a_moment(&mut self) -> Result<()> {
+        let ended = self.child.try_wait().context("looking after a runtime")?;
+        if ended.is_some() || self.started.elapsed() > BOOT_PATIENCE {
+            let log = std::fs::read_to_string(self.folder.0.join("log")).unwrap_or_default();
+            bail!("{:?} does not answer; its log:\n{log}", self.kind);
+        }
+        // Nothing else is to be done meanwhile.
+        std::thread::sleep(Duration::from_millis(1));
+        Ok(())
     }
 
     /// Processor time of all its threads, in ns.
@@ -128,13 +181,27 @@ impl Server {
     /// # Errors
     /// If it can't be killed.
     pub async fn stop(mut self) -> Result<()> {
-        self.child.kill().await.context("ending workerd")
+        self.child.kill().await.context("ending a runtime")
     }
 }
 
 /// The repository.
 pub fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// The native relay, to be started.
+fn native(command: &mut Command, folder: &Path, authority: &str) -> Result<()> {
+    let program = root().join("target/release/agent-socket");
+    ensure!(
+        program.is_file(),
+        "there is no {}; leave out --no-build",
+        program.display()
+    );
+    command.arg(program).args(["relay", "--debug"]);
+    command.args(["--listen", authority, "--upgrade-limit", "0"]);
+    command.arg("--state").arg(folder.join("relay.db"));
+    Ok(())
 }
 
 /// Writes a runtime's config and gives the path of workerd.

@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
@@ -18,14 +20,90 @@ pub(crate) enum Body {
     Stream(Stream),
 }
 
+/// From so many bytes on that wait for the client, nothing more is kept for it:
+/// what it does not read must not fill the memory.
+const MAX_WAITING_BYTES: usize = 1024 * 1024;
+
 /// A body whose parts come one by one.
 #[derive(Debug)]
 pub(crate) struct Stream {
     first: Option<Bytes>,
-    parts: mpsc::UnboundedReceiver<Part>,
+    parts: Parts,
     /// Tells the session if nobody reads them any more.
     watch: Watch,
     busy: Option<Busy>,
+}
+
+/// Where the parts of a body come from.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    comes: mpsc::UnboundedReceiver<Part>,
+    waiting: Waiting,
+}
+
+/// Where the parts of a body are sent.
+#[derive(Clone, Debug)]
+pub(crate) struct PartSender {
+    parts: mpsc::UnboundedSender<Part>,
+    waiting: Waiting,
+}
+
+/// Bytes of a body that its client has not taken.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Waiting(Arc<AtomicUsize>);
+
+impl Waiting {
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The client reads too little: its body is cut off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TooMuchWaits;
+
+/// Both ends of a body.
+pub(crate) fn parts() -> (PartSender, Parts) {
+    let (parts, comes) = mpsc::unbounded_channel();
+    let waiting = Waiting::default();
+    let sender = PartSender {
+        parts,
+        waiting: waiting.clone(),
+    };
+    (sender, Parts { comes, waiting })
+}
+
+impl PartSender {
+    /// Sends a part, of whatever length.
+    ///
+    /// # Errors
+    /// If [`MAX_WAITING_BYTES`] or more wait already; then it is not sent.
+    pub(crate) fn send(&self, part: Part) -> Result<(), TooMuchWaits> {
+        if let Part::Data(bytes) = &part {
+            if self.waiting.bytes() >= MAX_WAITING_BYTES {
+                return Err(TooMuchWaits);
+            }
+            self.waiting.0.fetch_add(bytes.len(), Ordering::Relaxed);
+        }
+        // Whoever is gone needs nothing.
+        let _ = self.parts.send(part);
+        Ok(())
+    }
+}
+
+impl Parts {
+    /// What waits of them.
+    pub(crate) fn waiting(&self) -> Waiting {
+        self.waiting.clone()
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Part>> {
+        let part = ready!(self.comes.poll_recv(cx));
+        if let Some(Part::Data(bytes)) = &part {
+            self.waiting.0.fetch_sub(bytes.len(), Ordering::Relaxed);
+        }
+        Poll::Ready(part)
+    }
 }
 
 /// What comes of a body.
@@ -50,7 +128,7 @@ impl fmt::Display for CutOff {
 impl std::error::Error for CutOff {}
 
 impl Body {
-    pub(crate) fn stream(first: Bytes, parts: mpsc::UnboundedReceiver<Part>, watch: Watch) -> Self {
+    pub(crate) fn stream(first: Bytes, parts: Parts, watch: Watch) -> Self {
         Self::Stream(Stream {
             first: (!first.is_empty()).then_some(first),
             parts,
@@ -62,6 +140,7 @@ impl Body {
     /// Lets the request count as open for as long as its answer goes on.
     pub(crate) fn keep(&mut self, busy: Busy) {
         if let Self::Stream(stream) = self {
+            busy.streams(stream.parts.waiting());
             stream.busy = Some(busy);
         }
     }
@@ -93,16 +172,15 @@ impl hyper::body::Body for Body {
                 if let Some(first) = stream.first.take() {
                     return Poll::Ready(Some(Ok(Frame::data(first))));
                 }
-                stream.parts.poll_recv(cx).map(|part| match part {
+                stream.parts.poll_next(cx).map(|part| match part {
                     Some(Part::Data(bytes)) => Some(Ok(Frame::data(bytes))),
                     Some(Part::End) => {
                         stream.watch.done();
                         None
                     }
-                    None => {
-                        stream.watch.done();
-                        Some(Err(CutOff))
-                    }
+                    // The session is told that nobody reads any more, in case it
+                    // has not cut it off itself.
+                    None => Some(Err(CutOff)),
                 })
             }
         }
@@ -119,5 +197,41 @@ impl hyper::body::Body for Body {
             }
             Self::Stream(_) => SizeHint::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+
+    fn data(bytes: usize) -> Part {
+        Part::Data(Bytes::from(vec![b'x'; bytes]))
+    }
+
+    #[tokio::test]
+    async fn what_nobody_reads_is_kept_up_to_a_limit() {
+        let (sender, mut parts) = parts();
+        // One part may be of any length.
+        sender.send(data(MAX_WAITING_BYTES - 1)).unwrap();
+        sender.send(data(5 * MAX_WAITING_BYTES)).unwrap();
+        assert_eq!(sender.send(data(1)), Err(TooMuchWaits));
+        assert_eq!(parts.waiting.bytes(), 6 * MAX_WAITING_BYTES - 1);
+        for _ in 0..2 {
+            assert!(poll_fn(|cx| parts.poll_next(cx)).await.is_some());
+        }
+        assert_eq!(parts.waiting.bytes(), 0);
+        sender.send(data(MAX_WAITING_BYTES)).unwrap();
+        // The end is told all the same.
+        sender.send(Part::End).unwrap();
+        assert_eq!(sender.send(data(0)), Err(TooMuchWaits));
+        assert!(matches!(
+            poll_fn(|cx| parts.poll_next(cx)).await,
+            Some(Part::Data(_))
+        ));
+        assert!(matches!(
+            poll_fn(|cx| parts.poll_next(cx)).await,
+            Some(Part::End)
+        ));
     }
 }

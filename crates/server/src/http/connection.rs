@@ -16,6 +16,7 @@ use hyper_util::rt::TokioIo;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::MissedTickBehavior;
 
+use super::body::Waiting;
 use super::service::serve;
 use crate::io::{Io, Traffic};
 use crate::session::{Message, NewSocket};
@@ -30,6 +31,10 @@ const MAX_HEAD_LOOKS: u32 = 2;
 /// Looks without a byte after which a client that does not read its answer, or
 /// has no further request, is given up: 75 to 80 s.
 const MAX_IDLE_LOOKS: u32 = 15;
+
+/// Looks without a byte after which a client that does not read an answer that
+/// goes on is given up: 30 to 35 s.
+const MAX_STREAM_LOOKS: u32 = 6;
 
 /// Largest head of a request, in bytes: a link, and what browsers and proxies
 /// add.
@@ -61,6 +66,8 @@ pub(crate) struct Connection {
     /// Whether the request that is being answered has a body that has not been
     /// read to its end.
     has_unread_body: AtomicBool,
+    /// What waits of an answer that goes on.
+    streaming: Mutex<Option<Waiting>>,
     upgrade: Mutex<Option<PendingUpgrade>>,
 }
 
@@ -73,15 +80,37 @@ impl std::fmt::Debug for Busy {
     }
 }
 
+impl Busy {
+    /// Says what waits of the answer, which goes on.
+    pub(crate) fn streams(&self, waiting: Waiting) {
+        *self.0.streaming() = Some(waiting);
+    }
+}
+
 impl Drop for Busy {
     fn drop(&mut self) {
         let read = self.0.traffic.read();
         self.0.read_before.store(read, Ordering::Relaxed);
+        *self.0.streaming() = None;
         self.0.busy.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl Connection {
+    fn new(peer: IpAddr, is_tls: bool, traffic: Arc<Traffic>) -> Self {
+        Self {
+            peer,
+            is_tls,
+            traffic,
+            busy: AtomicUsize::new(0),
+            requests: AtomicU64::new(0),
+            read_before: AtomicU64::new(0),
+            has_unread_body: AtomicBool::new(false),
+            streaming: Mutex::default(),
+            upgrade: Mutex::default(),
+        }
+    }
+
     /// Says that a request came; it is over when what is returned is dropped.
     pub(crate) fn busy(self: &Arc<Self>) -> Busy {
         self.requests.fetch_add(1, Ordering::Relaxed);
@@ -101,6 +130,21 @@ impl Connection {
     /// Says what the connection becomes once its answer is sent.
     pub(crate) fn upgrade(&self, upgrade: PendingUpgrade) {
         *self.lock() = Some(upgrade);
+    }
+
+    fn streaming(&self) -> std::sync::MutexGuard<'_, Option<Waiting>> {
+        self.streaming
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether something waits for the client that is part of an answer which goes
+    /// on.
+    fn has_waiting(&self) -> bool {
+        let streaming = self.streaming();
+        streaming
+            .as_ref()
+            .is_some_and(|waiting| waiting.bytes() > 0)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<PendingUpgrade>> {
@@ -134,8 +178,14 @@ impl Patience {
         };
         let before = std::mem::replace(&mut self.last, now);
         if connection.busy.load(Ordering::Relaxed) > 0 || before.requests != now.requests {
-            (self.stalls, self.head_looks) = (0, 0);
-            return false;
+            self.head_looks = 0;
+            let is_stuck = connection.has_waiting() && before.written == now.written;
+            self.stalls = if is_stuck {
+                self.stalls.saturating_add(1)
+            } else {
+                0
+            };
+            return self.stalls >= MAX_STREAM_LOOKS;
         }
         // Part of a head is there, or none of the first one.
         let is_in_head =
@@ -155,16 +205,7 @@ impl Patience {
 
 /// Serves a connection to its end.
 pub(crate) async fn run(shared: Arc<Shared>, io: Io, peer: IpAddr, place: OwnedSemaphorePermit) {
-    let connection = Arc::new(Connection {
-        peer,
-        is_tls: io.is_tls(),
-        traffic: io.traffic(),
-        busy: AtomicUsize::new(0),
-        requests: AtomicU64::new(0),
-        read_before: AtomicU64::new(0),
-        has_unread_body: AtomicBool::new(false),
-        upgrade: Mutex::new(None),
-    });
+    let connection = Arc::new(Connection::new(peer, io.is_tls(), io.traffic()));
     let service =
         service_fn(|request| serve(Arc::clone(&shared), Arc::clone(&connection), request));
     let serving = http1::Builder::new()
@@ -223,4 +264,49 @@ async fn hand_over(shared: &Shared, pending: PendingUpgrade, place: OwnedSemapho
         place,
     };
     shared.deliver(upgrade.session, Message::Socket(Box::new(socket)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::body::{Part, parts};
+    use bytes::Bytes;
+
+    fn connection() -> Arc<Connection> {
+        let peer = IpAddr::from([127, 0, 0, 1]);
+        Arc::new(Connection::new(peer, false, Arc::default()))
+    }
+
+    /// How many looks a connection stays, at most 100.
+    fn looks(connection: &Connection) -> u32 {
+        let mut patience = Patience::default();
+        (1..=100)
+            .find(|_| patience.is_over(connection))
+            .unwrap_or(100)
+    }
+
+    #[test]
+    fn a_request_that_is_being_answered_may_take_its_time() {
+        let connection = connection();
+        assert_eq!(looks(&connection), MAX_HEAD_LOOKS);
+        let busy = connection.busy();
+        assert_eq!(looks(&connection), 100);
+        drop(busy);
+        // The first look sees that a request came.
+        assert_eq!(looks(&connection), 1 + MAX_IDLE_LOOKS);
+    }
+
+    #[test]
+    fn an_answer_that_nobody_reads_is_given_up() {
+        let connection = connection();
+        let busy = connection.busy();
+        let (sender, comes) = parts();
+        busy.streams(comes.waiting());
+        // One that has nothing to say waits for the app, not for the client.
+        assert_eq!(looks(&connection), 100);
+        sender.send(Part::Data(Bytes::from_static(b"x"))).unwrap();
+        assert_eq!(looks(&connection), MAX_STREAM_LOOKS);
+        drop(busy);
+        assert!(!connection.has_waiting());
+    }
 }

@@ -10,10 +10,10 @@ use agent_socket_wire::token::AgentToken;
 use bytes::Bytes;
 use hyper::HeaderMap;
 use hyper::header::HeaderValue;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::{Handle, Message, answer_without_session};
-use crate::http::body::Part;
+use crate::http::body::Parts;
 
 /// An agent's request.
 pub(crate) struct Call {
@@ -46,7 +46,7 @@ pub(crate) enum Reply {
     /// Its body is wanted; the next reply comes here.
     ReadBody(oneshot::Receiver<Reply>),
     /// Its answer goes on.
-    Stream(Answer, mpsc::UnboundedReceiver<Part>),
+    Stream(Answer, Parts),
 }
 
 /// Tells the session when the agent goes away.

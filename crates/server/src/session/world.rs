@@ -17,13 +17,13 @@ use agent_socket_wire::close::CloseCode;
 use agent_socket_wire::error::{AppCode, AppError};
 use agent_socket_wire::id::SessionId;
 use bytes::Bytes;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::registry::Reservation;
 use super::request::Reply;
 use super::socket::AppSocket;
 use crate::clock;
-use crate::http::body::Part;
+use crate::http::body::{Part, PartSender, parts};
 use crate::shared::Shared;
 use crate::storage::{Batch, Commit, Loaded, Row, StoreError, Write as Put};
 
@@ -44,7 +44,7 @@ enum Out {
     Finish(Box<AppSocket>),
     Attach(SocketId, String),
     Reply(oneshot::Sender<Reply>, Reply),
-    Part(mpsc::UnboundedSender<Part>, Part),
+    Part(RequestId, PartSender, Part),
     /// What somebody is told who is no agent.
     Tell(Box<dyn FnOnce() + Send>),
 }
@@ -66,7 +66,7 @@ pub(crate) struct World {
     /// Requests that wait for their answer.
     requests: HashMap<RequestId, oneshot::Sender<Reply>>,
     /// Requests whose answer goes on.
-    streams: HashMap<RequestId, mpsc::UnboundedSender<Part>>,
+    streams: HashMap<RequestId, PartSender>,
     steps: VecDeque<Step>,
     /// Commits among the steps.
     commits: usize,
@@ -321,8 +321,12 @@ impl World {
             Out::Reply(to, reply) => {
                 let _ = to.send(reply);
             }
-            Out::Part(to, part) => {
-                let _ = to.send(part);
+            Out::Part(request, to, part) => {
+                if to.send(part).is_err() {
+                    // Without a sender it is cut off, and its connection tells the
+                    // session.
+                    self.streams.remove(&request);
+                }
             }
             Out::Tell(tell) => tell(),
         }
@@ -503,20 +507,21 @@ impl Runtime for World {
     }
 
     fn stream(&mut self, request: RequestId, head: Answer) {
-        let (parts, comes) = mpsc::unbounded_channel();
+        let (parts, comes) = parts();
         self.streams.insert(request, parts);
         self.reply(request, Reply::Stream(head, comes));
     }
 
     fn chunk(&mut self, request: RequestId, text: String) {
         if let Some(parts) = self.streams.get(&request) {
-            self.go_out(Out::Part(parts.clone(), Part::Data(Bytes::from(text))));
+            let part = Part::Data(Bytes::from(text));
+            self.go_out(Out::Part(request, parts.clone(), part));
         }
     }
 
     fn end_stream(&mut self, request: RequestId) {
         if let Some(parts) = self.streams.remove(&request) {
-            self.go_out(Out::Part(parts, Part::End));
+            self.go_out(Out::Part(request, parts, Part::End));
         }
     }
 

@@ -7,7 +7,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use crate::logs::{Format, Level};
 
 /// Version, commit and target.
-const VERSION: &str = concat!(
+pub(crate) const VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
     " (",
     env!("AGENT_SOCKET_COMMIT"),
@@ -29,6 +29,10 @@ const VERSION: &str = concat!(
 Examples:
   agent-socket relay
       a relay on this machine: open http://localhost:8787
+  agent-socket tools LINK
+      what a link offers
+  agent-socket call LINK /add '{\"text\":\"milk\"}'
+      one call, as an agent would make it
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or input, 3 network or time-out,
 4 no such session or link, 130 after Ctrl-C."
@@ -73,11 +77,35 @@ pub(crate) struct Global {
     pub(crate) verbose: u8,
 }
 
+/// Which relay is used.
+#[derive(Args)]
+pub(crate) struct RelayAddress {
+    /// The relay [default: that of the config file, else http://localhost:8787]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "AGENT_SOCKET_RELAY",
+        hide_env_values = true
+    )]
+    relay: Option<String>,
+}
+
+impl RelayAddress {
+    /// The address, if one was given.
+    pub(crate) fn given(&self) -> Option<&str> {
+        self.relay.as_deref()
+    }
+}
+
 /// What there is to be done.
 #[derive(Subcommand)]
 pub(crate) enum Command {
     #[cfg(feature = "relay")]
     Relay(Box<crate::relay::args::RelayArgs>),
+    Tools(crate::agent::tools::ToolsArgs),
+    Call(Box<crate::agent::call::CallArgs>),
+    Mcp(crate::agent::mcp::McpArgs),
+    Doctor(crate::doctor::DoctorArgs),
     /// Print a script that completes commands in your shell
     #[command(after_help = "\
 Examples:
@@ -96,7 +124,7 @@ impl Command {
         match self {
             #[cfg(feature = "relay")]
             Self::Relay(_) => Level::Info,
-            Self::Completions { .. } => Level::Warn,
+            _ => Level::Warn,
         }
     }
 }

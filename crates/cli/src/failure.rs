@@ -12,6 +12,10 @@ pub(crate) enum Exit {
     Failed,
     /// The command line, or a file that it names, is not as it must be.
     Usage,
+    /// The network failed, or something took too long.
+    Network,
+    /// There is no such session or link.
+    Missing,
     /// Ctrl-C.
     Interrupted,
 }
@@ -23,6 +27,8 @@ impl Exit {
             Self::Done => 0,
             Self::Failed => 1,
             Self::Usage => 2,
+            Self::Network => 3,
+            Self::Missing => 4,
             Self::Interrupted => 130,
         }
     }

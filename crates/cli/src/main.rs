@@ -13,7 +13,9 @@
     )
 )]
 
+mod agent;
 mod args;
+mod doctor;
 mod failure;
 mod home;
 mod logs;
@@ -91,6 +93,10 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> 
     match command {
         #[cfg(feature = "relay")]
         Command::Relay(args) => relay::run(*args, context).await,
+        Command::Tools(args) => agent::tools::run(args, context).await,
+        Command::Call(args) => agent::call::run(*args, context).await,
+        Command::Mcp(args) => agent::mcp::run(args, context).await,
+        Command::Doctor(args) => doctor::run(args, context).await,
         Command::Completions { .. } => Ok(Exit::Done),
     }
 }

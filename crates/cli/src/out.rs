@@ -18,6 +18,11 @@ impl Out {
         Self { json }
     }
 
+    /// Whether programs read it.
+    pub(crate) const fn is_json(self) -> bool {
+        self.json
+    }
+
     /// Tells something: as an object with a `type`, or as text. Text without
     /// anything in it is left out.
     pub(crate) fn tell(self, event: &Value, text: impl FnOnce() -> String) {
@@ -53,4 +58,31 @@ impl Out {
 pub(crate) fn strong(text: &str) -> String {
     let bold = anstyle::Style::new().bold();
     format!("{bold}{text}{bold:#}")
+}
+
+/// Words of an app, fit for a terminal: nothing in them moves its cursor or
+/// changes its colours.
+pub(crate) fn plain(text: &str) -> String {
+    let shown = |char: char| match char {
+        '\n' | '\t' => char,
+        // Bidirectional controls would show words in another order.
+        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
+        _ if char.is_control() => '\u{fffd}',
+        _ => char,
+    };
+    text.chars().map(shown).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_an_app_do_not_drive_the_terminal() {
+        assert_eq!(
+            plain("a\u{1b}[2Jb\rc\u{9b}d\u{202e}e"),
+            "a\u{fffd}[2Jb\u{fffd}c\u{fffd}d\u{fffd}e"
+        );
+        assert_eq!(plain("ä\tb\nc"), "ä\tb\nc");
+    }
 }

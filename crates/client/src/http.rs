@@ -5,7 +5,10 @@ use std::time::Duration;
 use reqwest::Client;
 use rustls::crypto::{CryptoProvider, ring};
 
-use crate::error::Error;
+use serde::Deserialize;
+
+use crate::app::relay_address;
+use crate::error::{Error, Unreachable};
 
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -28,4 +31,27 @@ pub(crate) fn client() -> Result<Client, Error> {
                 "this machine's TLS settings cannot be used: {reason}"
             ))
         })
+}
+
+/// What a relay says of itself.
+#[derive(Deserialize)]
+struct Health {
+    version: String,
+}
+
+/// Asks a relay for its version: whether it is there.
+///
+/// # Errors
+/// If it cannot be reached, or is no relay. One that knows only the first version
+/// of the protocol does not say.
+pub async fn relay_version(relay: &str) -> Result<String, Error> {
+    let relay = relay_address(relay)?;
+    let answer = client()?.get(format!("{relay}/healthz")).send().await;
+    let answer = answer.map_err(|error| Error::Unreachable(Unreachable::new(&relay, &error)))?;
+    let what = format!("status {} of /healthz", answer.status().as_u16());
+    let body = answer.bytes().await;
+    let body = body.map_err(|error| Error::NoAnswer(crate::error::reason(&error)))?;
+    serde_json::from_slice::<Health>(&body)
+        .map(|health| health.version)
+        .map_err(|_| Error::Protocol(what))
 }

@@ -74,4 +74,5 @@ pub use app::{
     LinkOptions, Progress, Saved, SavedLink, Store, Tool, ToolBuilder, write_private,
 };
 pub use error::{Error, Refused, RelayError, Unreachable};
+pub use http::relay_version;
 pub use link::Link;

@@ -26,6 +26,8 @@ Examples:
       for everybody
   agent-socket relay --public-url https://relay.example.com --trust-proxy 127.0.0.1
       behind a TLS proxy on this machine
+  agent-socket relay --tunnel
+      with a public URL, for chats in a cloud
   agent-socket relay sessions
       what a running relay holds"
 )]
@@ -38,7 +40,139 @@ pub(crate) struct RelayArgs {
 
 /// What an operator does with a running relay.
 #[derive(Subcommand)]
-pub(crate) enum RelayCommand {}
+pub(crate) enum RelayCommand {
+    /// List the sessions of a running relay
+    #[command(after_help = "\
+Example:
+  agent-socket relay sessions --app my_app")]
+    Sessions {
+        /// Of this app id only
+        #[arg(long, value_name = "ID")]
+        app: Option<String>,
+        #[command(flatten)]
+        of: Running,
+    },
+    /// End a session: its links stop working, and nothing of it is kept
+    #[command(after_help = "\
+Example:
+  agent-socket relay kick A6VFRZQ2")]
+    Kick {
+        /// The session's id, as `relay sessions` shows it
+        session: String,
+        #[command(flatten)]
+        of: Running,
+    },
+    /// List the apps of a running relay, or change who may register
+    #[command(
+        args_conflicts_with_subcommands = true,
+        after_help = "\
+Examples:
+  agent-socket relay apps
+  agent-socket relay apps add my_app --label 'My app'
+  agent-socket relay apps block https://spam.example"
+    )]
+    Apps {
+        #[command(subcommand)]
+        command: Option<AppsCommand>,
+        #[command(flatten)]
+        of: Running,
+    },
+    /// Copy a relay's state, as it is at one moment, to a new file
+    #[command(after_help = "\
+Example:
+  agent-socket relay backup relay-copy.db")]
+    Backup {
+        /// The new file
+        file: PathBuf,
+        #[command(flatten)]
+        of: StateOf,
+    },
+}
+
+/// What an operator does about apps.
+#[derive(Subcommand)]
+pub(crate) enum AppsCommand {
+    /// Add an app to the relay's apps.json, with a fresh key, which is shown once
+    #[command(after_help = "\
+Example:
+  agent-socket relay apps add my_app --label 'My app' --origin https://app.example.com")]
+    Add {
+        /// The app's id: 1 to 64 characters from A-Z a-z 0-9 _ . -
+        app: String,
+        /// What agents see as its name
+        #[arg(long, value_name = "TEXT")]
+        label: String,
+        /// Where it may come from, such as https://app.example.com; may be given again [default: anywhere]
+        #[arg(long = "origin", value_name = "ORIGIN")]
+        origins: Vec<String>,
+        #[command(flatten)]
+        of: Running,
+    },
+    /// Keep an app id or an origin out: its sessions end
+    #[command(after_help = "\
+Example:
+  agent-socket relay apps block my_app")]
+    Block {
+        /// An app id, or an origin such as https://spam.example
+        what: String,
+        #[command(flatten)]
+        of: Running,
+    },
+    /// Let an app id or an origin in again
+    #[command(after_help = "\
+Example:
+  agent-socket relay apps unblock my_app")]
+    Unblock {
+        /// An app id or an origin
+        what: String,
+        #[command(flatten)]
+        of: Running,
+    },
+    /// List what is kept out
+    #[command(after_help = "\
+Example:
+  agent-socket relay apps blocked")]
+    Blocked {
+        #[command(flatten)]
+        of: Running,
+    },
+    /// Read apps.json again; a bad file is refused, and the old one stays
+    #[command(after_help = "\
+Example:
+  agent-socket relay apps reload")]
+    Reload {
+        #[command(flatten)]
+        of: Running,
+    },
+}
+
+/// Which relay is meant.
+#[derive(Args)]
+pub(crate) struct StateOf {
+    /// The relay's state file [default: relay.db in the state folder]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "AGENT_SOCKET_STATE",
+        hide_env_values = true
+    )]
+    pub(crate) state: Option<PathBuf>,
+}
+
+/// Which running relay is meant.
+#[derive(Args)]
+pub(crate) struct Running {
+    #[command(flatten)]
+    pub(crate) of: StateOf,
+    /// The relay's socket for operators [default: beside its state file]
+    #[arg(
+        long,
+        value_name = "SOCKET",
+        env = "AGENT_SOCKET_ADMIN",
+        hide_env_values = true
+    )]
+    pub(crate) admin: Option<PathBuf>,
+}
 
 /// How a relay runs.
 #[derive(Args)]
@@ -122,6 +256,33 @@ pub(crate) struct ServeArgs {
         hide_env_values = true
     )]
     pub(crate) upgrade_limit: u32,
+    /// Get a public URL through Cloudflare's quick tunnels (cloudflared, fetched once if it is not there)
+    #[arg(long, conflicts_with_all = ["public_url", "tls_cert"])]
+    pub(crate) tunnel: bool,
+    /// The program cloudflared [default: the one on PATH]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "AGENT_SOCKET_CLOUDFLARED",
+        hide_env_values = true
+    )]
+    pub(crate) cloudflared: Option<PathBuf>,
+    /// Serve figures for Prometheus at http://ADDRESS:PORT/metrics
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        env = "AGENT_SOCKET_METRICS",
+        hide_env_values = true
+    )]
+    pub(crate) metrics: Option<SocketAddr>,
+    /// The socket for `relay sessions`, `kick` and `apps` [default: beside the state file]
+    #[arg(
+        long,
+        value_name = "SOCKET",
+        env = "AGENT_SOCKET_ADMIN",
+        hide_env_values = true
+    )]
+    pub(crate) admin: Option<PathBuf>,
     /// Serve /_debug, which lets anybody on this machine look into sessions and end them
     #[arg(long, env = "AGENT_SOCKET_DEBUG", hide_env_values = true, value_parser = BoolishValueParser::new())]
     pub(crate) debug: bool,

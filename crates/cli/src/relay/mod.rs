@@ -1,14 +1,17 @@
 //! `agent-socket relay`: a relay on this machine.
 
 pub(crate) mod args;
+mod operator;
 
-use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use agent_socket_server::admin::beside;
 use agent_socket_server::apps::Apps;
-use agent_socket_server::{Builder, Server, StartError, TrustedProxies, process};
+use agent_socket_server::{
+    AppsFileError, Builder, Server, StartError, TrustedProxies, Tunnel, TunnelEvent, process,
+};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -16,7 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::Context;
 use crate::failure::{Exit, Failure};
 use crate::home::{private_folder, unreadable};
-use crate::out::strong;
+use crate::out::{Out, strong};
 use crate::relay::args::{RelayArgs, ServeArgs};
 use crate::signals::Signals;
 
@@ -29,7 +32,7 @@ const STATE_FILE: &str = "relay.db";
 
 pub(crate) async fn run(args: RelayArgs, context: &Context) -> Result<Exit, Failure> {
     match args.command {
-        Some(command) => match command {},
+        Some(command) => operator::run(command, context).await,
         None => serve(args.serve, context).await,
     }
 }
@@ -37,46 +40,29 @@ pub(crate) async fn run(args: RelayArgs, context: &Context) -> Result<Exit, Fail
 async fn serve(args: ServeArgs, context: &Context) -> Result<Exit, Failure> {
     let signals = Signals::listen().map_err(no_signals)?;
     let mut hangup = signal(SignalKind::hangup()).map_err(no_signals)?;
-    let state = match &args.state {
-        _ if args.memory => None,
-        Some(path) => Some(path.clone()),
-        None => {
-            let path = context.home.state_file(STATE_FILE);
-            path.parent().map_or(Ok(()), private_folder)?;
-            Some(path)
-        }
+    let state = if args.memory {
+        None
+    } else {
+        Some(state_file(args.state.as_deref(), context)?)
     };
-    let mut builder = build(&args)?;
-    if let Some(path) = &state {
-        builder = builder.state(path);
-    }
+    let builder = build(&args, state.as_deref(), context)?;
     guard_process(&args);
     let listener = listen(args.listen).await?;
-    let server = builder
+    let mut server = builder
         .serve(listener)
         .map_err(|error| not_started(&error))?;
-    let address = server.address();
-    let url = url(&args, address);
-    warn_of_plain_text(&args, address);
-    let event = json!({
-        "type": "ready",
-        "url": url,
-        "address": address.to_string(),
-        "state": state.as_ref().map(|path| path.display().to_string()),
-    });
-    context.out.tell(&event, || {
-        let keeps = state.as_ref().map_or_else(
-            || "Sessions are in memory only: they end with the relay.".to_owned(),
-            |path| format!("Sessions are kept in {}.", path.display()),
-        );
-        format!("ready {}\n{keeps} Ctrl-C ends the relay.", strong(&url))
-    });
+    warn_of_plain_text(&args, server.address());
+    tell_ready(&args, &server, state.as_deref(), context.out);
+    let mut tunnel = server.tunnel_events();
     let ended = signals.told_to_end();
     tokio::pin!(ended);
     let exit = loop {
         tokio::select! {
             exit = &mut ended => break exit,
-            _ = hangup.recv() => reload(args.apps.as_deref(), &server),
+            _ = hangup.recv() => reload(&server),
+            Some(event) = async { tunnel.as_mut()?.recv().await }, if tunnel.is_some() => {
+                tell_tunnel(&event, context.out);
+            }
         }
     };
     server.shutdown().await;
@@ -84,8 +70,70 @@ async fn serve(args: ServeArgs, context: &Context) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
-fn build(args: &ServeArgs) -> Result<Builder, Failure> {
-    let mut builder = Server::builder(apps(args.apps.as_deref())?)
+/// The state file: the one that is named, or the one of this account.
+fn state_file(given: Option<&Path>, context: &Context) -> Result<PathBuf, Failure> {
+    if let Some(path) = given {
+        return Ok(path.to_owned());
+    }
+    let path = context.home.state_file(STATE_FILE);
+    path.parent().map_or(Ok(()), private_folder)?;
+    Ok(path)
+}
+
+fn tell_ready(args: &ServeArgs, server: &Server, state: Option<&Path>, out: Out) {
+    let url = url(args, server.address());
+    let metrics = server
+        .metrics_address()
+        .map(|address| format!("http://{address}/metrics"));
+    let event = json!({
+        "type": "ready",
+        "url": url,
+        "address": server.address().to_string(),
+        "state": state.map(|path| path.display().to_string()),
+        "metrics": metrics,
+    });
+    out.tell(&event, || {
+        let keeps = state.map_or_else(
+            || "Sessions are in memory only: they end with the relay.".to_owned(),
+            |path| format!("Sessions are kept in {}.", path.display()),
+        );
+        let figures = metrics.map_or_else(String::new, |url| format!(" Figures: {url}."));
+        format!(
+            "ready {}\n{keeps}{figures} Ctrl-C ends the relay.",
+            strong(&url)
+        )
+    });
+}
+
+fn tell_tunnel(event: &TunnelEvent, out: Out) {
+    let object = serde_json::to_value(event).unwrap_or_default();
+    out.tell(&object, || match event {
+        TunnelEvent::Cloudflared { path, .. } => {
+            format!("The tunnel is made by {}.", path.display())
+        }
+        TunnelEvent::Tunnel {
+            url,
+            reachable: true,
+        } => format!("tunnel {}", strong(url)),
+        TunnelEvent::Tunnel { .. } => String::new(),
+        TunnelEvent::TunnelEnded { message, retry_ms } => {
+            format!(
+                "The tunnel ended: {message}. It is tried again in {} s.",
+                retry_ms.div_ceil(1000)
+            )
+        }
+    });
+}
+
+fn build(args: &ServeArgs, state: Option<&Path>, context: &Context) -> Result<Builder, Failure> {
+    let builder = match &args.apps {
+        Some(path) => Server::builder_of(path).map_err(|error| bad_apps(&error))?,
+        None => {
+            let apps = Apps::parse(DEFAULT_APPS);
+            Server::builder(apps.map_err(|error| Failure::failed("bad_apps", error))?)
+        }
+    };
+    let mut builder = builder
         .trust(TrustedProxies::new(args.trust_proxy.iter().copied()))
         .max_connections(count(args.max_connections))
         .max_sessions(count(args.max_sessions))
@@ -95,6 +143,21 @@ fn build(args: &ServeArgs) -> Result<Builder, Failure> {
     }
     if let Some(url) = &args.public_url {
         builder = builder.public_url(url);
+    }
+    if let Some(path) = state {
+        builder = builder.state(path);
+    }
+    if let Some(path) = args.admin.clone().or_else(|| state.map(beside)) {
+        builder = builder.admin(path);
+    }
+    if let Some(address) = args.metrics {
+        builder = builder.metrics(address);
+    }
+    if args.tunnel {
+        builder = builder.tunnel(Tunnel {
+            program: args.cloudflared.clone(),
+            folder: Some(context.home.state_file("bin")),
+        });
     }
     if let Some(bytes) = args.max_bytes {
         builder = builder.max_bytes(bytes);
@@ -115,32 +178,18 @@ fn count(count: u32) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX)
 }
 
-fn apps(path: Option<&Path>) -> Result<Apps, Failure> {
-    let Some(path) = path else {
-        return Apps::parse(DEFAULT_APPS).map_err(|error| Failure::failed("bad_apps", error));
-    };
-    let text = fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
-    Apps::parse(&text)
-        .map_err(|error| Failure::usage("bad_apps", format!("{}: {error}", path.display())))
+fn bad_apps(error: &AppsFileError) -> Failure {
+    match error {
+        AppsFileError::Io(path, error) => unreadable(path, error),
+        error => Failure::usage("bad_apps", error),
+    }
 }
 
 /// A file that is not right changes nothing.
-fn reload(path: Option<&Path>, server: &Server) {
-    let Some(path) = path else {
-        tracing::info!("there is no --apps file to be read again");
-        return;
-    };
-    match apps(Some(path)) {
-        Ok(apps) => {
-            server.control().set_apps(apps);
-            tracing::info!(path = %path.display(), "the apps were read again");
-        }
-        Err(failure) => {
-            tracing::error!(
-                "{} The relay goes on with the apps that it had.",
-                failure.message
-            );
-        }
+fn reload(server: &Server) {
+    match server.control().reload_apps() {
+        Ok(()) => tracing::info!("the apps were read again"),
+        Err(error) => tracing::error!("{error}. The relay goes on with the apps that it had."),
     }
 }
 
@@ -180,6 +229,9 @@ fn not_started(error: &StartError) -> Failure {
         StartError::PublicUrl(_) => (Exit::Usage, "bad_public_url", " (--public-url)"),
         StartError::NoPublicUrl(_) => (Exit::Usage, "no_public_url", " (--insecure-any-host)"),
         StartError::DebugNotLocal(_) => (Exit::Usage, "debug_not_local", ""),
+        StartError::Range { .. } => (Exit::Usage, "bad_setting", ""),
+        StartError::Listen(..) => (Exit::Failed, "port_in_use", " (--metrics)"),
+        StartError::Admin(..) => (Exit::Failed, "admin_socket", " (--admin)"),
         StartError::Tls(_) => (Exit::Usage, "bad_tls", ""),
         StartError::Open(_) => (Exit::Failed, "state_file", " (--state FILE, or --memory)"),
         _ => (Exit::Failed, "not_started", ""),

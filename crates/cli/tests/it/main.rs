@@ -9,8 +9,10 @@
     reason = "tests say so when something is not as it must be"
 )]
 
+mod agent;
 mod docs;
 mod manners;
+mod operator;
 mod pages;
 mod program;
 mod relay;

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -107,6 +108,8 @@ pub(crate) struct Running {
     child: Child,
     out: BufReader<ChildStdout>,
     err: BufReader<ChildStderr>,
+    /// Ends the watch when it is dropped.
+    _watch: Sender<()>,
 }
 
 impl Running {
@@ -118,7 +121,12 @@ impl Running {
             .unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
         let err = BufReader::new(child.stderr.take().unwrap());
-        Self { child, out, err }
+        Self {
+            out,
+            err,
+            _watch: watch(child.id()),
+            child,
+        }
     }
 
     /// The next line of stdout; empty at its end.
@@ -194,6 +202,18 @@ impl Running {
             err,
         }
     }
+}
+
+/// Kills a process that takes too long, so that nobody waits for its next line for
+/// ever.
+fn watch(process: u32) -> Sender<()> {
+    let (watch, ended) = channel();
+    std::thread::spawn(move || {
+        if ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            let _ = Command::new("kill").arg(process.to_string()).status();
+        }
+    });
+    watch
 }
 
 impl Drop for Running {

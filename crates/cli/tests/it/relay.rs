@@ -18,7 +18,7 @@ fn start(place: &Place, more: &[&str]) -> (Running, String) {
     (relay, format!("http://127.0.0.1:{port}"))
 }
 
-fn get(url: &str) -> (u16, String) {
+pub(crate) fn get(url: &str) -> (u16, String) {
     let answer = ureq(url);
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
@@ -219,7 +219,7 @@ fn logs_can_be_read_by_programs() {
     ]);
     relay.line();
     relay.signal("HUP");
-    let line = relay.log("no --apps file");
+    let line = relay.log("without an apps.json");
     let line: Value = serde_json::from_str(&line).unwrap();
-    assert_eq!(line["level"], "INFO");
+    assert_eq!(line["level"], "ERROR");
 }

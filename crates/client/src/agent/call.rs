@@ -70,6 +70,13 @@ impl Call {
         self
     }
 
+    /// A query as it is, encoded already, without `?`.
+    #[must_use]
+    pub fn raw_query(mut self, query: &str) -> Self {
+        query.clone_into(&mut self.query);
+        self
+    }
+
     /// A body of JSON.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use reqwest::Response;
+use reqwest::header::HeaderMap;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -37,6 +38,7 @@ pub enum TaskState {
 pub struct ReplyStream {
     status: u16,
     content_type: Option<String>,
+    headers: HeaderMap,
     chunks: Pin<Box<dyn stream::Stream<Item = Result<Bytes, Error>> + Send>>,
 }
 
@@ -88,11 +90,13 @@ impl Answer {
             }) => ReplyStream {
                 status,
                 content_type,
+                headers: HeaderMap::new(),
                 chunks: stream::iter([Ok(body)]).boxed(),
             },
             Self::Open(answer) => ReplyStream {
                 status: answer.status().as_u16(),
                 content_type: content_type(&answer),
+                headers: answer.headers().clone(),
                 chunks: answer
                     .bytes_stream()
                     .map(|chunk| chunk.map_err(|error| broke_off(&error)))
@@ -191,6 +195,12 @@ impl ReplyStream {
     #[must_use]
     pub fn content_type(&self) -> Option<&str> {
         self.content_type.as_deref()
+    }
+
+    /// A header of the answer, by its name.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
     }
 
     /// The next part of the body; `None` at its end.

@@ -333,7 +333,7 @@ impl Events {
 }
 
 /// A relay's origin, as `http` or `https`.
-fn relay_address(given: &str) -> Result<String, Error> {
+pub(crate) fn relay_address(given: &str) -> Result<String, Error> {
     let address = given.trim().trim_end_matches('/');
     let address = match address.split_once("://") {
         Some(("ws", rest)) => format!("http://{rest}"),

@@ -11,9 +11,9 @@ use agent_socket_wire::feature::Feature;
 use agent_socket_wire::frame::relay::BASE_PLACEHOLDER;
 use agent_socket_wire::id::{APP_ID_PATTERN, SESSION_ID_PATTERN, TASK_ID_PATTERN};
 use agent_socket_wire::limits::{
-    HEARTBEAT_ID, HEARTBEAT_PING, MAX_AGENTS_MD_CHARS, MAX_FRAME_LENGTH, MAX_REVOKE_ON_RESUME,
-    MAX_TASK_BODY_BYTES, MAX_TOKEN_CALLS, MAX_TOKEN_LIFETIME_MS, MAX_TOOL_TIMEOUT_MS,
-    MIN_TOOL_TIMEOUT_MS,
+    HEARTBEAT_ID, HEARTBEAT_PING, MAX_AGENTS_MD_CHARS, MAX_FRAME_LENGTH, MAX_LARGE_RESULT_BYTES,
+    MAX_REVOKE_ON_RESUME, MAX_TASK_BODY_BYTES, MAX_TOKEN_CALLS, MAX_TOKEN_LIFETIME_MS,
+    MAX_TOOL_TIMEOUT_MS, MIN_TOOL_TIMEOUT_MS,
 };
 use agent_socket_wire::tool::{METHOD_PATTERN, PATH_PATTERN, RESERVED_PATTERN};
 use agent_socket_wire::vars::{DEBUG, MILLIS, PUBLIC_URL, TOKEN_PREFIX};
@@ -93,6 +93,11 @@ pub(crate) fn sdk() -> String {
         "MAX_TASK_BODY_BYTES",
         "Largest body of a `task_complete`, in bytes of JSON.",
         MAX_TASK_BODY_BYTES,
+    );
+    module.size(
+        "MAX_LARGE_RESULT_BYTES",
+        "The same with the feature `large_results`, also of bytes before base64.",
+        MAX_LARGE_RESULT_BYTES,
     );
     module.size(
         "MAX_AGENTS_MD_CHARS",

@@ -4,12 +4,12 @@
 use agent_socket_wire::limits::{
     BODY_GRACE_MS, BODY_IDLE_MS, BODY_TIMEOUT_MS, FIRST_FRAME_TIMEOUT_MS, MAX_AGENTS_MD_CHARS,
     MAX_BODY_BYTES, MAX_CONTENT_TYPE_CHARS, MAX_DESCRIPTION_CHARS, MAX_FRAME_ID_BYTES,
-    MAX_FRAME_LENGTH, MAX_INFLIGHT_CALLS, MAX_LABEL_CHARS, MAX_LINK_CHARS, MAX_LIVE_TOKENS,
-    MAX_NEXT_LINKS, MAX_POLL_WAIT_S, MAX_PROGRESS_MESSAGE_CHARS, MAX_REVOKE_ON_RESUME,
-    MAX_SCOPE_ENTRIES, MAX_SCOPE_ENTRY_BYTES, MAX_SLOW_BODIES, MAX_SLOW_BODIES_OF_TOKEN,
-    MAX_TASK_BODY_BYTES, MAX_TOKEN_CALLS, MAX_TOKEN_LIFETIME_MS, MAX_TOKEN_SHARE,
-    MAX_TOOL_TIMEOUT_MS, MAX_UPGRADES, MAX_WAITING_POLLS, MIN_TOOL_TIMEOUT_MS, REPLAY_MS,
-    TASK_PENDING_MS, TASK_READ_MS, TASK_UNREAD_MS, UPGRADE_PERIOD_S,
+    MAX_FRAME_LENGTH, MAX_INFLIGHT_CALLS, MAX_LABEL_CHARS, MAX_LARGE_RESULT_BYTES, MAX_LINK_CHARS,
+    MAX_LIVE_TOKENS, MAX_NAME_CHARS, MAX_NEXT_LINKS, MAX_POLL_WAIT_S, MAX_PROGRESS_MESSAGE_CHARS,
+    MAX_REVOKE_ON_RESUME, MAX_SCOPE_ENTRIES, MAX_SCOPE_ENTRY_BYTES, MAX_SLOW_BODIES,
+    MAX_SLOW_BODIES_OF_TOKEN, MAX_TASK_BODY_BYTES, MAX_TOKEN_CALLS, MAX_TOKEN_LIFETIME_MS,
+    MAX_TOKEN_SHARE, MAX_TOOL_TIMEOUT_MS, MAX_UPGRADES, MAX_WAITING_POLLS, MIN_TOOL_TIMEOUT_MS,
+    REPLAY_MS, TASK_PENDING_MS, TASK_READ_MS, TASK_UNREAD_MS, UPGRADE_PERIOD_S,
 };
 use agent_socket_wire::tool::PATH_PATTERN;
 use agent_socket_wire::vars::{HEARTBEAT_TIMEOUT_MS, RESUME_GRACE_MS};
@@ -83,8 +83,14 @@ pub fn quotes() -> Vec<Quote> {
         format!("whole number from 1 to {}.", count(MAX_TOKEN_CALLS)),
         format!("`too_many_tokens` when {MAX_LIVE_TOKENS} are live"),
         format!(
-            "the body has at most {} as UTF-8 JSON",
-            bytes(MAX_TASK_BODY_BYTES)
+            "the body has at most {} as UTF-8 JSON, or with the feature `large_results` **[+]** {} of JSON or of what base64 stands for",
+            bytes(MAX_TASK_BODY_BYTES),
+            bytes(MAX_LARGE_RESULT_BYTES)
+        ),
+        format!("string; made one line, and cut to {MAX_NAME_CHARS} characters"),
+        format!(
+            "`[A-Za-z_][A-Za-z0-9_]{{0,{}}}`",
+            agent_socket_wire::route::MAX_PARAM_NAME_CHARS - 1
         ),
         format!(
             "`message` is cut to {} characters",

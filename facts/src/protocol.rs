@@ -8,16 +8,17 @@ use agent_socket_wire::limits::{
     BODY_GRACE_MS, BODY_IDLE_MS, BODY_TIMEOUT_MS, FIRST_FRAME_TIMEOUT_MS, MAX_AGENTS_MD_CHARS,
     MAX_APP_ID_BYTES, MAX_BODY_BYTES, MAX_CALL_ID_BYTES, MAX_CONTENT_TYPE_CHARS,
     MAX_DESCRIPTION_CHARS, MAX_FAR_REFS, MAX_FINISHED_TASKS, MAX_FRAME_ID_BYTES, MAX_FRAME_LENGTH,
-    MAX_INFLIGHT_CALLS, MAX_INPUT_SCHEMA_BYTES, MAX_LABEL_CHARS, MAX_LINK_CHARS, MAX_LIVE_TOKENS,
-    MAX_NEXT_LINKS, MAX_OPENAPI_SCHEMA_BYTES, MAX_OPERATION_DESCRIPTION_CHARS,
-    MAX_PARAMETER_DESCRIPTION_CHARS, MAX_PENDING_CALLS, MAX_PENDING_TASKS, MAX_POLL_WAIT_S,
-    MAX_PROGRESS_MESSAGE_CHARS, MAX_REGISTRATION_BYTES, MAX_REPLAY_BYTES, MAX_REPLAYS,
-    MAX_RESULT_BYTES, MAX_REVOKE_ON_RESUME, MAX_SCHEMA_DEPTH, MAX_SCOPE_ENTRIES,
-    MAX_SCOPE_ENTRY_BYTES, MAX_SLOW_BODIES, MAX_SLOW_BODIES_OF_TOKEN, MAX_TASK_BODY_BYTES,
-    MAX_TOKEN_CALLS, MAX_TOKEN_LIFETIME_MS, MAX_TOKEN_SHARE, MAX_TOOL_DESCRIPTION_BYTES,
-    MAX_TOOL_TIMEOUT_MS, MAX_TOOLS, MAX_UPGRADES, MAX_WAITING_OF_ADDRESS, MAX_WAITING_SOCKETS,
-    MIN_TOOL_TIMEOUT_MS, REPLAY_MS, RETRY_AFTER_S, TASK_PENDING_MS, TASK_READ_MS, TASK_UNREAD_MS,
-    UNLINKED_HOLD_MS, UPGRADE_PERIOD_S, WRITE_BURST, WRITES_PER_S,
+    MAX_INFLIGHT_CALLS, MAX_INPUT_SCHEMA_BYTES, MAX_LABEL_CHARS, MAX_LARGE_RESULT_BYTES,
+    MAX_LINK_CHARS, MAX_LIVE_TOKENS, MAX_NEXT_LINKS, MAX_OPENAPI_SCHEMA_BYTES,
+    MAX_OPERATION_DESCRIPTION_CHARS, MAX_PARAMETER_DESCRIPTION_CHARS, MAX_PENDING_CALLS,
+    MAX_PENDING_TASKS, MAX_POLL_WAIT_S, MAX_PROGRESS_MESSAGE_CHARS, MAX_REGISTRATION_BYTES,
+    MAX_REPLAY_BYTES, MAX_REPLAYS, MAX_RESULT_BYTES, MAX_REVOKE_ON_RESUME, MAX_SCHEMA_DEPTH,
+    MAX_SCOPE_ENTRIES, MAX_SCOPE_ENTRY_BYTES, MAX_SLOW_BODIES, MAX_SLOW_BODIES_OF_TOKEN,
+    MAX_TASK_BODY_BYTES, MAX_TOKEN_CALLS, MAX_TOKEN_LIFETIME_MS, MAX_TOKEN_SHARE,
+    MAX_TOOL_DESCRIPTION_BYTES, MAX_TOOL_TIMEOUT_MS, MAX_TOOLS, MAX_UPGRADES,
+    MAX_WAITING_OF_ADDRESS, MAX_WAITING_SOCKETS, MIN_TOOL_TIMEOUT_MS, REPLAY_MS, RETRY_AFTER_S,
+    TASK_PENDING_MS, TASK_READ_MS, TASK_UNREAD_MS, UNLINKED_HOLD_MS, UPGRADE_PERIOD_S, WRITE_BURST,
+    WRITES_PER_S,
 };
 use agent_socket_wire::token::{
     AGENT_ID_CHARS, RESUME_SECRET_BYTES, RESUME_SECRET_CHARS, VERIFIER_BYTES, VERIFIER_CHARS,
@@ -267,6 +268,8 @@ const fn about_feature(feature: Feature) -> &'static str {
         Feature::UpgradeProof => {
             "[an upgrade may prove](#the-upgrades-proof) that it is the owner's"
         }
+        Feature::PathParams => "the paths of tools may have [parameters](#parameters-in-paths)",
+        Feature::LargeResults => "[`task_complete`](#task_complete) takes 1 MiB",
     }
 }
 
@@ -329,8 +332,9 @@ fn about_task(code: AppCode) -> Option<String> {
                 .to_owned()
         }
         AppCode::BodyTooLarge => format!(
-            "over {}; the task is still pending",
-            bytes(MAX_TASK_BODY_BYTES)
+            "over {}, or {} with the feature `large_results`; the task is still pending",
+            bytes(MAX_TASK_BODY_BYTES),
+            bytes(MAX_LARGE_RESULT_BYTES)
         ),
         AppCode::ProtocolError => {
             "the status, headers or body are not valid; the task is still pending".to_owned()
@@ -566,6 +570,14 @@ fn limits() -> String {
         row([
             "body of a `task_complete`",
             &format!("{} of UTF-8 JSON", exactly(MAX_TASK_BODY_BYTES, "")),
+            "`task_error` `body_too_large`",
+        ]),
+        row([
+            &format!("the same with the feature `large_results`{ADDED}"),
+            &format!(
+                "{} of UTF-8 JSON, or of what base64 stands for",
+                exactly(MAX_LARGE_RESULT_BYTES, "")
+            ),
             "`task_error` `body_too_large`",
         ]),
         row([

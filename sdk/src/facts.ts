@@ -6,6 +6,9 @@ export const MAX_FRAME_LENGTH = 4_194_304
 /** Largest body of a `task_complete`, in bytes of JSON. */
 export const MAX_TASK_BODY_BYTES = 65_536
 
+/** The same with the feature `large_results`, also of bytes before base64. */
+export const MAX_LARGE_RESULT_BYTES = 1_048_576
+
 /** Longest `agentsMd`, in characters. */
 export const MAX_AGENTS_MD_CHARS = 65_536
 
@@ -71,6 +74,12 @@ export const CARRY_CALLS = "carry_calls"
 
 /** A feature that apps and relays may have. */
 export const UPGRADE_PROOF = "upgrade_proof"
+
+/** A feature that apps and relays may have. */
+export const PATH_PARAMS = "path_params"
+
+/** A feature that apps and relays may have. */
+export const LARGE_RESULTS = "large_results"
 
 /** Close code: session ended. */
 export const CLOSE_NORMAL = 1000

@@ -3,8 +3,8 @@
 import { exponentialBackoff, type ReconnectPolicy } from "./backoff.js"
 import { AgentSocketError, invalid } from "./errors.js"
 import {
-  APP_ID, CARRY_CALLS, HEARTBEAT_ANSWER_MS, HEARTBEAT_INTERVAL_MS, MAX_AGENTS_MD_CHARS, MAX_TOKEN_CALLS, MAX_TOKEN_LIFETIME_MS,
-  MAX_TOOL_TIMEOUT_MS, METHOD, MIN_TOOL_TIMEOUT_MS, RESERVED_PATH, SESSION_ID, TOOL_PATH,
+  APP_ID, CARRY_CALLS, HEARTBEAT_ANSWER_MS, HEARTBEAT_INTERVAL_MS, LARGE_RESULTS, MAX_AGENTS_MD_CHARS, MAX_TOKEN_CALLS, MAX_TOKEN_LIFETIME_MS,
+  MAX_TOOL_TIMEOUT_MS, METHOD, MIN_TOOL_TIMEOUT_MS, PATH_PARAMS, RESERVED_PATH, SESSION_ID, TOOL_PATH,
 } from "./facts.js"
 import { findUnchecked } from "./schema.js"
 import { isTaskId, methodOf } from "./tools.js"
@@ -47,8 +47,13 @@ const TIME: Rule = optional([(value) => value > 0 && value <= MAX_TIMER_MS, `a n
 const AGENTS_MD: Rule = [(value) => typeof value === "string" && value.length <= MAX_AGENTS_MD_CHARS, `a string of at most ${MAX_AGENTS_MD_CHARS} characters`]
 const TASK: Rule = [isTaskId, "1 to 64 characters of A-Z a-z 0-9 _ -"]
 
+const SCHEMA: Rule = [(value) => isObject(value) || value?.["~standard"], "a JSON Schema or a schema of a library that follows Standard Schema"]
+/** A segment of a path that is a parameter. */
+const PARAM = /\/:[A-Za-z_]\w{0,31}(?=\/|$)/g
+
 const OPTIONS: Rules = {
   appId: matching(APP_ID, "1 to 64 characters of A-Z a-z 0-9 _ . -"),
+  appName: TEXT,
   appDescription: TEXT,
   appKey: TEXT,
   agentsMd: AGENTS_MD,
@@ -69,12 +74,17 @@ const OPTIONS: Rules = {
 
 const TOOL: Rules = {
   method: optional(matching(METHOD, "an HTTP method, such as GET or POST")),
-  path: [(value) => typeof value === "string" && TOOL_PATH.test(value) && !RESERVED_PATH.test(value),
-    "a string like /set_pixel, of A-Z a-z 0-9 _ - / . (and none of /agents.md, /tools.json and /_as_…, which the relay serves)"],
+  path: [(value) => typeof value === "string" && TOOL_PATH.test(value.replace(PARAM, "/x")) && !RESERVED_PATH.test(value),
+    "a string like /set_pixel or /users/:id, of A-Z a-z 0-9 _ - / . (and none of /agents.md, /tools.json and /_as_…, which the relay serves)"],
+  title: TEXT,
   description: is("string", "a string that tells an AI what the tool does"),
   input_schema: optional([isObject, "a JSON Schema, as an object"]),
-  input: optional([(value) => isObject(value) || value?.["~standard"], "a JSON Schema or a schema of a library that follows Standard Schema"]),
+  input: optional(SCHEMA),
   unchecked: optional(is("boolean")),
+  output_schema: optional([isObject, "a JSON Schema, as an object"]),
+  output: optional(SCHEMA),
+  annotations: optional([(value) => isObject(value) && Object.entries(value).every(([name, mark]) => /^(destructive|idempotent|read_only)$/.test(name) && /^(boolean|undefined)$/.test(typeof mark)),
+    "an object of booleans: destructive, idempotent, read_only"]),
   timeout_ms: whole(MIN_TOOL_TIMEOUT_MS, MAX_TOOL_TIMEOUT_MS),
   read_only: optional(is("boolean")),
   allow_get: optional(is("boolean")),
@@ -108,7 +118,7 @@ function check(value: unknown, rules: Rules, at = ""): void {
 export function readOptions(options: ConnectOptions): Settings {
   check(options, OPTIONS)
   checkTools(options.tools)
-  const { resume, autoReconnect = true, features = [CARRY_CALLS], baseUrl, WebSocket, tools, ...rest } = options
+  const { resume, autoReconnect = true, features = [CARRY_CALLS, PATH_PARAMS, LARGE_RESULTS], baseUrl, WebSocket, tools, ...rest } = options
   const never = () => null
   return {
     heartbeatIntervalMs: HEARTBEAT_INTERVAL_MS, heartbeatTimeoutMs: HEARTBEAT_ANSWER_MS, ...rest, features, tools: [...tools],

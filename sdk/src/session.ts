@@ -5,20 +5,20 @@
  * - calls run on while the connection is gone, and their answers go out after the resume.
  */
 
-import { utf8Length } from "./bytes.js"
+import { fromBase64, utf8Length } from "./bytes.js"
 import { Calls } from "./calls.js"
 import { endSession } from "./end.js"
 import { AgentSocketError, invalid } from "./errors.js"
 import {
   CARRY_CALLS, CLOSE_APP_REFUSED, CLOSE_BAD_REGISTRATION, CLOSE_BRIEFING_REFUSED, CLOSE_NORMAL, CLOSE_ORIGIN_DENIED, CLOSE_REPLACED,
-  CLOSE_RESUME_FAILED, MAX_REVOKE_ON_RESUME, MAX_TASK_BODY_BYTES,
+  CLOSE_RESUME_FAILED, LARGE_RESULTS, MAX_LARGE_RESULT_BYTES, MAX_REVOKE_ON_RESUME, MAX_TASK_BODY_BYTES,
 } from "./facts.js"
 import { type Frame, Line, disconnected, relayError, socketUrl } from "./line.js"
 import { type LinkRecord, type OldLink, publicLink, readLink, remaining } from "./links.js"
 import { type Settings, checkAgentsMd, checkMint, checkInputs, checkSaved, checkTaskId, checkTools } from "./options.js"
 import { Outbox } from "./outbox.js"
 import { offerOf } from "./proof.js"
-import { type CallFrame, type WireReply, runCall, wireReply, wireTools } from "./tools.js"
+import { type CallFrame, type WireReply, routeOf, runCall, wireReply, wireTools } from "./tools.js"
 import type {
   DisconnectEvent, Link, MintOptions, SavedSession, SessionChangedEvent, SessionEvents, SessionState, Tool, ToolReply,
 } from "./types.js"
@@ -176,15 +176,18 @@ export class Session {
 
   /**
    * Finishes a task that a handler started by returning a `taskId`. The agent's next poll gets the result: a value or a
-   * {@link ToolReply}, of at most 64 KiB as JSON. It is sent again after a drop; the first completion counts.
+   * {@link ToolReply}, of at most 1 MiB as JSON or bytes (64 KiB of JSON at older relays). It is sent again after a drop; the first completion counts.
    *
    * @throws AgentSocketError `invalid_option` for what can't be sent.
    */
   async completeTask(taskId: string, result?: unknown): Promise<void> {
     checkTaskId(taskId)
     const { taskId: _, ...reply } = await wireReply(result === undefined ? { status: 200 } : result)
-    const size = utf8Length(JSON.stringify(reply.body) ?? "")
-    if (size > MAX_TASK_BODY_BYTES) throw new AgentSocketError("invalid_option", `The task's result takes ${size} bytes; at most ${MAX_TASK_BODY_BYTES} can be sent.`)
+    const large = this.#settings.features.includes(LARGE_RESULTS) && (!this.#id || this.#relayFeatures.includes(LARGE_RESULTS))
+    const most = large ? MAX_LARGE_RESULT_BYTES : MAX_TASK_BODY_BYTES
+    const text = JSON.stringify(reply.body) ?? ""
+    const size = large && reply.bodyEncoding ? fromBase64(reply.body as string).length : utf8Length(text)
+    if (size > most) throw new AgentSocketError("invalid_option", `The task's result takes ${size} bytes; at most ${most} can be sent.`)
     this.#outbox.delete(`progress ${taskId}`)
     this.#outbox.post(`task ${taskId}`, { type: "task_complete", taskId, ...reply })
   }
@@ -215,7 +218,7 @@ export class Session {
    * @param body the body, as text.
    */
   async call(method: string, path: string, body = "", signal = new AbortController().signal): Promise<{ status: number; body?: unknown }> {
-    const frame = { id: "", method, path, body, headers: {} }
+    const frame = { id: "", method, path, body, headers: {}, ...routeOf(this.#tools, method, path) }
     const startedAt = performance.now()
     const reply = await runCall(this.#tools, frame, signal, { onError: this.#failed })
     this.#told(frame, reply, startedAt)
@@ -268,8 +271,8 @@ export class Session {
   }
 
   #firstFrame(): object {
-    const { appId, appDescription, appKey, features } = this.#settings
-    const registration = { appId, appDescription, appKey, features, agentsMd: this.#agentsMd, tools: wireTools(this.#tools) }
+    const { appId, appName, appDescription, appKey, features } = this.#settings
+    const registration = { appId, appName, appDescription, appKey, features, agentsMd: this.#agentsMd, tools: wireTools(this.#tools) }
     if (!this.#id) return { type: "register", ...registration }
     const answered = this.#outbox.keys().flatMap((key) => (key.startsWith("call ") ? [key.slice(5)] : []))
     return {

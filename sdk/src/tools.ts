@@ -13,6 +13,8 @@ export interface CallFrame {
   id: string
   method: string
   path: string
+  route?: string
+  params?: Record<string, string>
   query?: string
   body?: string
   bodyEncoding?: string
@@ -34,15 +36,31 @@ export const isTaskId = (id: unknown): id is string => typeof id === "string" &&
 
 /** The tools as the relay gets them: without what only the app needs. */
 export function wireTools(tools: readonly Tool[]): unknown[] {
-  return tools.map(({ input, handler, unchecked, ...tool }) => ({
+  return tools.map(({ input, output, handler, unchecked, ...tool }) => ({
     ...tool,
     method: methodOf(tool),
     input_schema: tool.input_schema ?? (input && jsonSchemaOf(input)),
+    output_schema: tool.output_schema ?? (output && jsonSchemaOf(output)),
   }))
 }
 
 /** Whether a tool's arguments go in the query, as a request of its method has no body with a meaning (RFC 9110, 9.3). */
 const takesQuery = ({ method }: { method: string }): boolean => /^(GET|HEAD|DELETE)$/.test(method)
+
+/** The tool with parameters in its path that a path is of, as the relay finds it, and their values; none for other tools. */
+export function routeOf(tools: readonly Tool[], method: string, path: string): { route?: string; params?: Record<string, string> } {
+  const own = tools.filter((tool) => methodOf(tool) === method)
+  if (own.some((tool) => tool.path === path)) return {}
+  const given = path.split("/")
+  const rank = (route: string) => route.replace(/\/[^:/][^/]*/g, "/!") // what is written out sorts before a parameter
+  const [route] = own.map((tool) => tool.path).filter((route) => {
+    const parts = route.split("/")
+    return parts.length === given.length && parts.every((part, i) => (part[0] === ":" ? given[i] : part === given[i]))
+  }).sort((a, b) => (rank(a) < rank(b) ? -1 : 1))
+  if (!route) return {}
+  const params = route.split("/").flatMap((part, i) => (part[0] === ":" ? [[part.slice(1), decodeURIComponent(given[i] as string)]] : []))
+  return { route, params: Object.fromEntries(params) as Record<string, string> }
+}
 
 /** What the app wants to know of calls. */
 export interface Watch {
@@ -54,7 +72,8 @@ export interface Watch {
 
 /** Runs a call to its end; never throws. */
 export async function runCall(tools: readonly Tool[], frame: CallFrame, signal: AbortSignal, { onError, asJson }: Watch): Promise<WireReply> {
-  const tool = tools.find((tool) => methodOf(tool) === frame.method && tool.path === frame.path)
+  const path = frame.route ?? frame.path
+  const tool = tools.find((tool) => methodOf(tool) === frame.method && tool.path === path)
   if (!tool) return problem(404, "not_found", `This app has no tool ${frame.method} ${frame.path}. GET $BASE/tools.json lists those it has.`)
   try {
     const result = await tool.handler(await readCall(tool, frame, signal))
@@ -76,16 +95,22 @@ function problem(status: number, code: string, message: string, issues?: unknown
 }
 
 async function readCall(tool: Tool, frame: CallFrame, signal: AbortSignal): Promise<ToolCall> {
-  const { method, path, query = "", headers = {}, agent } = frame
+  const { method, path, route = path, params = {}, query = "", headers = {}, agent } = frame
   const raw = frame.body ?? ""
   const binary = frame.bodyEncoding === "base64"
   const body = binary ? "" : raw
   const parse = () => parseJson(body)
   const bytes = () => (binary ? fromBase64(raw) : new TextEncoder().encode(raw))
   const checked = tool.input !== undefined
-  const given = () => (body || binary ? parse() : takesQuery(frame) ? readQuery(query, tool.input_schema ?? tool.input) : {})
+  const read = (text: string) => readQuery(text, tool.input_schema ?? tool.input)
+  const given = async () => {
+    const value = await (body || binary ? parse() : takesQuery(frame) ? read(query) : {})
+    const isObject = typeof value === "object" && value !== null && !Array.isArray(value)
+    // What stands in the path is read as it would be in a query, and counts.
+    return route === path || !isObject ? value : { ...value, ...((await read(new URLSearchParams(params).toString())) as object) }
+  }
   const input = checked ? await readInput(tool.input, await given()) : undefined
-  return { method, path, query, body, headers, agent, signal, input, json: checked ? () => input : parse, bytes } as ToolCall
+  return { method, path, route, params, query, body, headers, agent, signal, input, json: checked ? () => input : parse, bytes } as ToolCall
 }
 
 /** What a handler returned, as the wire takes it; with `asJson`, which is then called, bytes become JSON. */

@@ -14,8 +14,12 @@ export interface Agent {
 export interface ToolCall<Input = unknown> {
   /** HTTP method, upper case. */
   readonly method: string
-  /** The tool's path. */
+  /** The path that was called, undecoded. */
   readonly path: string
+  /** The tool's own path: `/users/:id` where `path` is `/users/7`; else the same. */
+  readonly route: string
+  /** The parameters in the path, decoded: `{ id: "7" }`. With `input`, they are in it too. */
+  readonly params: Readonly<Record<string, string>>
   /** What follows `?`, undecoded, for `new URLSearchParams(query)`; empty if there is no query. */
   readonly query: string
   /** The request's body as text; empty if there is none, or if it is not UTF-8 (see `bytes`). */
@@ -54,8 +58,13 @@ export interface ToolReply {
 export interface Tool<S = any> {
   /** HTTP method. Default `"POST"`. */
   method?: string
-  /** Path below the link, like `/set_pixel`: `/` and characters of `A-Z a-z 0-9 _ - / .` */
+  /**
+   * Path below the link, like `/set_pixel`: `/` and characters of `A-Z a-z 0-9 _ - / .` A segment may be a parameter,
+   * like `/users/:id`: the handler has its value in `params`, and in `input` if the tool has one.
+   */
   path: string
+  /** Its name for people; cut to 80 characters. */
+  title?: string
   /** What it does, for the AI that reads it. Cut to 1024 characters. */
   description: string
   /** JSON Schema of the input, for the AI only: nothing is checked. Wins over what `input` says. */
@@ -71,6 +80,15 @@ export interface Tool<S = any> {
   input?: S
   /** Whether parts of `input` that the SDK can't check are left to the handler. Default false: they are refused. */
   unchecked?: boolean
+  /** JSON Schema of the answer, for the AI and its client; nothing is checked. Wins over what `output` says. */
+  output_schema?: JsonSchema
+  /** Schema of the answer, as for `input`. The AI's client may refuse an answer that does not fit; here nothing is checked. */
+  output?: InputSchema
+  /**
+   * What it does to what is there: whether it may destroy something (the relay's page asks the person first), whether a
+   * second call with the same input changes nothing more, and whether it only reads (as `read_only` says, too).
+   */
+  annotations?: { destructive?: boolean; idempotent?: boolean; read_only?: boolean }
   /** How long a call may take, in ms, 1,000 to 300,000. Default: the relay's, mostly 30,000. */
   timeout_ms?: number
   /** Whether it only reads. AIs may then call it without asking, and so may those that can only fetch links. */
@@ -174,6 +192,8 @@ export interface SessionChangedEvent {
 export interface ConnectOptions<Tools extends readonly Tool[] = readonly Tool[]> {
   /** The app's id, as in the relay's `apps.json`: 1 to 64 characters of `A-Z a-z 0-9 _ . -` */
   appId: string
+  /** What the app calls itself, cut to 80 characters. People see it where the relay has no name of its own for the app. */
+  appName?: string
   /** One sentence about the app. Cut to 1024 characters. */
   appDescription?: string
   /** The app's key, for a relay that asks for one. **Secret.** */
@@ -193,7 +213,10 @@ export interface ConnectOptions<Tools extends readonly Tool[] = readonly Tool[]>
   signal?: AbortSignal
   /** Whether and how to reconnect after a drop. Default: {@link exponentialBackoff}, without end. */
   autoReconnect?: boolean | ReconnectPolicy
-  /** What the relay should do beyond the basics. Default `["carry_calls"]`: calls survive a short drop. */
+  /**
+   * What the relay should do beyond the basics. Default all: calls survive a short drop (`carry_calls`), paths may have
+   * parameters (`path_params`), results of tasks may have 1 MiB (`large_results`).
+   */
   features?: readonly string[]
   /** The connection is gone. */
   onDisconnect?(event: DisconnectEvent): void

@@ -38,7 +38,7 @@ const MAX_NAME = 64
  * the same, POST keeps it and the others add their method: `items`, `items_get`; what is still taken is numbered.
  */
 function namesOf(tools: readonly Tool[]): string[] {
-  const plain = tools.map(({ path }) => path.slice(1).replace(/[^\w-]/g, "_").replace(/^(?=[\d-])/, "_").slice(0, MAX_NAME))
+  const plain = tools.map(({ path }) => path.slice(1).replace(/:/g, "").replace(/[^\w-]/g, "_").replace(/^(?=[\d-])/, "_").slice(0, MAX_NAME))
   const key = (i: number) => `${methodOf(tools[i] as Tool) === "POST" ? 0 : 1} ${tools[i]?.path} ${methodOf(tools[i] as Tool)}`
   const names: string[] = []
   const taken = new Set<string>()
@@ -55,6 +55,14 @@ function namesOf(tools: readonly Tool[]): string[] {
   return names
 }
 
+/** A schema with the parameters of a path among its properties. */
+function withParams(schema: JsonSchema, path: string): JsonSchema {
+  const names = [...path.matchAll(/\/:(\w+)/g)].map(([, name]) => name as string)
+  if (!names.length) return schema
+  const { properties = {}, required = [] } = schema as { properties?: object; required?: string[] }
+  return { ...schema, properties: { ...Object.fromEntries(names.map((name) => [name, { type: "string" }])), ...properties }, required: [...new Set([...names, ...required])] }
+}
+
 /** A session's tools as WebMCP has them. */
 export function toWebMCP(session: Pick<Session, "tools" | "call">): WebMCPTool[] {
   const names = namesOf(session.tools)
@@ -62,9 +70,11 @@ export function toWebMCP(session: Pick<Session, "tools" | "call">): WebMCPTool[]
   return session.tools.map((tool, i) => ({
     name: names[i] as string,
     description: tool.description,
-    inputSchema: schemas[i]?.input_schema ?? { type: "object" },
+    ...(tool.title !== undefined && { title: tool.title }),
+    inputSchema: withParams(schemas[i]?.input_schema ?? { type: "object" }, tool.path),
     async execute(input) {
-      const { status, body } = await session.call(methodOf(tool), tool.path, JSON.stringify(input ?? {}))
+      const path = tool.path.replace(/\/:(\w+)/g, (_, name: string) => `/${encodeURIComponent(String((input as Record<string, unknown> | undefined)?.[name] ?? ""))}`)
+      const { status, body } = await session.call(methodOf(tool), path, JSON.stringify(input ?? {}))
       const text = typeof body === "string" ? body : JSON.stringify(body ?? { status })
       return { content: [{ type: "text", text }], ...(status >= 400 && { isError: true }) }
     },

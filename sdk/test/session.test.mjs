@@ -33,7 +33,7 @@ test("registers with what the app says, less its handlers", async (t) => {
   const { relay, session } = await setUp(t, { appDescription: "d", appKey: "k", tools })
   const { text } = await relay.next("register")
   assert.deepEqual(JSON.parse(text), {
-    type: "register", appId: "test", appDescription: "d", appKey: "k", agentsMd: "# Test", features: ["carry_calls"],
+    type: "register", appId: "test", appDescription: "d", appKey: "k", agentsMd: "# Test", features: ["carry_calls", "path_params", "large_results"],
     tools: [{ method: "GET", path: "/a", description: "A", timeout_ms: 2000, read_only: true, allow_get: false }, { method: "POST", path: "/b", description: "B", input_schema: { type: "object" } }],
   })
   assert.equal(session.sessionId, "SESS0001")

@@ -37,6 +37,40 @@ const VALUES = [
 ]
 for (const [name, handler, expected] of VALUES) test(`a handler returns ${name}`, async (t) => assert.deepEqual(await run(t, handler), expected))
 
+test("what stands in the path is in params, and checked with the input", async (t) => {
+  const frame = { path: "/users/7", route: "/users/:id", params: { id: "7" } }
+  const seen = ({ path, route, params, input }) => ({ path, route, params, input })
+  const at = { options: { tools: [{ path: "/users/:id", description: "", handler: seen }] }, frame }
+  assert.deepEqual((await run(t, seen, at)).body, { path: "/users/7", route: "/users/:id", params: { id: "7" } })
+  const input = { type: "object", properties: { id: { type: "integer" }, name: { type: "string" } }, required: ["id", "name"] }
+  const checked = { options: { tools: [{ path: "/users/:id", description: "", input, handler: seen }] }, frame: { ...frame, body: '{"name":"n","id":8}' } }
+  assert.deepEqual((await run(t, seen, checked)).body.input, { name: "n", id: 7 })
+  const wrong = await run(t, seen, { ...checked, frame: { ...checked.frame, params: { id: "x" } } })
+  assert.equal(wrong.status, 400)
+  assert.match(wrong.body.error.message, /^id: /)
+})
+
+test("tools tell the relay what they are", async (t) => {
+  const relay = await startRelay()
+  t.after(() => relay.stop())
+  const tool = { path: "/u/:id", title: "User", description: "", annotations: { destructive: true }, output: z.object({ n: z.number() }), handler: ({ params }) => params.id }
+  const me = { ...tool, path: "/u/me", output: undefined, handler: () => "me" }
+  const session = await connect({ appId: "test", appName: "My app", agentsMd: "", baseUrl: relay.baseUrl, WebSocket, tools: [tool, me] })
+  t.after(() => session.close({ keep: true }))
+  const { appName, tools } = await relay.next("register")
+  assert.equal(appName, "My app")
+  assert.equal(tools[0].title, "User")
+  assert.deepEqual(tools[0].annotations, { destructive: true })
+  assert.equal(tools[0].output_schema.properties.n.type, "number")
+  assert.equal("output" in tools[0], false)
+  // The page's own calls find their tool, too.
+  assert.equal((await session.call("POST", "/u/a%2Fb")).body, "a/b")
+  assert.equal((await session.call("POST", "/u/me")).body, "me")
+  assert.equal((await session.call("POST", "/u/")).status, 404)
+  for (const bad of [{ path: "/u/:9" }, { path: "/u/:" }, { annotations: { cruel: true } }, { annotations: { destructive: 1 } }, { title: 7 }, { output: 7 }])
+    await assert.rejects(session.updateTools([{ path: "/x", description: "", handler() {}, ...bad }]), { code: "invalid_option" })
+})
+
 const cycle = {}
 cycle.self = cycle
 const NEUTRAL = /^The app failed while it ran this tool\. The reason is in its own log/
@@ -117,7 +151,7 @@ test("a handler gets the whole call", async (t) => {
   let seen
   await run(t, (call) => { seen = call }, { frame: { body: '{"a":1}', query: "q=1", headers: { "x-a": "b" } } })
   const { signal, json, bytes, ...rest } = seen
-  assert.deepEqual(rest, { method: "POST", path: "/x", query: "q=1", body: '{"a":1}', headers: { "x-a": "b" }, agent: { id: "0badcafe", label: "me" }, input: undefined })
+  assert.deepEqual(rest, { method: "POST", path: "/x", route: "/x", params: {}, query: "q=1", body: '{"a":1}', headers: { "x-a": "b" }, agent: { id: "0badcafe", label: "me" }, input: undefined })
   assert.deepEqual(json(), { a: 1 })
   assert.deepEqual([...bytes()], [...Buffer.from('{"a":1}')])
   assert.ok(signal instanceof AbortSignal)

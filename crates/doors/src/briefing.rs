@@ -19,9 +19,10 @@ use std::fmt::Write as _;
 
 use crate::example::Example;
 use crate::get::{get_link, link_shape, link_with};
-use crate::input::{Input, Property, ValueKind, query_of};
+use crate::input::{Input, Property, ValueKind, path_properties, query_of};
 use crate::markdown::{cell, code, one_line, without_bars};
 use crate::path::door_name;
+use crate::tools::AppView;
 use agent_socket_wire::limits::{
     MAX_BODY_BYTES, MAX_INFLIGHT_CALLS, MAX_PENDING_TASKS, MAX_POLL_WAIT_S, REPLAY_MS,
 };
@@ -51,12 +52,12 @@ const MAX_SHOWN_NAME: usize = 40;
 #[must_use]
 pub fn agents_md(
     base: &str,
-    app_name: &str,
+    app: AppView<'_>,
     app_md: &str,
     tools: &[Tool],
     scope: &Scope,
 ) -> String {
-    let mut text = first_line(app_name);
+    let mut text = first_line(app);
     if app_md.starts_with(CONTRACT_MARKER) {
         text.push_str(app_md);
         return text;
@@ -73,10 +74,15 @@ pub fn agents_md(
     text
 }
 
-fn first_line(app_name: &str) -> String {
-    let name = one_line(app_name).replace('"', "'");
+fn first_line(app: AppView<'_>) -> String {
+    let name = one_line(app.shown_name()).replace('"', "'");
+    let whose = if app.claimed_name.is_some() {
+        "an app that calls itself"
+    } else {
+        "the app"
+    };
     format!(
-        "This is the page of the app \"{name}\", served by agent-socket. What follows comes from the app.\n\n"
+        "This is the page of {whose} \"{name}\", served by agent-socket. What follows comes from the app.\n\n"
     )
 }
 
@@ -131,19 +137,34 @@ fn push_row(text: &mut String, base: &str, tool: &Tool, has_links: bool) {
 
 /// What a tool takes, in a cell.
 fn arguments(tool: &Tool) -> String {
-    match Input::of(tool) {
+    let in_path = path_properties(tool);
+    let path = in_path.iter().map(|one| argument(one, ", in the path"));
+    let rest = match Input::of(tool) {
+        Input::Unknown | Input::Object(_) if tool.input_schema.is_none() && !in_path.is_empty() => {
+            None
+        }
+        input => Some(in_body(&input)).filter(|text| in_path.is_empty() || text != "none"),
+    };
+    path.chain(rest).collect::<Vec<_>>().join(", ")
+}
+
+/// What it takes in its body or its query.
+fn in_body(input: &Input<'_>) -> String {
+    match input {
         Input::Unknown => "not described".to_owned(),
         Input::Other(_) => "JSON, see tools.json".to_owned(),
         Input::Object(properties) if properties.is_empty() => "none".to_owned(),
         Input::Object(properties) => {
-            let shown = properties.iter().take(MAX_SHOWN_ARGUMENTS).map(argument);
+            let shown = properties.iter().take(MAX_SHOWN_ARGUMENTS);
+            let shown =
+                shown.map(|one| argument(one, if one.required { "" } else { ", optional" }));
             let more = (properties.len() > MAX_SHOWN_ARGUMENTS).then(|| "…".to_owned());
             shown.chain(more).collect::<Vec<_>>().join(", ")
         }
     }
 }
 
-fn argument(property: &Property<'_>) -> String {
+fn argument(property: &Property<'_>, note: &str) -> String {
     let kind = match property.kind {
         ValueKind::Text => "string",
         ValueKind::Integer => "integer",
@@ -151,11 +172,7 @@ fn argument(property: &Property<'_>) -> String {
         ValueKind::Boolean => "boolean",
         ValueKind::Json => "JSON",
     };
-    let optional = if property.required { "" } else { ", optional" };
-    format!(
-        "{} ({kind}{optional})",
-        code(&property.name, MAX_SHOWN_NAME)
-    )
+    format!("{} ({kind}{note})", code(&property.name, MAX_SHOWN_NAME))
 }
 
 /// One call with real values: of the first tool that takes arguments whose values
@@ -190,14 +207,14 @@ fn push_example(text: &mut String, base: &str, tools: &[&Tool]) {
         format_args!(
             "\n\nFor example: `{} $BASE{}{}`{}",
             tool.method,
-            tool.path,
+            example.path,
             query.unwrap_or_default(),
             body.unwrap_or_default(),
         ),
     );
     let values = example.arguments.iter().map(|(_, json)| plain(json));
     if example.is_gapless
-        && let Some(link) = link_with(base, tool, values)
+        && let Some(link) = link_with(base, tool, &example.path, values)
     {
         push(text, format_args!(", or as a plain link: {link}"));
     }
@@ -282,6 +299,43 @@ mod tests {
         parse_tools(Some(&raw)).unwrap()
     }
 
+    const fn app(name: &str) -> AppView<'_> {
+        AppView {
+            id: "app",
+            name,
+            claimed_name: None,
+            description: "",
+        }
+    }
+
+    #[test]
+    fn a_name_that_the_app_gives_itself_is_told_as_that() {
+        let claims = AppView {
+            claimed_name: Some("Pixel \"canvas\""),
+            ..app("Anonymous app")
+        };
+        let text = agents_md(BASE, claims, "", &[], &Scope::ALL);
+        assert!(text.starts_with("This is the page of an app that calls itself \"Pixel 'canvas'\", served by agent-socket."), "{text}");
+    }
+
+    #[test]
+    fn parameters_of_a_path_stand_among_the_arguments() {
+        let raw: Box<RawValue> = serde_json::from_str(r#"[{"path":"/u/:id","method":"PUT","allow_get":true,"input_schema":{"properties":{"id":{"type":"integer","default":7},"n":{"type":"string","default":"x y"}},"required":["id","n"]}},{"path":"/v/:name","method":"GET"}]"#).unwrap();
+        let list = agent_socket_wire::tool::parse_tools_with(Some(&raw), true).unwrap();
+        let text = briefing("", &list);
+        for part in [
+            format!(
+                "| PUT | {BASE}/u/:id |  | `id` (integer, in the path), `n` (string) | $BASE/_as_get/u/<id>/<n> |"
+            ),
+            format!("| GET | {BASE}/v/:name |  | `name` (string, in the path) |  |"),
+            format!(
+                "For example: `PUT $BASE/u/7` with the body `{{\"n\":\"x y\"}}`, or as a plain link: {BASE}/_as_get/u/7/x%20y"
+            ),
+        ] {
+            assert!(text.contains(&part), "{part}\n{text}");
+        }
+    }
+
     /// Three tools of an app as there are many.
     fn canvas() -> Vec<Tool> {
         tools(
@@ -295,7 +349,7 @@ mod tests {
     }
 
     fn briefing(app_md: &str, tools: &[Tool]) -> String {
-        agents_md(BASE, "Pixel canvas", app_md, tools, &Scope::ALL)
+        agents_md(BASE, app("Pixel canvas"), app_md, tools, &Scope::ALL)
     }
 
     /// What a reader of the page needs, point by point.
@@ -396,7 +450,10 @@ mod tests {
 
         let explained = format!("{CONTRACT_MARKER}\n\n# Mine");
         let text = briefing(&explained, &canvas());
-        assert_eq!(text, format!("{}{explained}", first_line("Pixel canvas")));
+        assert_eq!(
+            text,
+            format!("{}{explained}", first_line(app("Pixel canvas")))
+        );
         let late = briefing(&format!(" {explained}"), &canvas());
         assert!(late.contains("How this works:"));
     }
@@ -426,7 +483,7 @@ mod tests {
 
         let raw: Box<RawValue> = serde_json::from_str(r#"["/say"]"#).unwrap();
         let scope = Scope::parse(Some(&raw)).unwrap();
-        let scoped = agents_md(BASE, "App", "", &list, &scope);
+        let scoped = agents_md(BASE, app("App"), "", &list, &scope);
         assert!(
             scoped.contains(&format!("{BASE}/say |")) && !scoped.contains(&format!("{BASE}/mcp"))
         );
@@ -453,7 +510,7 @@ mod tests {
                     {"path": "/bare"},
                     {"path": "/odd", "method": "A`|B"},
                 ]);
-                let page = agents_md(BASE, text, "", &tools(&list.to_string()), &Scope::ALL);
+                let page = agents_md(BASE, app(text), "", &tools(&list.to_string()), &Scope::ALL);
                 page.split(breaks_line).map(ToOwned::to_owned).collect()
             };
             let (found, plain) = (lines(&text), lines("plain"));

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use crate::input::{Input, Property, ValueKind};
+use crate::input::{Input, Property, ValueKind, path_properties};
 use crate::markdown::breaks_line;
-use agent_socket_wire::text::{json_uint, push_json_str};
+use crate::path::real_path;
+use agent_socket_wire::text::{json_str, json_uint, push_json_str};
 use agent_socket_wire::tool::Tool;
 
 /// Longest value of the app's own that an example shows, in bytes of JSON.
@@ -23,6 +24,8 @@ const UNREAD: [&str; 7] = ["$ref", "allOf", "anyOf", "oneOf", "not", "if", "patt
 
 /// The arguments of a call, by name, each as JSON.
 pub(crate) struct Example<'a> {
+    /// The path, with a value for each of its parameters.
+    pub(crate) path: String,
     /// In the order of the schema.
     pub(crate) arguments: Vec<(Cow<'a, str>, String)>,
     /// Whether these are the schema's first properties without a gap, as a plain
@@ -35,6 +38,14 @@ impl<'a> Example<'a> {
     /// with all required arguments, or else one optional one. `None` if no value is
     /// known for an argument, or the tool takes no object.
     pub(crate) fn of(tool: &'a Tool) -> Option<Self> {
+        let in_path = path_properties(tool);
+        let path = real_path(&tool.path, |name| {
+            let property = in_path.iter().find(|one| one.name == name)?;
+            let json = value(property)?;
+            let raw: &RawValue = serde_json::from_str(&json).ok()?;
+            Some(json_str(raw).map_or_else(|| json.clone(), Cow::into_owned))
+        })
+        .ok()?;
         let properties = match Input::of(tool) {
             Input::Object(properties) => properties,
             Input::Unknown => Vec::new(),
@@ -60,6 +71,7 @@ impl<'a> Example<'a> {
             left = left.saturating_sub(usize::from(property.required));
         }
         Some(Self {
+            path,
             arguments,
             is_gapless,
         })

@@ -29,6 +29,7 @@ use agent_socket_wire::error::{HttpCode, HttpError};
 use agent_socket_wire::id::is_task_id;
 use agent_socket_wire::json::Object;
 use agent_socket_wire::limits::{MAX_LINK_CHARS, MAX_NEXT_LINKS};
+use agent_socket_wire::route::{is_route, match_route, param_name, specificity};
 use agent_socket_wire::text::{cut, json_str, push_json_str, utf16_len};
 use agent_socket_wire::tool::{Scope, Tool};
 use agent_socket_wire::work::counted;
@@ -49,6 +50,8 @@ const MAX_SHOWN_NAMES: usize = 8;
 pub struct GetCall<'t> {
     /// The tool to call.
     pub tool: &'t Tool,
+    /// The path of the call: the tool's, with the values of its parameters.
+    pub path: String,
     /// The body that the app gets: JSON, or empty.
     pub body: Vec<u8>,
     /// The query that the app gets, without `?`, for a tool that [takes its
@@ -93,8 +96,8 @@ fn read_exactly<'t>(
     scope: &Scope,
 ) -> Result<GetCall<'t>, HttpError> {
     let split = split_at_tool(rest, tools, scope);
-    let (path, segments) = split.ok_or_else(|| unknown_tool(scope))?;
-    let tool = tool_at(path, tools, scope).ok_or_else(|| closed(path, tools, scope))?;
+    let (route, path, segments) = split.ok_or_else(|| unknown_tool(scope))?;
+    let tool = tool_at(route, tools, scope).ok_or_else(|| closed(route, tools, scope))?;
     let problem = |problem: String| bad_link(tool, &problem);
     let arguments = match segments.as_slice() {
         [JSON_FORM, rest @ ..] => from_json_form(tool, rest).map_err(problem)?,
@@ -103,21 +106,59 @@ fn read_exactly<'t>(
     Ok(if tool.takes_query() {
         GetCall {
             tool,
+            path,
             body: Vec::new(),
             query: query_of(&arguments),
         }
     } else {
         GetCall {
             tool,
+            path,
             body: arguments.into_bytes(),
             query: None,
         }
     })
 }
 
+/// The path of the tool in scope that `rest` begins with, as the app registered it and as it
+/// stands in the link, and the segments after it. The longest path wins, and one that
+/// is written out over one with parameters.
+fn split_at_tool<'r, 't>(
+    rest: &'r str,
+    tools: &'t [Tool],
+    scope: &Scope,
+) -> Option<(&'t str, String, Vec<&'r str>)> {
+    let written_out = split_at_path(rest, tools, scope);
+    let is_longer = |path: &str| {
+        let own = written_out
+            .as_ref()
+            .map_or(0, |(path, _)| path.matches('/').count());
+        path.matches('/').count() > own
+    };
+    let segments: Vec<&str> = counted(rest.split('/')).collect();
+    let route = counted(tools)
+        .filter(|tool| is_route(&tool.path) && is_longer(&tool.path) && scope.admits(tool))
+        .filter_map(|tool| {
+            let count = tool.path.matches('/').count();
+            let (path, arguments) = segments.split_at_checked(count)?;
+            let path = format!("/{}", path.join("/"));
+            match_route(&tool.path, &path)?;
+            Some((tool, path, arguments))
+        })
+        .max_by(|(a, ..), (b, ..)| {
+            let segments = |tool: &Tool| tool.path.matches('/').count();
+            let by_length = segments(a).cmp(&segments(b));
+            by_length.then_with(|| specificity(&b.path, &a.path))
+        });
+    match route {
+        Some((tool, path, arguments)) => Some((&tool.path, path, arguments.to_vec())),
+        None => written_out.map(|(path, arguments)| (path, path.to_owned(), arguments)),
+    }
+}
+
 /// The longest path of a tool in scope that `rest` begins with, and the segments
 /// after it.
-fn split_at_tool<'r, 't>(
+fn split_at_path<'r, 't>(
     rest: &'r str,
     tools: &'t [Tool],
     scope: &Scope,
@@ -315,7 +356,7 @@ fn closed(path: &str, tools: &[Tool], scope: &Scope) -> HttpError {
 }
 
 fn bad_link(tool: &Tool, problem: &str) -> HttpError {
-    let link = link_to("$BASE", tool);
+    let link = link_to("$BASE", &shown_path(tool));
     HttpError::new(
         HttpCode::BadArguments,
         format!(
@@ -330,7 +371,7 @@ fn bad_link(tool: &Tool, problem: &str) -> HttpError {
 /// be left out stands in brackets.
 #[must_use]
 pub fn link_shape(base: &str, tool: &Tool) -> String {
-    let mut shape = link_to(base, tool);
+    let mut shape = link_to(base, &shown_path(tool));
     if let Input::Object(properties) = Input::of(tool) {
         for property in properties.iter().take(MAX_SHOWN_NAMES) {
             let name = one_line(shown(&property.name));
@@ -348,16 +389,27 @@ pub fn link_shape(base: &str, tool: &Tool) -> String {
     shape
 }
 
-/// The link to a tool, with room for another `/` after it.
-fn link_to(base: &str, tool: &Tool) -> String {
-    let path = tool.path.strip_suffix('/').unwrap_or(&tool.path);
+/// A tool's path with `<id>` for the parameter `id`.
+fn shown_path(tool: &Tool) -> Cow<'_, str> {
+    if !is_route(&tool.path) {
+        return Cow::Borrowed(&tool.path);
+    }
+    let segments = tool.path.split('/');
+    let shown =
+        segments.map(|one| param_name(one).map_or(one.to_owned(), |name| format!("<{name}>")));
+    Cow::Owned(shown.collect::<Vec<_>>().join("/"))
+}
+
+/// The link to a tool at this path, with room for another `/` after it.
+fn link_to(base: &str, path: &str) -> String {
+    let path = path.strip_suffix('/').unwrap_or(path);
     format!("{base}{GET_DOOR}{path}")
 }
 
-/// Whether a client can fetch the tool's path: it resolves `.` and `..` before it
+/// Whether a client can fetch this path: it resolves `.` and `..` before it
 /// sends anything (URL Standard, section 4.4).
-fn is_in_reach(tool: &Tool) -> bool {
-    !tool.path.split('/').any(|one| matches!(one, "." | ".."))
+fn is_in_reach(path: &str) -> bool {
+    !path.split('/').any(|one| matches!(one, "." | ".."))
 }
 
 /// The link that calls a tool without arguments; `base` is the link without
@@ -366,22 +418,26 @@ fn is_in_reach(tool: &Tool) -> bool {
 #[must_use]
 pub fn get_link(base: &str, tool: &Tool) -> Option<String> {
     let link = || format!("{base}{GET_DOOR}{}", tool.path);
-    let is_open = tool.takes_get() && is_in_reach(tool) && Input::of(tool).needs_none();
+    let is_open = tool.takes_get()
+        && is_in_reach(&tool.path)
+        && !is_route(&tool.path)
+        && Input::of(tool).needs_none();
     is_open.then(link).filter(|link| is_short(link))
 }
 
-/// The link that calls a tool with these arguments: its first ones, in the order
-/// of the schema, as texts. `None` if no link says that, or it would be over
+/// The link that calls a tool at this path with these arguments: its first ones, in
+/// the order of the schema, as texts. `None` if no link says that, or it would be over
 /// [`MAX_LINK_CHARS`].
 pub(crate) fn link_with<'v>(
     base: &str,
     tool: &Tool,
+    path: &str,
     arguments: impl IntoIterator<Item = Cow<'v, str>>,
 ) -> Option<String> {
-    if !tool.takes_get() || !is_in_reach(tool) {
+    if !tool.takes_get() || !is_in_reach(path) {
         return None;
     }
-    let mut link = link_to(base, tool);
+    let mut link = link_to(base, path);
     for (index, argument) in arguments.into_iter().enumerate() {
         let needs_json =
             matches!(argument.as_ref(), "" | "." | "..") || (index == 0 && argument == JSON_FORM);
@@ -680,6 +736,51 @@ mod tests {
             assert_eq!(error.code, HttpCode::BadArguments, "{rest}");
             assert!(error.message.contains(part), "{rest}: {}", error.message);
         }
+    }
+
+    fn with_routes(list: &Value) -> Vec<Tool> {
+        let raw: Box<RawValue> = serde_json::from_str(&list.to_string()).unwrap();
+        agent_socket_wire::tool::parse_tools_with(Some(&raw), true).unwrap()
+    }
+
+    #[test]
+    fn a_path_with_parameters_has_their_values_in_the_link() {
+        let tools = with_routes(&json!([
+            {"path": "/u/:id", "read_only": true, "input_schema": {"properties": {"n": {"type": "integer"}, "id": {"type": "string"}}}},
+            {"path": "/u/me", "read_only": true},
+            {"path": "/u/:id/posts/:post", "read_only": true},
+            {"path": "/u/new/posts/:post", "read_only": true},
+        ]));
+        for (rest, route, path, json) in [
+            ("u/7", "/u/:id", "/u/7", "{}"),
+            ("u/a%2Fb/3", "/u/:id", "/u/a%2Fb", r#"{"n":3}"#),
+            ("u/me", "/u/me", "/u/me", ""),
+            ("u/7/posts/1", "/u/:id/posts/:post", "/u/7/posts/1", ""),
+            ("u/new/posts/1", "/u/new/posts/:post", "/u/new/posts/1", ""),
+            ("u/7/j/e30", "/u/:id", "/u/7", "{}"),
+        ] {
+            let call = read_get(rest, &tools, &Scope::ALL)
+                .unwrap_or_else(|error| panic!("{rest}: {error:?}"));
+            let body = String::from_utf8(call.body).unwrap();
+            assert_eq!(
+                (call.tool.path.as_str(), call.path.as_str(), body.as_str()),
+                (route, path, json),
+                "{rest}"
+            );
+        }
+        let error = refused(&tools, "u/7/x");
+        assert!(
+            error.message.contains("$BASE/_as_get/u/<id>[/<n>]"),
+            "{error:?}"
+        );
+        assert_eq!(refused(&tools, "u").code, HttpCode::NotFound);
+        assert_eq!(get_link(BASE, &tools[0]), None);
+        let args = ["3"].map(Cow::Borrowed);
+        assert_eq!(
+            link_with(BASE, &tools[0], "/u/7", args),
+            Some(format!("{BASE}/_as_get/u/7/3"))
+        );
+        assert_eq!(link_with(BASE, &tools[0], "/u/..", []), None);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use crate::schema::refs::LocalRefs;
 use agent_socket_wire::json::Object;
 use agent_socket_wire::limits::MAX_INPUT_SCHEMA_BYTES;
+use agent_socket_wire::route::{is_route, param_names};
 use agent_socket_wire::text::{json_str, push_json_str};
 use agent_socket_wire::tool::Tool;
 
@@ -224,6 +225,37 @@ impl Property<'_> {
     }
 }
 
+/// The parameters of a tool's path, in their order. Properties of the same names
+/// in the tool's schema say what they are; otherwise they are texts.
+#[must_use]
+pub fn path_properties(tool: &Tool) -> Vec<Property<'_>> {
+    if !is_route(&tool.path) {
+        return Vec::new();
+    }
+    let declared = match Input::read(tool) {
+        Input::Object(properties) => properties,
+        Input::Unknown | Input::Other(_) => Vec::new(),
+    };
+    let property = |name| {
+        let found = declared.iter().find(|one| one.name == name);
+        let (kind, schema) = found.map_or((ValueKind::Text, Object::default()), |one| {
+            (one.kind, one.schema.clone())
+        });
+        Property {
+            name: Cow::Borrowed(name),
+            // What is no plain value can't stand in a path.
+            kind: if kind == ValueKind::Json {
+                ValueKind::Text
+            } else {
+                kind
+            },
+            required: true,
+            schema,
+        }
+    };
+    param_names(&tool.path).map(property).collect()
+}
+
 /// What a tool takes.
 #[derive(Clone, Debug)]
 pub enum Input<'a> {
@@ -236,9 +268,21 @@ pub enum Input<'a> {
 }
 
 impl<'a> Input<'a> {
-    /// Reads a tool's schema.
+    /// What a tool takes in its body or its query: its schema without the parameters
+    /// of its path, which are [`path_properties`].
     #[must_use]
     pub fn of(tool: &'a Tool) -> Self {
+        match Self::read(tool) {
+            Self::Object(mut properties) if is_route(&tool.path) => {
+                properties.retain(|one| param_names(&tool.path).all(|name| name != one.name));
+                Self::Object(properties)
+            }
+            input => input,
+        }
+    }
+
+    /// Reads a tool's schema.
+    fn read(tool: &'a Tool) -> Self {
         let Some(schema) = tool.input_schema.as_deref() else {
             return Self::Unknown;
         };
@@ -323,6 +367,31 @@ mod tests {
         facts
             .map(|one| (one.name.as_ref(), one.kind, one.required))
             .collect()
+    }
+
+    #[test]
+    fn what_stands_in_the_path_is_not_in_the_body() {
+        let route = |schema: &str| Tool {
+            path: "/u/:id/:tag".to_owned(),
+            ..tool(schema)
+        };
+        let described = route(
+            r#"{"properties":{"x":{},"tag":{"type":"array"},"id":{"type":"integer"}},"required":["id","x"]}"#,
+        );
+        let Input::Object(body) = Input::of(&described) else {
+            panic!()
+        };
+        assert_eq!(facts(&body), [("x", ValueKind::Json, true)]);
+        let path = path_properties(&described);
+        let expected = [
+            ("id", ValueKind::Integer, true),
+            ("tag", ValueKind::Text, true),
+        ];
+        assert_eq!(facts(&path), expected);
+        let bare = route("true");
+        assert!(matches!(Input::of(&bare), Input::Unknown));
+        assert_eq!(path_properties(&bare).len(), 2);
+        assert!(path_properties(&tool("{}")).is_empty());
     }
 
     #[test]

@@ -22,6 +22,7 @@ const BASE: &str = "https://relay.example/v1/t/as_T";
 const APP: AppView<'_> = AppView {
     id: "app",
     name: "App",
+    claimed_name: None,
     description: "",
 };
 
@@ -73,7 +74,7 @@ fn documents() {
     });
     is_linear(|n| {
         let tools = many_tools(n);
-        steps(|| drop(agents_md(BASE, "App", "", &tools, &scope)))
+        steps(|| drop(agents_md(BASE, APP, "", &tools, &scope)))
     });
     is_linear(|n| {
         let tools = many_tools(n);

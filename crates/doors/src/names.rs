@@ -58,7 +58,13 @@ pub fn tool_names(tools: &[Tool]) -> Vec<String> {
 /// The path as a name, not yet unique.
 fn plain_name(tool: &Tool) -> String {
     let mut name = String::with_capacity(tool.path.len());
-    for char in tool.path.strip_prefix('/').unwrap_or(&tool.path).chars() {
+    for char in tool
+        .path
+        .strip_prefix('/')
+        .unwrap_or(&tool.path)
+        .chars()
+        .filter(|char| *char != ':')
+    {
         if name.is_empty() && (char.is_ascii_digit() || char == '-') {
             name.push('_');
         }

@@ -20,13 +20,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::value::RawValue;
 
-use crate::input::{Input, Property, ValueKind};
+use crate::input::{Input, Property, ValueKind, path_properties};
 use crate::schema::embed::{ANY_OBJECT, Embedded};
 use crate::tools::AppView;
 use agent_socket_wire::limits::{
     MAX_OPENAPI_SCHEMA_BYTES, MAX_OPERATION_DESCRIPTION_CHARS, MAX_PARAMETER_DESCRIPTION_CHARS,
     MAX_POLL_WAIT_S,
 };
+use agent_socket_wire::route::param_name;
 use agent_socket_wire::text::{cut, push_json_str, utf16_len};
 use agent_socket_wire::tool::{Scope, Tool};
 use agent_socket_wire::work::{self, counted};
@@ -51,14 +52,14 @@ pub fn openapi_json(
     document.text.reserve(room);
     let out = &mut document.text;
     out.push_str(r#"{"openapi":"3.1.0","info":{"title":"#);
-    push_json_str(out, app.name);
+    push_json_str(out, app.shown_name());
     out.push_str(r#","description":"#);
     push_json_str(out, &about(app.description));
     out.push_str(r#","version":"1.0"},"servers":[{"url":"#);
     push_json_str(out, base);
     out.push_str(r#"}],"security":[],"paths":{"#);
     for path in paths(tools, names, scope) {
-        push_json_str(&mut document.text, path.path);
+        push_json_str(&mut document.text, &template(path.path));
         document.text.push_str(":{");
         for (index, (method, tool, name)) in path.operations.into_iter().enumerate() {
             if index > 0 {
@@ -201,6 +202,10 @@ fn push_operation(document: &mut Document, tool: &Tool, name: &str) {
     let out = &mut document.text;
     out.push_str(r#"{"operationId":"#);
     push_json_str(out, name);
+    if let Some(title) = &tool.title {
+        out.push_str(r#","summary":"#);
+        push_json_str(out, title);
+    }
     if !tool.description.is_empty() {
         out.push_str(r#","description":"#);
         push_json_str(out, cut(&tool.description, MAX_OPERATION_DESCRIPTION_CHARS));
@@ -209,12 +214,11 @@ fn push_operation(document: &mut Document, tool: &Tool, name: &str) {
     out.push_str(if tool.read_only { "false" } else { "true" });
     out.push(',');
     // A TRACE request has no body (RFC 9110, section 9.3.8).
-    if tool.takes_query() {
-        push_parameters(document, tool, name);
-    } else if tool.method != "TRACE" {
+    push_parameters(document, tool, name);
+    if !tool.takes_query() && tool.method != "TRACE" {
         push_body(document, tool, name);
     }
-    document.text.push_str(RESPONSES);
+    push_responses(document, tool, name);
     document.text.push('}');
 }
 
@@ -250,28 +254,87 @@ fn push_body(document: &mut Document, tool: &Tool, name: &str) {
     out.push_str("}}},");
 }
 
-/// The properties as query parameters, as [`crate::input::query_of`] writes them.
+/// The answers of an operation: what the tool says that it answers with, if it does.
+fn push_responses(document: &mut Document, tool: &Tool, name: &str) {
+    let schema_name = format!("{name}_output");
+    let schema = tool
+        .output_schema
+        .as_deref()
+        .filter(|raw| raw.get() != "true");
+    let schema = schema.and_then(|raw| Embedded::new(raw, schema_name.clone()));
+    let is_shown =
+        schema.is_some_and(|schema| document.has_room_for(|room| schema.push(&mut room.schemas)));
+    if !is_shown {
+        return document.text.push_str(RESPONSES);
+    }
+    const ANSWER: &str = r##"{"$ref":"#/components/responses/Answer"}"##;
+    let own = format!(
+        r##"{{"description":"The app's answer.","content":{{"application/json":{{"schema":{{"$ref":"#/components/schemas/{schema_name}"}}}}}}}}"##
+    );
+    document.text.push_str(&RESPONSES.replacen(ANSWER, &own, 1));
+}
+
+/// The parameters of the path, and for a tool that takes a query its properties, as
+/// [`crate::input::query_of`] writes them.
 fn push_parameters(document: &mut Document, tool: &Tool, name: &str) {
-    let (Input::Object(properties), Some(raw)) = (Input::of(tool), tool.input_schema.as_deref())
-    else {
-        return;
+    let in_path = path_properties(tool);
+    let in_query = match Input::of(tool) {
+        Input::Object(properties) if tool.takes_query() => properties,
+        _ => Vec::new(),
     };
-    let Some(schema) = embedded(raw, name).filter(|_| !properties.is_empty()) else {
+    let schema = tool
+        .input_schema
+        .as_deref()
+        .filter(|_| !in_query.is_empty())
+        .and_then(|raw| embedded(raw, name));
+    if in_path.is_empty() && schema.is_none() {
         return;
-    };
-    document.has_room_for(|room| {
-        room.text.push_str(r#""parameters":["#);
-        for (index, property) in counted(&properties).enumerate() {
-            if index > 0 {
+    }
+    let before = document.text.len();
+    document.text.push_str(r#""parameters":["#);
+    for property in counted(&in_path) {
+        push_path_parameter(&mut document.text, property);
+        document.text.push(',');
+    }
+    if let Some(schema) = schema {
+        document.has_room_for(|room| {
+            for property in counted(&in_query) {
+                push_parameter(&mut room.text, property, &schema);
                 room.text.push(',');
             }
-            push_parameter(&mut room.text, property, &schema);
-        }
-        room.text.push_str("],");
-        if schema.has_refs() {
-            schema.push(&mut room.schemas);
-        }
+            if schema.has_refs() {
+                schema.push(&mut room.schemas);
+            }
+        });
+    }
+    match document.text.pop() {
+        Some(',') => document.text.push_str("],"),
+        _ => document.text.truncate(before),
+    }
+}
+
+fn push_path_parameter(out: &mut String, property: &Property<'_>) {
+    out.push_str(r#"{"in":"path","name":"#);
+    push_json_str(out, &property.name);
+    out.push_str(r#","required":true"#);
+    if let Some(text) = property.text("description") {
+        out.push_str(r#","description":"#);
+        push_json_str(out, cut(&text, MAX_PARAMETER_DESCRIPTION_CHARS));
+    }
+    out.push_str(match property.kind {
+        ValueKind::Integer => r#","schema":{"type":"integer"}}"#,
+        ValueKind::Number => r#","schema":{"type":"number"}}"#,
+        ValueKind::Boolean => r#","schema":{"type":"boolean"}}"#,
+        ValueKind::Text | ValueKind::Json => r#","schema":{"type":"string"}}"#,
     });
+}
+
+/// A tool's path as OpenAPI writes it: `{id}` for the parameter `id`.
+fn template(path: &str) -> String {
+    let segments = path.split('/');
+    let written =
+        segments.map(|one| param_name(one).map_or(one.to_owned(), |name| format!("{{{name}}}")));
+    written.collect::<Vec<_>>().join("/")
 }
 
 fn push_parameter<'a>(out: &mut String, property: &Property<'a>, schema: &Embedded<'a>) {
@@ -338,6 +401,7 @@ mod tests {
         AppView {
             id: "app",
             name: "App \"A\"",
+            claimed_name: None,
             description,
         }
     }

@@ -2,6 +2,9 @@
 //! the end of a pasted link.
 
 use crate::percent;
+use agent_socket_wire::error::{HttpCode, HttpError};
+use agent_socket_wire::route::{match_route, param_name};
+use agent_socket_wire::text::push_json_str;
 use agent_socket_wire::tool::Tool;
 use agent_socket_wire::work::counted;
 
@@ -26,6 +29,54 @@ pub enum AgentPath<'a> {
     Page(&'a str),
     /// Anything else: the path of a tool, perhaps.
     Tool(&'a str),
+}
+
+/// The path of a call, of a tool's path and the values of its parameters.
+///
+/// # Errors
+/// The name of the first parameter that has no value, or an empty one.
+pub fn real_path(
+    route: &str,
+    mut value: impl FnMut(&str) -> Option<String>,
+) -> Result<String, &str> {
+    let mut path = String::with_capacity(route.len());
+    for (index, segment) in route.split('/').enumerate() {
+        if index > 0 {
+            path.push('/');
+        }
+        match param_name(segment) {
+            None => path.push_str(segment),
+            Some(name) => {
+                let value = value(name).filter(|value| !value.is_empty()).ok_or(name)?;
+                path.push_str(&percent::encode_segment(&value));
+            }
+        }
+    }
+    Ok(path)
+}
+
+/// The parameters in the path of a call, percent-decoded, as a JSON object.
+///
+/// # Errors
+/// `bad_arguments` for one that is not percent-encoded UTF-8.
+pub fn params_json(route: &str, path: &str) -> Result<String, HttpError> {
+    let mut out = String::from("{");
+    for (name, value) in match_route(route, path).unwrap_or_default() {
+        let value = percent::decode_strict(value).map_err(|_| {
+            HttpError::new(
+                HttpCode::BadArguments,
+                format!("In this path, what stands for :{name} in {route} is not percent-encoded UTF-8. A % itself must be written %25."),
+            )
+        })?;
+        if out.len() > 1 {
+            out.push(',');
+        }
+        push_json_str(&mut out, name);
+        out.push(':');
+        push_json_str(&mut out, &value);
+    }
+    out.push('}');
+    Ok(out)
 }
 
 /// The door at a path where an app may also register a tool, which then wins: one
@@ -147,6 +198,28 @@ mod tests {
         assert_eq!(door_unless_tool("/mcp"), Some(AgentPath::Mcp));
         assert_eq!(door_unless_tool("/openapi.json"), Some(AgentPath::OpenApi));
         assert_eq!(door_unless_tool("/mcp/x"), None);
+    }
+
+    #[test]
+    fn parameters_go_into_a_path_and_come_out() {
+        let values = |name: &str| match name {
+            "id" => Some("a/b ä%".to_owned()),
+            "empty" => Some(String::new()),
+            _ => None,
+        };
+        let path = real_path("/u/:id/x", values).unwrap();
+        assert_eq!(path, "/u/a%2Fb%20%C3%A4%25/x");
+        assert_eq!(
+            params_json("/u/:id/x", &path).unwrap(),
+            r#"{"id":"a/b ä%"}"#
+        );
+        assert_eq!(real_path("/u/:id/:empty", values), Err("empty"));
+        assert_eq!(real_path("/u/:no", values), Err("no"));
+        for bad in ["/u/%", "/u/%ff"] {
+            let error = params_json("/u/:id", bad).unwrap_err();
+            assert_eq!(error.code, HttpCode::BadArguments, "{bad}");
+            assert!(error.message.contains(":id in /u/:id"));
+        }
     }
 
     #[test]

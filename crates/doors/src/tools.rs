@@ -1,7 +1,7 @@
 //! `tools.json`: the tools as data.
 
 use agent_socket_wire::text::push_json_str;
-use agent_socket_wire::tool::{Scope, Tool};
+use agent_socket_wire::tool::{Annotations, Scope, Tool};
 use agent_socket_wire::work::counted;
 
 /// The app, as `tools.json` shows it.
@@ -11,8 +11,18 @@ pub struct AppView<'a> {
     pub id: &'a str,
     /// Label from `apps.json`, else the id.
     pub name: &'a str,
+    /// What the app calls itself, where anybody may register as this id.
+    pub claimed_name: Option<&'a str>,
     /// The app's own description; may be empty.
     pub description: &'a str,
+}
+
+impl<'a> AppView<'a> {
+    /// The name that people know the app by.
+    #[must_use]
+    pub fn shown_name(&self) -> &'a str {
+        self.claimed_name.unwrap_or(self.name)
+    }
 }
 
 /// The body of `tools.json` for those of `tools` that `scope` admits.
@@ -23,6 +33,10 @@ pub fn tools_json(app: AppView<'_>, tools: &[Tool], scope: &Scope) -> String {
     push_json_str(&mut out, app.id);
     out.push_str(r#","name":"#);
     push_json_str(&mut out, app.name);
+    if let Some(claimed) = app.claimed_name {
+        out.push_str(r#","claimedName":"#);
+        push_json_str(&mut out, claimed);
+    }
     out.push_str(r#","description":"#);
     push_json_str(&mut out, app.description);
     out.push_str(r#"},"tools":["#);
@@ -34,11 +48,20 @@ pub fn tools_json(app: AppView<'_>, tools: &[Tool], scope: &Scope) -> String {
         push_json_str(&mut out, &tool.method);
         out.push_str(r#","path":"#);
         push_json_str(&mut out, &tool.path);
+        if let Some(title) = &tool.title {
+            out.push_str(r#","title":"#);
+            push_json_str(&mut out, title);
+        }
         out.push_str(r#","description":"#);
         push_json_str(&mut out, &tool.description);
-        if let Some(schema) = &tool.input_schema {
-            out.push_str(r#","input_schema":"#);
-            out.push_str(schema.get());
+        for (name, schema) in [
+            (r#","input_schema":"#, &tool.input_schema),
+            (r#","output_schema":"#, &tool.output_schema),
+        ] {
+            if let Some(schema) = schema {
+                out.push_str(name);
+                out.push_str(schema.get());
+            }
         }
         if tool.read_only {
             out.push_str(r#","read_only":true"#);
@@ -46,10 +69,28 @@ pub fn tools_json(app: AppView<'_>, tools: &[Tool], scope: &Scope) -> String {
         if tool.allow_get {
             out.push_str(r#","allow_get":true"#);
         }
+        if tool.annotations != Annotations::default() {
+            out.push_str(r#","annotations":{"#);
+            push_marks(&mut out, tool.annotations, ["destructive", "idempotent"]);
+            out.push('}');
+        }
         out.push('}');
     }
     out.push_str("]}");
     out
+}
+
+/// What an app says that a tool does, as members of an object under these names.
+pub(crate) fn push_marks(out: &mut String, marks: Annotations, names: [&str; 2]) {
+    for (name, mark) in names.into_iter().zip([marks.destructive, marks.idempotent]) {
+        let Some(mark) = mark else { continue };
+        if !out.ends_with('{') {
+            out.push(',');
+        }
+        out.push('"');
+        out.push_str(name);
+        out.push_str(if mark { "\":true" } else { "\":false" });
+    }
 }
 
 #[cfg(test)]
@@ -65,8 +106,19 @@ mod tests {
         let app = AppView {
             id: "app",
             name: "App",
+            claimed_name: None,
             description: "",
         };
+        let raw: Box<RawValue> = serde_json::from_str(r#"[{"path":"/c","title":"See","output_schema":{},"annotations":{"idempotent":true,"destructive":false}}]"#).unwrap();
+        let marked = parse_tools(Some(&raw)).unwrap();
+        let claims = AppView {
+            claimed_name: Some("Mine"),
+            ..app
+        };
+        assert_eq!(
+            tools_json(claims, &marked, &Scope::ALL),
+            r#"{"version":"1.0","app":{"id":"app","name":"App","claimedName":"Mine","description":""},"tools":[{"method":"POST","path":"/c","title":"See","description":"","output_schema":{},"annotations":{"destructive":false,"idempotent":true}}]}"#
+        );
         assert_eq!(
             tools_json(app, &tools, &Scope::ALL),
             r#"{"version":"1.0","app":{"id":"app","name":"App","description":""},"tools":[{"method":"POST","path":"/a","description":"","input_schema":{"type":"object"}},{"method":"GET","path":"/b","description":"x \"y\""}]}"#

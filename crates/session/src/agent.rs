@@ -1,12 +1,13 @@
 //! What agents ask for over HTTP.
 
 use agent_socket_doors::page::problem_page;
-use agent_socket_doors::path::{AgentPath, agent_path, door_unless_tool};
+use agent_socket_doors::path::{AgentPath, agent_path, door_unless_tool, params_json};
 use agent_socket_wire::answer::{Answer, MARKDOWN, PLAIN, ToolReply};
 use agent_socket_wire::error::HttpError;
 use agent_socket_wire::frame::Fields;
 use agent_socket_wire::frame::relay::{CallParts, CancelReason, ToolCancel};
 use agent_socket_wire::limits::{MAX_INFLIGHT_CALLS, MAX_TOKEN_SHARE};
+use agent_socket_wire::route::{find_tool, is_path_of, is_route};
 use agent_socket_wire::text::json_str;
 use agent_socket_wire::token::{AgentToken, VerifierHash};
 use agent_socket_wire::tool::Tool;
@@ -103,6 +104,20 @@ pub(crate) struct Admitted {
     timeout: Millis,
     /// Whether the tool only reads.
     reads: bool,
+    /// The tool's path and the parameters in that of the call, if it has some.
+    route: Option<(String, String)>,
+}
+
+/// The path of a tool and the parameters in that of a call, if it has some.
+///
+/// # Errors
+/// `bad_arguments`.
+fn route_of(tool: &Tool, path: &str) -> Result<Option<(String, String)>, HttpError> {
+    if !is_route(&tool.path) {
+        return Ok(None);
+    }
+    let params = params_json(&tool.path, path)?;
+    Ok(Some((tool.path.clone(), params)))
 }
 
 /// The answer to a request whose session does not exist.
@@ -273,12 +288,14 @@ impl Session {
             .timeout_ms
             .map_or(config.max_sync_tool_ms, |own| own.min(config.max_tool_ms));
         let reads = tool.read_only;
+        let route = route_of(tool, path)?;
         self.tokens.count_call(token, &mut cx.out.writes);
         Ok(Admitted {
             token: *token,
             socket,
             timeout,
             reads,
+            route,
         })
     }
 
@@ -304,6 +321,10 @@ impl Session {
             return Err(message::tool_not_allowed(method, path));
         }
         let tool = self.find_tool(method, path)?;
+        if !self.tokens.scope(token).admits(tool) {
+            return Err(message::tool_not_allowed(method, path));
+        }
+        route_of(tool, path)?;
         Ok((app.socket, tool))
     }
 
@@ -432,6 +453,7 @@ impl Session {
             socket,
             timeout,
             reads,
+            ref route,
         } = *admitted;
         if !reads {
             self.replays.forget_reads();
@@ -450,6 +472,9 @@ impl Session {
             id: &id,
             method: &outgoing.method,
             path: &outgoing.path,
+            route: route
+                .as_ref()
+                .map(|(path, params)| (path.as_str(), params.as_str())),
             query: outgoing.query.as_deref(),
             headers_json: &outgoing.headers_json,
             agent_id: &token.agent_id(),
@@ -459,21 +484,20 @@ impl Session {
     }
 
     fn find_tool(&self, method: &str, path: &str) -> Result<&Tool, HttpError> {
-        let mut others: Vec<&str> = Vec::new();
-        for tool in self
-            .registration
-            .tools
-            .iter()
-            .filter(|tool| tool.path == path)
-        {
-            if tool.method == method {
-                return Ok(tool);
-            }
-            others.push(&tool.method);
+        let tools = &self.registration.tools;
+        if let Some(tool) = find_tool(tools, method, path) {
+            return Ok(tool);
         }
-        if others.is_empty() {
+        let others = tools.iter().filter(|tool| is_path_of(&tool.path, path));
+        let mut methods: Vec<&str> = Vec::new();
+        for tool in others {
+            if !methods.contains(&tool.method.as_str()) {
+                methods.push(&tool.method);
+            }
+        }
+        if methods.is_empty() {
             return Err(message::unknown_tool(method, path));
         }
-        Err(message::wrong_method(path, others.join(", ")))
+        Err(message::wrong_method(path, methods.join(", ")))
     }
 }

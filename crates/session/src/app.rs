@@ -17,7 +17,7 @@ use agent_socket_wire::register::{
 };
 use agent_socket_wire::text::json_str;
 use agent_socket_wire::token::{AgentToken, ResumeSecret, Verifier};
-use agent_socket_wire::tool::parse_tools;
+use agent_socket_wire::tool::parse_tools_with;
 
 use crate::context::Context;
 use crate::crypto::SealKey;
@@ -252,7 +252,7 @@ impl Session {
             .map(|raw| parse_agents_md(Some(raw)))
             .transpose()?;
         frame.check_registration_size()?;
-        let tools = parse_tools(fields.tools)?;
+        let tools = parse_tools_with(fields.tools, self.registration.path_params)?;
         let mut registration = self.registration.clone();
         registration.tools = tools;
         if let Some(agents_md) = agents_md {

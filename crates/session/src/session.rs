@@ -253,11 +253,6 @@ impl Session {
 
     // ---- what agents and doors are shown ----
 
-    pub(crate) fn app_name(&self) -> &str {
-        let id = &self.registration.app_id;
-        self.config.apps.label(id).unwrap_or(id)
-    }
-
     pub(crate) fn tools_answer(&mut self, token: &VerifierHash) -> Answer {
         let scope = self.tokens.scope(token);
         if !scope.is_all() {
@@ -274,9 +269,16 @@ impl Session {
     }
 
     pub(crate) fn view(&self) -> AppView<'_> {
+        let Registration {
+            app_id: id,
+            app_name,
+            ..
+        } = &self.registration;
+        let apps = &self.config.apps;
         AppView {
-            id: &self.registration.app_id,
-            name: self.app_name(),
+            id,
+            name: apps.label(id).unwrap_or(id),
+            claimed_name: app_name.as_deref().filter(|_| apps.takes_own_name(id)),
             description: &self.registration.description,
         }
     }
@@ -315,6 +317,6 @@ impl Session {
             ..
         } = &self.registration;
         let scope = self.tokens.scope(token);
-        agents_md(base, self.app_name(), own, tools, scope)
+        agents_md(base, self.view(), own, tools, scope)
     }
 }

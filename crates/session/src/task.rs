@@ -8,9 +8,9 @@ use agent_socket_wire::frame::Fields;
 use agent_socket_wire::frame::relay::TaskError;
 use agent_socket_wire::id::is_task_id;
 use agent_socket_wire::limits::{
-    MAX_FINISHED_TASKS, MAX_PENDING_TASKS, MAX_POLL_WAIT_S, MAX_PROGRESS_MESSAGE_CHARS,
-    MAX_RESULT_BYTES, MAX_TASK_BODY_BYTES, MAX_WAITING_POLLS, TASK_PENDING_MS, TASK_READ_MS,
-    TASK_UNREAD_MS,
+    MAX_FINISHED_TASKS, MAX_LARGE_RESULT_BYTES, MAX_PENDING_TASKS, MAX_POLL_WAIT_S,
+    MAX_PROGRESS_MESSAGE_CHARS, MAX_RESULT_BYTES, MAX_TASK_BODY_BYTES, MAX_WAITING_POLLS,
+    TASK_PENDING_MS, TASK_READ_MS, TASK_UNREAD_MS,
 };
 use agent_socket_wire::text::{cut, json_str};
 use agent_socket_wire::token::VerifierHash;
@@ -403,19 +403,7 @@ impl Session {
         if !is_task_id(id) || self.tasks.pending_mut(id).is_none() {
             return Err(unknown());
         }
-        if fields
-            .body
-            .is_some_and(|body| body.get().len() > MAX_TASK_BODY_BYTES)
-        {
-            return Err(AppError::new(
-                AppCode::BodyTooLarge,
-                format!(
-                    "`body` is over {MAX_TASK_BODY_BYTES} bytes of JSON; complete the task with less, or with a place to fetch it from"
-                ),
-            ));
-        }
-        let reply = AppReply::parse(fields)
-            .map_err(|problem| AppError::shape(format!("the task goes on, since {}", problem.0)))?;
+        let reply = self.read_result_of(fields)?;
         let record = to_json(&reply);
         self.tasks.make_room(record.len(), &mut cx.out.writes)?;
         let task = self.tasks.pending_mut(id).ok_or_else(unknown)?;
@@ -434,6 +422,39 @@ impl Session {
         cx.out.writes.push(put(id, task));
         self.answer_waiters(cx, &[id.to_owned()], |_| reply.clone().into_answer());
         Ok(())
+    }
+
+    /// The result that a `task_complete` brings.
+    ///
+    /// # Errors
+    /// `body_too_large`, or `protocol_error` that names the member.
+    fn read_result_of(&self, fields: &Fields<'_>) -> Result<AppReply, AppError> {
+        let is_large = self.registration.large_results;
+        let max = if is_large {
+            MAX_LARGE_RESULT_BYTES
+        } else {
+            MAX_TASK_BODY_BYTES
+        };
+        let too_large = |unit: &str| {
+            AppError::new(
+                AppCode::BodyTooLarge,
+                format!(
+                    "`body` is over {max} bytes{unit}; complete the task with less, or with a place to fetch it from"
+                ),
+            )
+        };
+        // Of base64 counts what it stands for.
+        let is_coded = is_large && fields.body_encoding.is_some();
+        let json = fields.body.map_or(0, |body| body.get().len());
+        if json > if is_coded { max.saturating_mul(2) } else { max } {
+            return Err(too_large(if is_coded { "" } else { " of JSON" }));
+        }
+        let reply = AppReply::parse(fields)
+            .map_err(|problem| AppError::shape(format!("the task goes on, since {}", problem.0)))?;
+        if reply.body.len() > max {
+            return Err(too_large(""));
+        }
+        Ok(reply)
     }
 
     /// `task_progress`: shown to agents that poll or wait, and never stored.

@@ -158,6 +158,17 @@ impl Apps {
             .map(|app| app.label.as_str())
     }
 
+    /// Whether an app of this id says its name itself: anybody may register as it, so
+    /// that a label can't tell who it is.
+    #[must_use]
+    pub fn takes_own_name(&self, app_id: &str) -> bool {
+        let is_open = |app: &App| app.origins.is_none() && app.key_sha256.is_none();
+        match self.entries.get(app_id) {
+            Some(own) if app_id != ANY => is_open(own),
+            _ => self.entries.contains_key(ANY),
+        }
+    }
+
     /// Whether this app may register from this origin with this key.
     ///
     /// # Errors
@@ -379,6 +390,15 @@ mod tests {
             (apps.label("a"), apps.label("b"), apps.label("*")),
             (Some("A app"), None, None)
         );
+    }
+
+    #[test]
+    fn only_what_anybody_may_register_as_has_a_name_of_its_own() {
+        let apps = Apps::parse(FILE).unwrap();
+        let names = ["open", "mine", "keyed", "other"].map(|id| apps.takes_own_name(id));
+        assert_eq!(names, [true, false, false, false]);
+        let any = Apps::parse(r#"{"*":{"label":"Any","allowedOrigins":["https://a.example"]},"mine":{"label":"M","allowedOrigins":["https://a.example"]}}"#).unwrap();
+        assert!(any.takes_own_name("other") && !any.takes_own_name("mine"));
     }
 
     #[test]

@@ -12,11 +12,20 @@ pub enum Feature {
     /// An upgrade may prove that it is the owner's ([`crate::proof`]). Only the
     /// relay says that it has this one.
     UpgradeProof,
+    /// The paths of tools may have [parameters](crate::route).
+    PathParams,
+    /// Results of tasks may have [`crate::limits::MAX_LARGE_RESULT_BYTES`].
+    LargeResults,
 }
 
 impl Feature {
     /// Every feature that this relay has.
-    pub const ALL: &'static [Self] = &[Self::CarryCalls, Self::UpgradeProof];
+    pub const ALL: &'static [Self] = &[
+        Self::CarryCalls,
+        Self::UpgradeProof,
+        Self::PathParams,
+        Self::LargeResults,
+    ];
 
     /// The name on the wire.
     #[must_use]
@@ -24,6 +33,8 @@ impl Feature {
         match self {
             Self::CarryCalls => "carry_calls",
             Self::UpgradeProof => "upgrade_proof",
+            Self::PathParams => "path_params",
+            Self::LargeResults => "large_results",
         }
     }
 

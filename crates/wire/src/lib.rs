@@ -41,6 +41,7 @@ pub mod limits;
 pub mod packed;
 pub mod proof;
 pub mod register;
+pub mod route;
 pub mod text;
 pub mod token;
 pub mod tool;

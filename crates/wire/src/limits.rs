@@ -25,7 +25,7 @@ pub const MAX_TOOLS: usize = 256;
 /// Longest description of a tool, in bytes of UTF-8.
 pub const MAX_TOOL_DESCRIPTION_BYTES: usize = 4 * 1024;
 
-/// Largest `input_schema` of a tool, in bytes of its JSON. A larger one, from
+/// Largest `input_schema` or `output_schema` of a tool, in bytes of its JSON. A larger one, from
 /// before there was this limit, is passed on but not read.
 pub const MAX_INPUT_SCHEMA_BYTES: usize = 64 * 1024;
 
@@ -33,6 +33,9 @@ pub const MAX_INPUT_SCHEMA_BYTES: usize = 64 * 1024;
 /// UTF-8, without its `pendingCalls` and `revokeTokens`: what a session keeps of it
 /// is kept in memory and in storage for as long as the session lives.
 pub const MAX_REGISTRATION_BYTES: usize = 512 * 1024;
+
+/// An app's name, and the title of a tool, are cut to this many characters.
+pub const MAX_NAME_CHARS: usize = 80;
 
 /// A token's label is cut to this many characters.
 pub const MAX_LABEL_CHARS: usize = 256;
@@ -109,12 +112,18 @@ pub const MAX_PENDING_TASKS: usize = 100;
 /// Finished tasks whose results a session keeps at once.
 pub const MAX_FINISHED_TASKS: usize = 1000;
 
-/// What those results may take in storage together, in bytes: 192 of the largest.
-/// Results that were read go first; where there is none, the task stays pending.
+/// What those results may take in storage together, in bytes: 192 of the largest of
+/// [`MAX_TASK_BODY_BYTES`], 12 of [`MAX_LARGE_RESULT_BYTES`]. Results that were read go
+/// first; where there is none, the task stays pending.
 pub const MAX_RESULT_BYTES: usize = 16 * 1024 * 1024;
 
-/// Largest body of a `task_complete`, in bytes of UTF-8 JSON.
+/// Largest body of a `task_complete`, in bytes of UTF-8 JSON, of an app without the
+/// feature `large_results`.
 pub const MAX_TASK_BODY_BYTES: usize = 64 * 1024;
+
+/// Largest body of a `task_complete` of an app with the feature `large_results`, in
+/// bytes: of UTF-8 JSON, or of what base64 stands for.
+pub const MAX_LARGE_RESULT_BYTES: usize = 1024 * 1024;
 
 /// Longest content type in an app's reply, in characters.
 pub const MAX_CONTENT_TYPE_CHARS: usize = 256;

@@ -12,17 +12,20 @@ use crate::feature::Feature;
 use crate::frame::{AppFrame, Fields, string_list};
 use crate::json::elements;
 use crate::limits::{
-    MAX_AGENTS_MD_CHARS, MAX_CALL_ID_BYTES, MAX_LABEL_CHARS, MAX_PENDING_CALLS,
+    MAX_AGENTS_MD_CHARS, MAX_CALL_ID_BYTES, MAX_LABEL_CHARS, MAX_NAME_CHARS, MAX_PENDING_CALLS,
     MAX_REVOKE_ON_RESUME, MAX_TOKEN_CALLS, MAX_TOKEN_LIFETIME_MS,
 };
-use crate::text::{cut, json_str, json_uint, utf16_len};
-use crate::tool::{Scope, Tool, cut_description, parse_tools};
+use crate::text::{cut, json_str, json_uint, name_line, utf16_len};
+use crate::tool::{Scope, Tool, cut_description, parse_tools_with};
 
 /// A valid registration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Registration {
     /// App id, admitted by `apps.json`.
     pub app_id: String,
+    /// The app's name as it says it, on one line and cut to its limit, if it says one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app_name: Option<String>,
     /// The app's description, cut to its limit; empty if it gave none.
     pub description: String,
     /// The briefing.
@@ -31,6 +34,12 @@ pub struct Registration {
     pub tools: Vec<Tool>,
     /// Whether calls in flight outlive a drop of the socket (`carry_calls`).
     pub carry_calls: bool,
+    /// Whether the paths of tools may have parameters (`path_params`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub path_params: bool,
+    /// Whether results of tasks may be large (`large_results`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub large_results: bool,
 }
 
 impl Registration {
@@ -50,20 +59,27 @@ impl Registration {
         apps.admit(app_id.as_deref(), origin, app_key.as_deref())?;
         let agents_md = parse_agents_md(fields.agents_md)?;
         frame.check_registration_size()?;
-        let tools = parse_tools(fields.tools)?;
+        let features = fields.features.map_or(Some(Vec::new()), string_list);
+        let has = |feature: Feature| features.as_ref().is_some_and(|all| feature.is_in(all));
+        let path_params = has(Feature::PathParams);
+        let tools = parse_tools_with(fields.tools, path_params)?;
         let description =
             optional_str(fields.app_description, "appDescription")?.unwrap_or_default();
-        let features = match fields.features {
-            None => Vec::new(),
-            Some(raw) => string_list(raw)
-                .ok_or_else(|| AppError::shape("`features` must be an array of strings"))?,
-        };
+        let app_name = optional_str(fields.app_name, "appName")?;
+        if features.is_none() {
+            return Err(AppError::shape("`features` must be an array of strings"));
+        }
         Ok(Self {
             app_id: app_id.unwrap_or_default().into_owned(),
             description: cut_description(&description).to_owned(),
             agents_md,
             tools,
-            carry_calls: Feature::CarryCalls.is_in(&features),
+            app_name: app_name
+                .map(|name| name_line(&name, MAX_NAME_CHARS))
+                .filter(|name| !name.is_empty()),
+            carry_calls: has(Feature::CarryCalls),
+            path_params,
+            large_results: has(Feature::LargeResults),
         })
     }
 }
@@ -231,6 +247,14 @@ mod tests {
                 r#""appId":"app","agentsMd":"","features":{}"#,
                 AppCode::ProtocolError,
             ),
+            (
+                r#""appId":"app","agentsMd":"","appName":7"#,
+                AppCode::ProtocolError,
+            ),
+            (
+                r#""appId":"app","agentsMd":"","tools":[{"path":"/u/:id"}]"#,
+                AppCode::ReservedPath,
+            ),
         ];
         for (members, code) in cases {
             assert_eq!(register(members).unwrap_err().code, code, "{members}");
@@ -244,6 +268,20 @@ mod tests {
         assert!(md(&"x".repeat(MAX_AGENTS_MD_CHARS + 1)).is_err());
         assert!(md(&"😀".repeat(MAX_AGENTS_MD_CHARS / 2)).is_ok());
         assert!(md(&"😀".repeat(MAX_AGENTS_MD_CHARS / 2 + 1)).is_err());
+        let named = |name: &str| {
+            let members = format!(r#""appId":"app","agentsMd":"","appName":"{name}""#);
+            register(&members).unwrap().app_name
+        };
+        assert_eq!(named("A\\n\\u202e app"), Some("A app".to_owned()));
+        assert_eq!(named(" "), None);
+        assert_eq!(
+            named(&"n".repeat(MAX_NAME_CHARS)),
+            Some("n".repeat(MAX_NAME_CHARS))
+        );
+        assert_eq!(
+            named(&"n".repeat(MAX_NAME_CHARS + 1)),
+            Some("n".repeat(MAX_NAME_CHARS))
+        );
         let long = register(&format!(
             r#""appId":"app","agentsMd":"","appDescription":"{}""#,
             "d".repeat(2000)
@@ -318,6 +356,21 @@ mod tests {
             assert!(read(bad).is_err(), "{bad}");
         }
         assert!(parse_pending_calls(None).unwrap().is_empty());
+    }
+
+    #[test]
+    fn features_are_what_the_app_lists() {
+        let with = |list: &str| {
+            let tools = r#"[{"path":"/u/:id"}]"#;
+            let members =
+                format!(r#""appId":"app","agentsMd":"","features":{list},"tools":{tools}"#);
+            register(&members)
+        };
+        let all = with(r#"["carry_calls","path_params","large_results","more"]"#).unwrap();
+        assert!(all.carry_calls && all.path_params && all.large_results);
+        let one = with(r#"["path_params"]"#).unwrap();
+        assert!(!one.carry_calls && one.path_params && !one.large_results);
+        assert_eq!(with("[]").unwrap_err().code, AppCode::ReservedPath);
     }
 
     #[test]

@@ -38,6 +38,20 @@ pub fn cut(text: &str, max: usize) -> &str {
     text
 }
 
+/// A name on one line, cut to `max` UTF-16 units: without control characters and
+/// marks of direction (Unicode, annex 9), which could turn the text around it, and
+/// with single spaces.
+#[must_use]
+pub fn name_line(text: &str, max: usize) -> String {
+    let is_mark = |char: char| matches!(char, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let is_space = |char: char| char.is_whitespace() || char.is_control();
+    let plain: String = text.chars().filter(|char| !is_mark(*char)).collect();
+    let words = plain.split(is_space).filter(|word| !word.is_empty());
+    cut(&words.collect::<Vec<_>>().join(" "), max)
+        .trim_end()
+        .to_owned()
+}
+
 /// The text of a JSON string; `None` if the value is not a string.
 ///
 /// A lone surrogate (`"\ud800"`) is legal in JSON text but has no place in
@@ -191,6 +205,22 @@ const fn has_special(word: [u8; 8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_one_line_that_turns_nothing() {
+        for (text, name) in [
+            ("A canvas", "A canvas"),
+            ("  a\r\n\u{2028}b\t\u{0}c ", "a b c"),
+            ("a\u{202e}b\u{2066}c\u{200f}\u{61c}", "abc"),
+            ("\u{202e}\n", ""),
+            ("123456789", "12345678"),
+            ("1234567 9", "1234567"),
+            ("1234567😀", "1234567"),
+            ("123456😀", "123456😀"),
+        ] {
+            assert_eq!(name_line(text, 8), name, "{text:?}");
+        }
+    }
     use proptest::prelude::*;
 
     fn raw(text: &str) -> Box<RawValue> {

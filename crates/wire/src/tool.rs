@@ -1,7 +1,7 @@
 //! Tools: what an app registers and an agent may call.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -9,23 +9,44 @@ use serde_json::value::RawValue;
 use crate::error::{AppCode, AppError};
 use crate::json::{elements, pick};
 use crate::limits::{
-    MAX_DESCRIPTION_CHARS, MAX_INPUT_SCHEMA_BYTES, MAX_SCOPE_ENTRIES, MAX_SCOPE_ENTRY_BYTES,
-    MAX_TOOL_DESCRIPTION_BYTES, MAX_TOOL_TIMEOUT_MS, MAX_TOOLS, MIN_TOOL_TIMEOUT_MS,
+    MAX_DESCRIPTION_CHARS, MAX_INPUT_SCHEMA_BYTES, MAX_NAME_CHARS, MAX_SCOPE_ENTRIES,
+    MAX_SCOPE_ENTRY_BYTES, MAX_TOOL_DESCRIPTION_BYTES, MAX_TOOL_TIMEOUT_MS, MAX_TOOLS,
+    MIN_TOOL_TIMEOUT_MS,
 };
-use crate::text::{cut, json_str, json_uint};
+use crate::route::{self, MAX_PARAM_NAME_CHARS};
+use crate::text::{cut, json_str, json_uint, name_line};
+
+/// What a tool does to what is there, as far as its app says. Whether it only reads
+/// is [`Tool::read_only`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Annotations {
+    /// Whether it may destroy what is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destructive: Option<bool>,
+    /// Whether a second call with the same arguments changes nothing more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotent: Option<bool>,
+}
 
 /// A registered tool.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Tool {
     /// HTTP method, upper case.
     pub method: String,
-    /// Path below `$BASE`, matched undecoded.
+    /// Path below `$BASE`, matched undecoded; a [route](crate::route) if it has
+    /// parameters.
     pub path: String,
+    /// Its name for people, on one line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
     /// What it does, for the agent; empty if the app gave none.
     pub description: String,
     /// A JSON Schema of its body, passed on as it came.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input_schema: Option<Box<RawValue>>,
+    /// A JSON Schema of the body of its answer, passed on as it came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_schema: Option<Box<RawValue>>,
     /// How long a call may take, in ms, if the tool asks for its own time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
@@ -35,6 +56,13 @@ pub struct Tool {
     /// Whether it may be called through the GET door although it does not only read.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allow_get: bool,
+    /// What it does to what is there.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub annotations: Annotations,
+}
+
+fn is_default(annotations: &Annotations) -> bool {
+    *annotations == Annotations::default()
 }
 
 impl Tool {
@@ -48,11 +76,14 @@ impl Tool {
         Self {
             method: method.into(),
             path: path.into(),
+            title: None,
             description: description.into(),
             input_schema: None,
+            output_schema: None,
             timeout_ms: None,
             read_only: false,
             allow_get: false,
+            annotations: Annotations::default(),
         }
     }
 
@@ -72,12 +103,18 @@ impl Tool {
 
 impl PartialEq for Tool {
     fn eq(&self, other: &Self) -> bool {
-        let schema = |tool: &Self| tool.input_schema.as_ref().map(|raw| raw.get().to_owned());
-        let rest = |tool: &Self| (tool.timeout_ms, tool.read_only, tool.allow_get);
+        let schemas = |tool: &Self| {
+            [&tool.input_schema, &tool.output_schema]
+                .map(|schema| schema.as_ref().map(|raw| raw.get().to_owned()))
+        };
+        let rest = |tool: &Self| {
+            let flags = (tool.read_only, tool.allow_get, tool.annotations);
+            (tool.timeout_ms, flags, tool.title.clone())
+        };
         (&self.method, &self.path, &self.description)
             == (&other.method, &other.path, &other.description)
             && rest(self) == rest(other)
-            && schema(self) == schema(other)
+            && schemas(self) == schemas(other)
     }
 }
 
@@ -93,10 +130,7 @@ pub const RESERVED_PATTERN: &str = r"/(_as_|(agents\.md|tools\.json)(/|$))";
 /// expression for the whole text.
 pub const METHOD_PATTERN: &str = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+";
 
-/// Whether a path has the form [`PATH_PATTERN`] and is not reserved.
-///
-/// Reserved are `/agents.md`, `/tools.json` and everything below them in any
-/// case, and everything under `/_as_`, which the relay serves itself.
+/// Whether a path has the form [`PATH_PATTERN`] and is not [reserved](is_reserved).
 fn is_free_path(path: &str) -> bool {
     let Some(rest) = path.strip_prefix('/') else {
         return false;
@@ -105,14 +139,37 @@ fn is_free_path(path: &str) -> bool {
         && rest
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'/' | b'.'));
-    let lower = rest.to_ascii_lowercase();
-    let reserved = lower.starts_with("_as_")
-        || ["agents.md", "tools.json"].iter().any(|name| {
-            lower
-                .strip_prefix(name)
-                .is_some_and(|below| below.is_empty() || below.starts_with('/'))
-        });
-    well_formed && !reserved
+    well_formed && !is_reserved(path)
+}
+
+/// Whether the relay serves a path itself: `/agents.md`, `/tools.json` and everything
+/// below them in any case, and everything under `/_as_`.
+pub(crate) fn is_reserved(path: &str) -> bool {
+    let starts_with = |prefix: &str| {
+        let start = path.as_bytes().get(..prefix.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
+    };
+    starts_with("/_as_")
+        || ["/agents.md", "/tools.json"].iter().any(|name| {
+            starts_with(name) && matches!(path.as_bytes().get(name.len()), None | Some(b'/'))
+        })
+}
+
+/// Checks a tool's path that may have [parameters](crate::route).
+fn check_route(index: usize, path: &str) -> Result<(), AppError> {
+    let mut names = BTreeSet::new();
+    for name in route::param_names(path) {
+        if !route::is_param_name(name) || !names.insert(name) {
+            return Err(AppError::new(
+                AppCode::ReservedPath,
+                format!(
+                    "`tools[{index}].path` has the parameter `:{}`: a name must have 1 to {MAX_PARAM_NAME_CHARS} characters from A-Z a-z 0-9 _, not begin with a digit, and stand once in a path",
+                    cut(name, MAX_PARAM_NAME_CHARS)
+                ),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Whether `text` is an HTTP method: a token of RFC 9110, 5.6.2.
@@ -130,6 +187,18 @@ fn is_method(text: &str) -> bool {
 /// anything else that is not valid, more than [`MAX_TOOLS`] tools
 /// among it. The message names the tool and its limit.
 pub fn parse_tools(tools: Option<&RawValue>) -> Result<Vec<Tool>, AppError> {
+    parse_tools_with(tools, false)
+}
+
+/// [`parse_tools`] of an app that may have the feature `path_params`.
+///
+/// # Errors
+/// As [`parse_tools`], and `protocol_error` for two paths that match the same
+/// requests.
+pub fn parse_tools_with(
+    tools: Option<&RawValue>,
+    path_params: bool,
+) -> Result<Vec<Tool>, AppError> {
     let Some(tools) = tools else {
         return Ok(Vec::new());
     };
@@ -142,40 +211,58 @@ pub fn parse_tools(tools: Option<&RawValue>) -> Result<Vec<Tool>, AppError> {
     }
     let mut parsed: Vec<Tool> = Vec::with_capacity(entries.len());
     let mut seen = BTreeSet::new();
+    let mut shapes: BTreeMap<String, String> = BTreeMap::new();
     for (index, entry) in entries.into_iter().enumerate() {
-        let tool = parse_tool(index, entry)?;
+        let tool = parse_tool(index, entry, path_params)?;
         if !seen.insert((tool.method.clone(), tool.path.clone())) {
             return Err(AppError::shape(format!(
                 "`tools[{index}]`: {} {} is registered twice; each method and path may be registered once",
                 tool.method, tool.path
             )));
         }
+        if route::is_route(&tool.path) {
+            let same = shapes
+                .entry(route::shape(&tool.path))
+                .or_insert_with(|| tool.path.clone());
+            if *same != tool.path {
+                return Err(AppError::shape(format!(
+                    "`tools[{index}].path` {} matches the same requests as {same}: give their parameters the same names",
+                    tool.path
+                )));
+            }
+        }
         parsed.push(tool);
     }
     Ok(parsed)
 }
 
-fn parse_tool(index: usize, entry: &RawValue) -> Result<Tool, AppError> {
+fn parse_tool(index: usize, entry: &RawValue, path_params: bool) -> Result<Tool, AppError> {
     let Some(
         [
             method,
             path,
+            title,
             description,
             input_schema,
+            output_schema,
             timeout_ms,
             read_only,
             allow_get,
+            annotations,
         ],
     ) = pick(
         entry.get(),
         [
             "method",
             "path",
+            "title",
             "description",
             "input_schema",
+            "output_schema",
             "timeout_ms",
             "read_only",
             "allow_get",
+            "annotations",
         ],
     )
     else {
@@ -200,7 +287,17 @@ fn parse_tool(index: usize, entry: &RawValue) -> Result<Tool, AppError> {
     }
     let path = text("path", path)?
         .ok_or_else(|| AppError::shape(format!("`tools[{index}].path` is missing")))?;
-    if !is_free_path(&path) {
+    let has_params = path_params && route::is_route(&path);
+    if has_params {
+        check_route(index, &path)?;
+    }
+    // What stands for a segment is of no other form than a segment.
+    let plain = if has_params {
+        path.replace("/:", "/")
+    } else {
+        path.clone()
+    };
+    if !is_free_path(&plain) || is_reserved(&path) {
         return Err(AppError::new(
             AppCode::ReservedPath,
             format!(
@@ -220,13 +317,19 @@ fn parse_tool(index: usize, entry: &RawValue) -> Result<Tool, AppError> {
         let max = MAX_TOOL_DESCRIPTION_BYTES;
         return Err(too_large("description", description.len(), max, remedy));
     }
-    if let Some(schema) = input_schema.map(|raw| raw.get().len())
-        && schema > MAX_INPUT_SCHEMA_BYTES
-    {
-        let remedy = "leave out what the agent needs not know";
-        let max = MAX_INPUT_SCHEMA_BYTES;
-        return Err(too_large("input_schema", schema, max, remedy));
+    for (name, schema) in [
+        ("input_schema", input_schema),
+        ("output_schema", output_schema),
+    ] {
+        let bytes = schema.map_or(0, |raw| raw.get().len());
+        if bytes > MAX_INPUT_SCHEMA_BYTES {
+            let remedy = "leave out what the agent needs not know";
+            return Err(too_large(name, bytes, MAX_INPUT_SCHEMA_BYTES, remedy));
+        }
     }
+    let title = text("title", title)?
+        .map(|title| name_line(&title, MAX_NAME_CHARS))
+        .filter(|title| !title.is_empty());
     let timeout_ms = match timeout_ms {
         None => None,
         Some(raw) => Some(
@@ -240,25 +343,41 @@ fn parse_tool(index: usize, entry: &RawValue) -> Result<Tool, AppError> {
         ),
     };
     let flag = |name: &str, raw: Option<&RawValue>| match raw.map(RawValue::get) {
-        None | Some("false" | "null") => Ok(false),
-        Some("true") => Ok(true),
+        None | Some("null") => Ok(None),
+        Some("false") => Ok(Some(false)),
+        Some("true") => Ok(Some(true)),
         Some(_) => Err(AppError::shape(format!(
             "`tools[{index}].{name}` must be true or false"
         ))),
     };
-    let read_only = flag("read_only", read_only)?;
-    let allow_get = flag("allow_get", allow_get)?;
+    let [destructive, idempotent, only_reads] = match annotations.map(RawValue::get) {
+        None | Some("null") => [None; 3],
+        Some(json) => pick(json, ["destructive", "idempotent", "read_only"]).ok_or_else(|| {
+            AppError::shape(format!("`tools[{index}].annotations` must be an object"))
+        })?,
+    };
+    let read_only = flag("read_only", read_only)?
+        .or(flag("annotations.read_only", only_reads)?)
+        .unwrap_or_default();
+    let allow_get = flag("allow_get", allow_get)?.unwrap_or_default();
+    let annotations = Annotations {
+        destructive: flag("annotations.destructive", destructive)?,
+        idempotent: flag("annotations.idempotent", idempotent)?,
+    };
+    // `null` is not a schema; kept, it would be gone when the record is read.
+    let schema =
+        |raw: Option<&RawValue>| raw.filter(|raw| raw.get() != "null").map(ToOwned::to_owned);
     Ok(Tool {
         method: method.to_ascii_uppercase(),
         path,
+        title,
         description,
-        // `null` is not a schema; kept, it would be gone when the record is read.
-        input_schema: input_schema
-            .filter(|raw| raw.get() != "null")
-            .map(ToOwned::to_owned),
+        input_schema: schema(input_schema),
+        output_schema: schema(output_schema),
         timeout_ms,
         read_only,
         allow_get,
+        annotations,
     })
 }
 
@@ -318,7 +437,7 @@ impl Scope {
     /// Whether it admits this tool.
     #[must_use]
     pub fn admits(&self, tool: &Tool) -> bool {
-        self.covers(&tool.method, &tool.path)
+        self.has(&tool.method, |own| own == tool.path)
     }
 
     /// Whether it admits a tool of this method and path, if there is one. What it
@@ -326,10 +445,14 @@ impl Scope {
     /// tell which there are.
     #[must_use]
     pub fn covers(&self, method: &str, path: &str) -> bool {
+        self.has(method, |own| route::is_path_of(own, path))
+    }
+
+    fn has(&self, method: &str, is_path: impl Fn(&str) -> bool) -> bool {
         self.0.as_ref().is_none_or(|entries| {
             entries.iter().any(|entry| match entry.split_once(' ') {
-                None => entry == path,
-                Some((own_method, own_path)) => own_method == method && own_path == path,
+                None => is_path(entry),
+                Some((own_method, own_path)) => own_method == method && is_path(own_path),
             })
         })
     }
@@ -397,6 +520,12 @@ mod tests {
             (r#"[{"path":"/a","method":"A B"}]"#, "method"),
             (r#"[{"path":"/a","method":null}]"#, "method"),
             (r#"[{"path":"/a","description":{}}]"#, "description"),
+            (r#"[{"path":"/a","title":7}]"#, "title"),
+            (r#"[{"path":"/a","annotations":7}]"#, "annotations"),
+            (
+                r#"[{"path":"/a","annotations":{"destructive":"yes"}}]"#,
+                "annotations.destructive",
+            ),
             (r#"[{"path":"/a","timeout_ms":999}]"#, "timeout_ms"),
             (r#"[{"path":"/a","timeout_ms":300001}]"#, "timeout_ms"),
             (r#"[{}]"#, "path"),
@@ -459,6 +588,90 @@ mod tests {
             );
             assert!(error.message.starts_with(&said), "{}", error.message);
         }
+    }
+
+    #[test]
+    fn a_tool_says_what_it_is_and_does() {
+        let tools = parse(r#"[{"path":"/a","title":" A\n tool ","annotations":{"destructive":true,"idempotent":false,"read_only":null,"more":1},"output_schema":{"type":"object"}},{"path":"/b","title":"","annotations":{"read_only":true},"output_schema":null},{"path":"/c","read_only":false,"annotations":{"read_only":true}}]"#).unwrap();
+        let [a, b, c] = tools.as_slice() else {
+            panic!()
+        };
+        assert_eq!(a.title.as_deref(), Some("A tool"));
+        assert_eq!(
+            (a.annotations.destructive, a.annotations.idempotent),
+            (Some(true), Some(false))
+        );
+        assert_eq!(
+            a.output_schema.as_ref().unwrap().get(),
+            r#"{"type":"object"}"#
+        );
+        assert!(!a.read_only && b.read_only && !c.read_only);
+        assert!(b.title.is_none() && b.output_schema.is_none());
+        let long = "t".repeat(MAX_NAME_CHARS + 1);
+        let cut = parse(&format!(r#"[{{"path":"/a","title":"{long}"}}]"#)).unwrap();
+        assert_eq!(cut[0].title.as_ref().unwrap().len(), MAX_NAME_CHARS);
+        let schema = |bytes: usize| {
+            format!(
+                r#"[{{"path":"/a","output_schema":"{}"}}]"#,
+                "s".repeat(bytes - 2)
+            )
+        };
+        assert!(parse(&schema(MAX_INPUT_SCHEMA_BYTES)).is_ok());
+        let error = parse(&schema(MAX_INPUT_SCHEMA_BYTES + 1)).unwrap_err();
+        assert!(
+            error
+                .message
+                .contains("`tools[0].output_schema` of POST /a"),
+            "{error:?}"
+        );
+    }
+
+    #[test]
+    fn parameters_in_paths() {
+        let routes = |json: &str| {
+            let raw: Box<RawValue> = serde_json::from_str(json).unwrap();
+            parse_tools_with(Some(&raw), true)
+        };
+        let longest = format!("/:{}", "n".repeat(MAX_PARAM_NAME_CHARS));
+        for good in ["/u/:id", "/:a/:b", "/u/:id/x.y/:_z9", "/a:b", &longest] {
+            let tool = routes(&format!(r#"[{{"path":"{good}"}}]"#));
+            assert_eq!(tool.is_ok(), good != "/a:b", "{good}");
+            assert_eq!(
+                parse(&format!(r#"[{{"path":"{good}"}}]"#))
+                    .unwrap_err()
+                    .code,
+                AppCode::ReservedPath
+            );
+        }
+        for bad in [
+            "/u/:",
+            "/u/:9",
+            "/:id/:id",
+            "/u/:a-b",
+            "/u/::a",
+            "/_as_/:a",
+            "/agents.md/:a",
+            &format!("{longest}n"),
+        ] {
+            let error = routes(&format!(r#"[{{"path":"{bad}"}}]"#)).unwrap_err();
+            assert_eq!(error.code, AppCode::ReservedPath, "{bad}");
+        }
+        let alike =
+            routes(r#"[{"path":"/u/:id"},{"path":"/u/:name","method":"GET"}]"#).unwrap_err();
+        assert_eq!(alike.code, AppCode::ProtocolError);
+        assert!(
+            alike
+                .message
+                .contains("/u/:name matches the same requests as /u/:id"),
+            "{}",
+            alike.message
+        );
+        assert_eq!(
+            routes(r#"[{"path":"/u/:id"},{"path":"/u/:id","method":"GET"},{"path":"/u/me"}]"#)
+                .unwrap()
+                .len(),
+            3
+        );
     }
 
     #[test]

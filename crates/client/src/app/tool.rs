@@ -355,6 +355,8 @@ mod tests {
                 id: "1".into(),
                 method: method.into(),
                 path: "/x".into(),
+                route: None,
+                params: std::collections::BTreeMap::new(),
                 query: Some(query.to_owned()),
                 headers: std::collections::BTreeMap::new(),
                 agent: None,

@@ -97,11 +97,13 @@ fn answers<'t>(head: &McpHead, messages: &[Message<'_>], server: &ServerView<'t>
         }
         Some(Outcome::Call {
             tool,
+            path,
             body,
             query,
             pending,
         }) => Outcome::Call {
             tool,
+            path,
             body,
             query,
             pending: pending.in_batch(done),

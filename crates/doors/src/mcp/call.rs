@@ -24,6 +24,8 @@ pub struct PendingCall {
     progress_token: Option<String>,
     takes_stream: bool,
     tool_name: String,
+    /// Whether the client was told what the answer looks like, and refuses another.
+    promises_object: bool,
     /// As JSON; for the modern era.
     server_info: String,
     /// The other responses of its batch, if it came in one.
@@ -130,7 +132,13 @@ impl PendingCall {
     }
 
     fn response(&self, answer: Answer) -> String {
-        let result = result::of(answer, self.era, &self.tool_name, &self.server_info);
+        let result = result::of(
+            answer,
+            self.era,
+            &self.tool_name,
+            self.promises_object,
+            &self.server_info,
+        );
         rpc::response(&self.id, &result)
     }
 }
@@ -175,6 +183,7 @@ pub(super) fn read<'t>(
         progress_token: params.meta.progress_token()?,
         takes_stream: head.takes_stream(),
         tool_name: name.into_owned(),
+        promises_object: list::output_schema(tool).is_some(),
         server_info: match era {
             Era::Modern => serve::server_info(server),
             Era::Legacy => String::new(),
@@ -185,15 +194,16 @@ pub(super) fn read<'t>(
         check_capabilities(tool, params.meta.capabilities)?;
         mirror::check_params(head, tool, arguments)?;
     }
-    let body = list::app_body(tool, arguments)?;
+    let (path, body) = list::place(tool, arguments)?;
     let query = if tool.takes_query() {
-        query_of(body)
+        query_of(&body)
     } else {
         None
     };
     Ok(Outcome::Call {
         tool,
-        body: body.as_bytes().to_vec(),
+        path,
+        body: body.into_owned().into_bytes(),
         query,
         pending,
     })

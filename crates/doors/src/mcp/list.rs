@@ -1,14 +1,18 @@
 //! The app's tools as MCP shows them.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use serde_json::value::RawValue;
 
 use super::{ServerView, rpc::Problem};
-use crate::input::Input;
+use crate::input::{Input, path_properties};
+use crate::path::real_path;
+use crate::tools::push_marks;
 use agent_socket_wire::json::Object;
+use agent_socket_wire::route::{is_route, param_names};
 use agent_socket_wire::text::{json_str, push_json_str};
-use agent_socket_wire::tool::Tool;
+use agent_socket_wire::tool::{Annotations, Tool};
 use agent_socket_wire::work::counted;
 
 /// The schema of a tool that does not say what it takes.
@@ -40,14 +44,27 @@ pub(super) fn tools(server: &ServerView<'_>) -> String {
 fn push_tool(out: &mut String, tool: &Tool, name: &str) {
     out.push_str(r#"{"name":"#);
     push_json_str(out, name);
+    if let Some(title) = &tool.title {
+        out.push_str(r#","title":"#);
+        push_json_str(out, title);
+    }
     if !tool.description.is_empty() {
         out.push_str(r#","description":"#);
         push_json_str(out, &tool.description);
     }
     out.push_str(r#","inputSchema":"#);
-    out.push_str(&input_schema(tool));
-    if tool.read_only {
-        out.push_str(r#","annotations":{"readOnlyHint":true}"#);
+    out.push_str(&with_path_properties(input_schema(tool), tool));
+    if let Some(schema) = output_schema(tool) {
+        out.push_str(r#","outputSchema":"#);
+        out.push_str(schema);
+    }
+    if tool.read_only || tool.annotations != Annotations::default() {
+        out.push_str(r#","annotations":{"#);
+        if tool.read_only {
+            out.push_str(r#""readOnlyHint":true"#);
+        }
+        push_marks(out, tool.annotations, ["destructiveHint", "idempotentHint"]);
+        out.push('}');
     }
     out.push('}');
 }
@@ -68,6 +85,109 @@ fn input_schema(tool: &Tool) -> Cow<'_, str> {
         Input::Object(_) => object_schema(schema.get()),
         Input::Other(schema) => Cow::Owned(wrapped(schema)),
     }
+}
+
+/// What a tool answers with, if every client takes its schema: that of an object.
+/// Clients refuse an answer that does not fit it.
+pub(super) fn output_schema(tool: &Tool) -> Option<&str> {
+    let schema = tool.output_schema.as_deref()?.get();
+    let is_object = Object::read(schema)?.get("type")?.get() == r#""object""#;
+    (is_object && is_portable(schema)).then_some(schema)
+}
+
+/// The schema of an object, with the parameters of the tool's path among its
+/// properties and required.
+fn with_path_properties<'a>(schema: Cow<'a, str>, tool: &Tool) -> Cow<'a, str> {
+    let in_path = path_properties(tool);
+    let Some(found) = Object::read(&schema).filter(|_| !in_path.is_empty()) else {
+        return schema;
+    };
+    let declared = found
+        .get("properties")
+        .and_then(|raw| Object::read(raw.get()));
+    let mut properties = String::from("{");
+    for (name, value) in declared.clone().unwrap_or_default() {
+        push_member(&mut properties, &name, value.get());
+    }
+    for property in &in_path {
+        if declared
+            .as_ref()
+            .is_none_or(|known| known.get(&property.name).is_none())
+        {
+            push_member(&mut properties, &property.name, r#"{"type":"string"}"#);
+        }
+    }
+    properties.push('}');
+    let required = found.get("required").map_or("[]", RawValue::get);
+    let mut required: BTreeSet<String> = serde_json::from_str(required).unwrap_or_default();
+    required.extend(in_path.iter().map(|one| one.name.clone().into_owned()));
+    let mut out = String::from("{");
+    for (name, value) in found.iter() {
+        if !matches!(name, "properties" | "required") {
+            push_member(&mut out, name, value.get());
+        }
+    }
+    push_member(&mut out, "properties", &properties);
+    push_member(
+        &mut out,
+        "required",
+        &serde_json::to_string(&required).unwrap_or_default(),
+    );
+    out.push('}');
+    Cow::Owned(out)
+}
+
+fn push_member(out: &mut String, name: &str, json: &str) {
+    if !out.ends_with('{') {
+        out.push(',');
+    }
+    push_json_str(out, name);
+    out.push(':');
+    out.push_str(json);
+}
+
+/// The path and the body of a call with these `arguments`: those that name a
+/// parameter of the path go there, and nowhere else.
+///
+/// # Errors
+/// What is wrong with them.
+pub(super) fn place<'a>(
+    tool: &Tool,
+    arguments: &'a str,
+) -> Result<(String, Cow<'a, str>), Problem> {
+    let body = Cow::Borrowed(app_body(tool, arguments)?);
+    if !is_route(&tool.path) {
+        return Ok((tool.path.clone(), body));
+    }
+    let given = Object::read(arguments).unwrap_or_default();
+    let path = real_path(&tool.path, |name| {
+        let value = given.get(name)?;
+        let is_plain = !matches!(value.get().bytes().next(), Some(b'{' | b'[' | b'n'));
+        json_str(value)
+            .map(Cow::into_owned)
+            .or_else(|| is_plain.then(|| value.get().to_owned()))
+    })
+    .map_err(|name| {
+        Problem::in_band(
+            super::rpc::INVALID_PARAMS,
+            format!("`params.arguments.{name}` is missing. It must be a text that is not empty, as it is a part of the path {}.", tool.path),
+        )
+    })?;
+    if matches!(Input::of(tool), Input::Other(_)) {
+        return Ok((path, body));
+    }
+    let mut rest = String::from("{");
+    for (name, value) in given.iter() {
+        if param_names(&tool.path).all(|param| param != name) {
+            push_member(&mut rest, name, value.get());
+        }
+    }
+    rest.push('}');
+    // A tool without a schema gets no body where there is nothing to say.
+    if rest == "{}" && matches!(Input::of(tool), Input::Unknown) {
+        rest.clear();
+    }
+    Ok((path, Cow::Owned(rest)))
 }
 
 /// A schema of something other than an object, as that of the argument `body`. Its
@@ -158,7 +278,7 @@ fn push_properties(out: &mut String, raw: &RawValue) {
 ///
 /// # Errors
 /// What is wrong with them.
-pub(super) fn app_body<'a>(tool: &Tool, arguments: &'a str) -> Result<&'a str, Problem> {
+fn app_body<'a>(tool: &Tool, arguments: &'a str) -> Result<&'a str, Problem> {
     match Input::of(tool) {
         Input::Object(_) => Ok(arguments),
         Input::Unknown if Object::read(arguments).is_some_and(|found| found.is_empty()) => Ok(""),

@@ -197,6 +197,8 @@ pub enum Outcome<'t> {
     Call {
         /// The tool.
         tool: &'t Tool,
+        /// The path of the call: the tool's, with the values of its parameters.
+        path: String,
         /// The body for the app: JSON, or empty.
         body: Vec<u8>,
         /// The query for the app, for a tool that [takes one](Tool::takes_query).

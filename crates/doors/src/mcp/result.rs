@@ -12,7 +12,24 @@ use agent_socket_wire::json::{Object, pick};
 use agent_socket_wire::text::{json_str, push_json_str};
 
 /// The `CallToolResult` for an answer of the app or the relay, as JSON.
-pub(super) fn of(answer: Answer, era: Era, tool_name: &str, server_info: &str) -> String {
+///
+/// A tool that `promises_object` must keep that, or the client throws the answer
+/// away: what has nothing structured, and what tells only that a task goes on, is an
+/// error to it (MCP 2025-06-18, Tools, "Output Schema").
+pub(super) fn of(
+    answer: Answer,
+    era: Era,
+    tool_name: &str,
+    promises_object: bool,
+    server_info: &str,
+) -> String {
+    let is_other = |parts: &Parts| {
+        let object = parts
+            .structured
+            .as_deref()
+            .filter(|json| json.starts_with('{'));
+        promises_object && (object.is_none() || answer.status == 202)
+    };
     let is_error = answer.status >= 400;
     let content_type = answer.content_type.as_deref().map(essence);
     let own = content_type
@@ -28,7 +45,7 @@ pub(super) fn of(answer: Answer, era: Era, tool_name: &str, server_info: &str) -
             meta: String::new(),
         }
     });
-    parts.write(era, is_error, server_info)
+    parts.write(era, is_error || is_other(&parts), server_info)
 }
 
 /// The parts of a result, all as JSON.

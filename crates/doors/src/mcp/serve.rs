@@ -80,7 +80,7 @@ pub(super) fn meta_server_info(server_info: &str) -> String {
 pub(super) fn server_info(server: &ServerView<'_>) -> String {
     let mut out = String::from(r#"{"name":"#);
     push_json_str(&mut out, server.app.id);
-    push_member(&mut out, "title", server.app.name);
+    push_member(&mut out, "title", server.app.shown_name());
     push_member(&mut out, "version", env!("CARGO_PKG_VERSION"));
     if !server.app.description.is_empty() {
         push_member(&mut out, "description", server.app.description);
@@ -144,7 +144,7 @@ fn resources(server: &ServerView<'_>) -> String {
     push_member(
         &mut out,
         "title",
-        &format!("{}: how to use it", server.app.name),
+        &format!("{}: how to use it", server.app.shown_name()),
     );
     push_member(
         &mut out,
@@ -198,7 +198,7 @@ fn prompts(server: &ServerView<'_>) -> String {
     push_member(
         &mut out,
         "title",
-        &format!("{}: how to use it", server.app.name),
+        &format!("{}: how to use it", server.app.shown_name()),
     );
     push_member(
         &mut out,

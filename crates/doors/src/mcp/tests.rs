@@ -51,6 +51,7 @@ impl World {
         let app = AppView {
             id: "app",
             name: "An \"app\"",
+            claimed_name: None,
             description: "Paints",
         };
         let server = ServerView {
@@ -79,6 +80,7 @@ impl World {
                 body,
                 query,
                 pending,
+                ..
             } => (
                 tool.path.clone(),
                 String::from_utf8(body).unwrap(),
@@ -371,6 +373,7 @@ fn a_call_gets_its_arguments_to_the_app() {
             body: sent,
             query: asked,
             pending,
+            ..
         } = world.read(&head(&[]), text.as_bytes())
         else {
             panic!("{text}")

@@ -7,7 +7,8 @@ use maud::{Markup, html};
 use percent_encoding::percent_decode;
 use serde_json::value::RawValue;
 
-use crate::input::{Input, Property, ValueKind};
+use crate::input::{Input, Property, ValueKind, path_properties};
+use crate::path::real_path;
 use agent_socket_wire::error::{HttpCode, HttpError};
 use agent_socket_wire::limits::MAX_INPUT_SCHEMA_BYTES;
 use agent_socket_wire::text::{json_str, json_uint, push_json_str};
@@ -87,6 +88,35 @@ impl Form {
     #[must_use]
     pub fn nonce(&self) -> &str {
         self.get(NONCE_FIELD).unwrap_or_default()
+    }
+
+    /// The path of the call: the tool's, with the values of its parameters.
+    ///
+    /// # Errors
+    /// The first parameter that is not what it must be.
+    pub fn path(&self, tool: &Tool) -> Result<String, FieldError> {
+        let in_path = path_properties(tool);
+        for property in &in_path {
+            let text = self.field(&property.name).unwrap_or_default();
+            if text.trim().is_empty() {
+                return Err(FieldError {
+                    field: property.name.clone().into_owned(),
+                    expected: "filled in",
+                });
+            }
+            value_of(property, text)?;
+        }
+        let path = real_path(&tool.path, |name| {
+            let property = in_path.iter().find(|one| one.name == name)?;
+            let text = self.field(name)?.trim();
+            // Choices have their JSON as value.
+            let choice = choices(property).and_then(|_| serde_json::from_str::<String>(text).ok());
+            Some(choice.unwrap_or_else(|| text.to_owned()))
+        });
+        path.map_err(|name| FieldError {
+            field: name.to_owned(),
+            expected: "filled in",
+        })
     }
 
     /// The body that the tool gets: JSON, or empty. A field that was left empty
@@ -177,6 +207,15 @@ fn choices<'a>(property: &Property<'a>) -> Option<Vec<&'a RawValue>> {
 /// The fields of a tool, with what `form` has for them. `index` makes the ids
 /// differ from those of the page's other forms.
 pub(super) fn fields(tool: &Tool, index: usize, form: Option<&Form>) -> Markup {
+    html! {
+        @for (place, property) in path_properties(tool).iter().enumerate() {
+            (field(property, &format!("t{index}-path-{place}"), form))
+        }
+        (body_fields(tool, index, form))
+    }
+}
+
+fn body_fields(tool: &Tool, index: usize, form: Option<&Form>) -> Markup {
     match input_of(tool) {
         Input::Object(properties) => html! {
             @for (place, property) in counted(&properties).enumerate() {

@@ -336,14 +336,14 @@ impl Frame {
     fn of_app(view: &PageView<'_>) -> Self {
         Self {
             about: about(view),
-            ..Self::new(view.app.name)
+            ..Self::new(view.app.shown_name())
         }
     }
 
     /// A page of one of its tools.
     fn of_tool(view: &PageView<'_>, tool: &Tool) -> Self {
         Self {
-            title: format!("{} · {}", tool.path, view.app.name),
+            title: format!("{} · {}", tool.path, view.app.shown_name()),
             ..Self::of_app(view)
         }
     }
@@ -470,7 +470,7 @@ fn tool_form(view: &PageView<'_>, tool: &Tool, index: usize, form: Option<&Form>
 
 /// What a person gives to an AI, for each of the doors.
 fn copy_texts(view: &PageView<'_>) -> Markup {
-    let (base, name) = (view.base, view.app.name);
+    let (base, name) = (view.base, view.app.shown_name());
     let id = server_name(view.app.id);
     let door = |name| format!("{base}/{}", door_name(name, view.registered));
     let (mcp, openapi) = (door("mcp"), door("openapi.json"));

@@ -28,6 +28,7 @@ fn view<'a>(tools: Vec<&'a Tool>, text: &'a str) -> PageView<'a> {
         app: AppView {
             id: "app",
             name: text,
+            claimed_name: None,
             description: text,
         },
         offline_for: None,

@@ -54,7 +54,7 @@ impl Session {
         let body = call.body;
         let outgoing = Outgoing {
             method: call.tool.method.clone(),
-            path: call.tool.path.clone(),
+            path: call.path,
             query: call.query,
             headers_json: with_json_type(&head.headers.forwarded_json()),
         };

@@ -201,13 +201,14 @@ impl Session {
             Outcome::Answer(answer) => return cx.answer(request, answer),
             Outcome::Call {
                 tool,
+                path,
                 body,
                 query,
                 pending,
             } => {
                 let outgoing = Outgoing {
                     method: tool.method.clone(),
-                    path: tool.path.clone(),
+                    path,
                     query,
                     headers_json: with_json_type(&message.headers_json),
                 };

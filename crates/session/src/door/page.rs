@@ -144,7 +144,9 @@ impl Session {
             return Err(tool_page(&view, tool, Some(&form), Some(&Note::TooOld)));
         }
         let arguments = form
-            .arguments(tool)
+            .path(tool)
+            .and_then(|path| Ok((path, form.arguments(tool)?)));
+        let (path, arguments) = arguments
             .map_err(|error| tool_page(&view, tool, Some(&form), Some(&Note::Field(error))))?;
         let (query, body) = if tool.takes_query() {
             let query = std::str::from_utf8(&arguments).ok().and_then(query_of);
@@ -154,7 +156,7 @@ impl Session {
         };
         let outgoing = Outgoing {
             method: tool.method.clone(),
-            path: tool.path.clone(),
+            path,
             query,
             headers_json: with_json_type(&sent.headers_json),
         };
@@ -175,7 +177,7 @@ impl Session {
             return cx.answer(request, head.for_method(problem_page(&error)));
         }
         let state = self.task_state(cx, head, token, id);
-        let name = self.app_name().to_owned();
+        let name = self.view().shown_name().to_owned();
         let answer = task_page(&name, &head.base(), &state);
         cx.answer(request, head.for_method(answer));
     }

@@ -16,6 +16,7 @@ mod doors;
 mod idle;
 mod presence;
 mod properties;
+mod routes;
 mod storage;
 mod tasks;
 mod tokens;

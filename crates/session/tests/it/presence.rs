@@ -34,7 +34,15 @@ fn a_registration_opens_a_session() {
     assert_eq!(reply["sessionId"], world.id.as_str());
     assert_eq!(reply["resumeSecret"].as_str().unwrap().len(), 43);
     assert_eq!(reply.get("resumed"), None);
-    assert_eq!(reply["features"], json!(["carry_calls", "upgrade_proof"]));
+    assert_eq!(
+        reply["features"],
+        json!([
+            "carry_calls",
+            "upgrade_proof",
+            "path_params",
+            "large_results"
+        ])
+    );
     let state = world.state();
     assert_eq!(state["session"], world.id.as_str());
     assert_eq!(state["appConnected"], true);

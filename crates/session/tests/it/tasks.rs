@@ -1,8 +1,11 @@
 //! Tasks: what an async call leaves, and who may read it for how long.
 
 use agent_socket_wire::limits::{
-    MAX_FINISHED_TASKS, MAX_PENDING_TASKS, MAX_RESULT_BYTES, MAX_TASK_BODY_BYTES, MAX_WAITING_POLLS,
+    MAX_FINISHED_TASKS, MAX_LARGE_RESULT_BYTES, MAX_PENDING_TASKS, MAX_RESULT_BYTES,
+    MAX_TASK_BODY_BYTES, MAX_WAITING_POLLS,
 };
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use agent_socket_testkit::{App, World, code};
@@ -130,6 +133,52 @@ fn a_refused_completion_changes_nothing() {
     // Two quotes make it exactly the limit.
     let full = "x".repeat(MAX_TASK_BODY_BYTES - 2);
     assert!(world.complete(&app, "t", json!({"body": full})).is_empty());
+}
+
+/// An app that may complete tasks with large results.
+fn with_large_task() -> (World, App, String) {
+    let mut world = World::new();
+    let app = world.register_with(json!({"features": ["large_results"]}));
+    let token = world.mint(&app);
+    world.start_task(&app, &token, "t");
+    (world, app, token)
+}
+
+#[test]
+fn a_large_result_is_taken_from_an_app_that_says_so() {
+    let (mut world, app, token) = with_large_task();
+    let text = |bytes: usize| json!({"body": "x".repeat(bytes - 2)});
+    let bytes = |count: usize| {
+        json!({
+            "body": STANDARD.encode(vec![0xff; count]), "bodyEncoding": "base64",
+            "headers": {"content-type": "application/pdf"},
+        })
+    };
+    for over in [
+        text(MAX_LARGE_RESULT_BYTES + 1),
+        bytes(MAX_LARGE_RESULT_BYTES + 1),
+    ] {
+        let refused = world.complete(&app, "t", over);
+        assert_eq!(refused[0]["code"], "body_too_large");
+        assert!(refused[0]["message"].as_str().unwrap().contains("1048576"));
+    }
+    assert_eq!(poll(&mut world, &token).0, 202);
+    assert!(
+        world
+            .complete(&app, "t", bytes(MAX_LARGE_RESULT_BYTES))
+            .is_empty()
+    );
+    world.evict();
+    let answer = world.get(&token, "/_as_tasks/t");
+    assert_eq!(answer.content_type.as_deref(), Some("application/pdf"));
+    assert_eq!(answer.body, vec![0xff; MAX_LARGE_RESULT_BYTES]);
+
+    world.start_task(&app, &token, "u");
+    assert!(
+        world
+            .complete(&app, "u", text(MAX_LARGE_RESULT_BYTES))
+            .is_empty()
+    );
 }
 
 #[test]

@@ -19,7 +19,7 @@ use crate::id::SessionId;
 use crate::json::Json;
 use crate::text::{json_str, push_json_str};
 use crate::token::{ResumeSecret, Secret};
-use crate::tool::Tool;
+use crate::tool::{Annotations, Tool};
 
 fields! {
     /// The members that any frame of an app may have, as they came.
@@ -40,6 +40,7 @@ fields! {
         agents_md: "agentsMd",
         app_id: "appId",
         app_key: "appKey",
+        app_name: "appName",
         app_description: "appDescription",
         features: "features",
         session_id: "sessionId",
@@ -89,6 +90,9 @@ pub struct Register {
     /// What the app tells agents of itself, in Markdown: at most
     /// [`crate::limits::MAX_AGENTS_MD_CHARS`] characters.
     pub agents_md: String,
+    /// What the app calls itself; cut to [`crate::limits::MAX_NAME_CHARS`]
+    /// characters.
+    pub app_name: Option<String>,
     /// What the app is, in a line; cut to
     /// [`crate::limits::MAX_DESCRIPTION_CHARS`] characters.
     pub app_description: Option<String>,
@@ -103,6 +107,7 @@ members!(Register {
     app_id,
     app_key,
     agents_md,
+    app_name,
     app_description,
     tools or default,
     features or default,
@@ -245,7 +250,9 @@ pub struct TaskComplete {
     pub status: u16,
     /// Headers; only `content-type` reaches the agent.
     pub headers: BTreeMap<String, String>,
-    /// The body: at most [`crate::limits::MAX_TASK_BODY_BYTES`] as JSON.
+    /// The body: at most [`crate::limits::MAX_TASK_BODY_BYTES`] as JSON, or
+    /// [`crate::limits::MAX_LARGE_RESULT_BYTES`] with
+    /// [`crate::feature::Feature::LargeResults`].
     pub body: ReplyBody,
 }
 
@@ -286,11 +293,19 @@ members!(Ping { id });
 object!(Tool {
     method: "method",
     path: "path",
+    title: "title",
     description: "description",
     input_schema: "input_schema",
+    output_schema: "output_schema",
     timeout_ms: "timeout_ms",
     read_only: "read_only" or default,
     allow_get: "allow_get" or default,
+    annotations: "annotations" or default,
+});
+
+object!(Annotations {
+    destructive: "destructive",
+    idempotent: "idempotent",
 });
 
 /// The body of a reply: `body` and `bodyEncoding` on the wire. `Debug` shows its

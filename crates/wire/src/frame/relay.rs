@@ -25,6 +25,8 @@ fields! {
         id: "id",
         method: "method",
         path: "path",
+        route: "route",
+        params: "params",
         query: "query",
         body: "body",
         body_encoding: "bodyEncoding",
@@ -82,8 +84,12 @@ pub struct ToolCall {
     pub id: String,
     /// HTTP method, upper case.
     pub method: String,
-    /// Path of the tool, undecoded.
+    /// Path below `$BASE`, undecoded.
     pub path: String,
+    /// The tool's own path, if it has [parameters](crate::route).
+    pub route: Option<String>,
+    /// The parameters in the path, percent-decoded once.
+    pub params: BTreeMap<String, String>,
     /// Query without `?`, undecoded.
     pub query: Option<String>,
     /// Headers that the relay passes on, by lower-case name.
@@ -98,6 +104,8 @@ members!(ToolCall {
     id,
     method,
     path,
+    route,
+    params or default,
     query,
     headers or empty,
     agent,
@@ -184,6 +192,8 @@ pub struct CallParts<'a> {
     pub method: &'a str,
     /// Path below `$BASE`, undecoded.
     pub path: &'a str,
+    /// The tool's own path and the parameters in it, a JSON object, if it has some.
+    pub route: Option<(&'a str, &'a str)>,
     /// Query without `?`; left out when there is none.
     pub query: Option<&'a str>,
     /// Headers to pass on, a JSON object.
@@ -215,6 +225,9 @@ impl CallParts<'_> {
         text(NAME.id, self.id);
         text(NAME.method, self.method);
         text(NAME.path, self.path);
+        if let Some((route, _)) = self.route {
+            text(NAME.route, route);
+        }
         if let Some(query) = self.query {
             text(NAME.query, query);
         }
@@ -225,6 +238,10 @@ impl CallParts<'_> {
                 out.push_str(NAME.body.key);
                 push_base64(&mut out, body);
             }
+        }
+        if let Some((_, params_json)) = self.route {
+            out.push_str(NAME.params.key);
+            out.push_str(params_json);
         }
         out.push_str(NAME.headers.key);
         out.push_str(self.headers_json);

@@ -14,11 +14,11 @@ use crate::error::{AppCode, AppError};
 use crate::feature::Feature;
 use crate::id::SessionId;
 use crate::json::Json;
-use crate::limits::{MAX_BODY_BYTES, MAX_CALL_ID_BYTES};
+use crate::limits::{MAX_BODY_BYTES, MAX_CALL_ID_BYTES, MAX_NAME_CHARS};
 use crate::register::{MintRequest, Registration, parse_pending_calls, parse_revoke_tokens};
 use crate::text::json_str;
 use crate::token::{ResumeSecret, Secret};
-use crate::tool::{Scope, Tool};
+use crate::tool::{Annotations, Scope, Tool};
 
 const APPS: &str = r#"{"*":{"label":"Any","allowedOrigins":["*"]}}"#;
 
@@ -57,30 +57,43 @@ fn headers() -> impl Strategy<Value = BTreeMap<String, String>> {
     prop::collection::btree_map("[a-z-]{1,9}", text(), 0..4)
 }
 
+fn schema() -> impl Strategy<Value = Option<Box<serde_json::value::RawValue>>> {
+    prop::option::of(text().prop_map(|title| {
+        let schema = json!({"type": "object", "title": title});
+        serde_json::value::to_raw_value(&schema).unwrap()
+    }))
+}
+
+/// A title as it is kept.
+fn title() -> impl Strategy<Value = Option<String>> {
+    prop::option::of("[a-zä]{1,9}( [a-z]{1,9})?")
+}
+
 fn tool() -> impl Strategy<Value = Tool> {
-    let schema =
-        prop::option::of(text().prop_map(|title| json!({"type": "object", "title": title})));
-    let flags = (any::<bool>(), any::<bool>());
+    let marks = (any::<Option<bool>>(), any::<Option<bool>>());
     (
         "(GET|POST|DELETE)",
         "/[a-z]{1,6}",
-        text(),
-        schema,
+        (title(), text()),
+        (schema(), schema()),
         prop::option::of(1000..=300_000_u64),
-        flags,
+        (any::<bool>(), any::<bool>(), marks),
     )
-        .prop_map(
-            |(method, path, description, schema, timeout_ms, flags)| Tool {
-                method,
-                path,
-                description,
-                input_schema: schema
-                    .map(|schema| serde_json::value::to_raw_value(&schema).unwrap()),
-                timeout_ms,
-                read_only: flags.0,
-                allow_get: flags.1,
+        .prop_map(|(method, path, texts, schemas, timeout_ms, flags)| Tool {
+            method,
+            path,
+            title: texts.0,
+            description: texts.1,
+            input_schema: schemas.0,
+            output_schema: schemas.1,
+            timeout_ms,
+            read_only: flags.0,
+            allow_get: flags.1,
+            annotations: Annotations {
+                destructive: flags.2.0,
+                idempotent: flags.2.1,
             },
-        )
+        })
 }
 
 fn tools() -> impl Strategy<Value = Vec<Tool>> {
@@ -97,18 +110,21 @@ fn register() -> impl Strategy<Value = app::Register> {
         "[A-Za-z0-9_.-]{1,64}",
         prop::option::of(secret()),
         text(),
-        prop::option::of(text()),
+        (prop::option::of(text()), prop::option::of(text())),
         tools(),
         features,
     )
         .prop_map(
-            |(app_id, app_key, agents_md, app_description, tools, features)| app::Register {
-                app_id,
-                app_key,
-                agents_md,
-                app_description,
-                tools,
-                features,
+            |(app_id, app_key, agents_md, (app_name, app_description), tools, features)| {
+                app::Register {
+                    app_id,
+                    app_key,
+                    agents_md,
+                    app_name,
+                    app_description,
+                    tools,
+                    features,
+                }
             },
         )
 }
@@ -266,16 +282,26 @@ fn tool_call() -> impl Strategy<Value = relay::ToolCall> {
         text(),
         text(),
         text(),
-        prop::option::of(text()),
+        (
+            prop::option::of(text()),
+            headers(),
+            prop::option::of(text()),
+        ),
         headers(),
         prop::option::of(agent),
         body,
     )
         .prop_map(
-            |(id, method, path, query, headers, agent, body)| relay::ToolCall {
+            |(id, method, path, (route, params, query), headers, agent, body)| relay::ToolCall {
                 id,
                 method,
                 path,
+                params: if route.is_some() {
+                    params
+                } else {
+                    BTreeMap::new()
+                },
+                route,
                 query,
                 headers,
                 agent,
@@ -378,10 +404,13 @@ proptest! {
         let read = Registration::parse(&AppFrame::parse(&frame.to_json()).unwrap(), &Apps::parse(APPS).unwrap(), None).unwrap();
         prop_assert_eq!(read, Registration {
             app_id: frame.app_id,
+            app_name: frame.app_name.map(|name| crate::text::name_line(&name, MAX_NAME_CHARS)).filter(|name| !name.is_empty()),
             description: crate::tool::cut_description(&frame.app_description.unwrap_or_default()).to_owned(),
             agents_md: frame.agents_md,
             tools: frame.tools,
             carry_calls: Feature::CarryCalls.is_in(&frame.features),
+            path_params: Feature::PathParams.is_in(&frame.features),
+            large_results: Feature::LargeResults.is_in(&frame.features),
         });
     }
 
@@ -433,10 +462,15 @@ proptest! {
         let mut headers_json = String::new();
         super::member::Value::append(&call.headers, &mut headers_json);
         let agent = call.agent.clone().unwrap_or_default();
+        let call = relay::ToolCall { params: if call.params.is_empty() { BTreeMap::from([("id".to_owned(), call.id.clone())]) } else { call.params.clone() }, ..call };
+        let call = if call.route.is_none() { relay::ToolCall { params: BTreeMap::new(), ..call } } else { call };
+        let mut params_json = String::new();
+        super::member::Value::append(&call.params, &mut params_json);
         let parts = CallParts {
             id: &call.id,
             method: &call.method,
             path: &call.path,
+            route: call.route.as_deref().map(|route| (route, params_json.as_str())),
             query: call.query.as_deref(),
             headers_json: &headers_json,
             agent_id: &agent.id,
@@ -474,6 +508,7 @@ fn the_frame_of_the_largest_body_is_as_large_as_the_protocol_says() {
         id: "4294967295-0123456789ab",
         method: "POST",
         path: "/a",
+        route: None,
         query: None,
         headers_json: "{}",
         agent_id: "01234567",
@@ -597,7 +632,7 @@ fn replies_are_as_clients_know_them() {
             features: Feature::names(),
         }),
     };
-    let mut expected = json!({"type": "register_reply", "ok": true, "sessionId": "00000000", "resumeSecret": "A".repeat(43), "features": ["carry_calls", "upgrade_proof"]});
+    let mut expected = json!({"type": "register_reply", "ok": true, "sessionId": "00000000", "resumeSecret": "A".repeat(43), "features": Feature::names()});
     assert_eq!(value(registered(false).into()), expected);
     expected["resumed"] = json!(true);
     assert_eq!(value(registered(true).into()), expected);
@@ -732,6 +767,8 @@ fn debug_shows_no_secret_and_no_body() {
             id: "c".to_owned(),
             method: "POST".to_owned(),
             path: "/a".to_owned(),
+            route: None,
+            params: BTreeMap::new(),
             query: None,
             headers: BTreeMap::new(),
             agent: None,

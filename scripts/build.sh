@@ -78,6 +78,12 @@ else
     CARGO_PROFILE_RELEASE_LTO=true CARGO_PROFILE_RELEASE_PANIC=abort
   # A person sees cargo's own progress. Its output goes to stderr, like ours.
   RUST_BACKTRACE=0 worker-build "${args[@]}" >&2 || die "the WebAssembly build failed; the reason is above"
+  # worker-build optimises lightly and keeps the names of functions, always. They
+  # would make a tenth of the upload: a panic tells its file and line without
+  # them. The features are those that worker-build allows.
+  features=(mutable-globals sign-ext nontrapping-float-to-int bulk-memory multivalue reference-types exception-handling)
+  "$WASM_OPT_BIN" "${features[@]/#/--enable-}" -Os --strip-debug --strip-producers --strip-target-features \
+    build/index_bg.wasm -o build/index_bg.wasm || die "wasm-opt failed; the reason is above"
   mkdir -p "$TOOLS_DIR"
   echo "$wanted $(outputs)" >"$stamp"
   ok "built in $(since "$started")"

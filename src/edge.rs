@@ -1,93 +1,191 @@
 //! The Worker's entrypoint: where a request goes.
 
-use agent_socket_front::{DebugRequest, Decision, Head, Random, Upgrade, answers, decide};
-use agent_socket_wire::answer::{Answer, JSON};
-use wasm_bindgen::prelude::*;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 
+use agent_socket_front::{
+    DebugRequest, Decision, Fault, FaultPlace, Head, Random, Upgrade, answers, decide,
+};
+use agent_socket_wire::close::CloseCode;
+use agent_socket_wire::error::HttpError;
+use agent_socket_wire::id::SessionId;
+use agent_socket_wire::packed::read_head;
+use agent_socket_wire::proof::Offer;
+use js_sys::Promise;
+use js_sys::futures::JsFuture;
+use wasm_bindgen::prelude::*;
+use web_sys::{Request, RequestInit, Response};
+use worker::worker_sys::DurableObjectId;
+use worker::{Context, Env, event};
+
+use crate::fault::happen;
 use crate::js;
+use crate::respond::respond;
+use crate::runtime::refuse_socket;
 use crate::settings::{Settings, settings};
 
-/// Answers a request with a response or a promise of one.
+/// Ids of objects that are kept: each is an HMAC of its session's id, which takes
+/// the runtime longer than all that is done here.
+const MAX_KEPT_IDS: usize = 1024;
+
+thread_local! {
+    static IDS: RefCell<BTreeMap<SessionId, DurableObjectId>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+/// Hands an agent's request on as it is; `None` for all that takes more than
+/// that, which is for [`fetch`].
 ///
-/// It is exported under the name that the runtime calls, without the async
-/// wrapper of `#[event(fetch)]`: a call passes through as the object's own
-/// promise.
+/// It is exported without the wrapper of `#[event(fetch)]`: the request passes
+/// through, and so does the object's own promise.
 #[wasm_bindgen]
 #[must_use]
-pub fn fetch(request: JsValue, env: JsValue, _ctx: JsValue) -> JsValue {
-    let packed = js::edge_head(&request);
-    let head = unpack(&packed);
+pub fn call(request: &Request, env: &Env) -> Option<Promise> {
+    let settings = settings(env).ok()?;
+    match decision(request, &settings) {
+        // A body goes on as it comes: the object reads it when the token is good.
+        Decision::Agent { token, .. } => forward(&settings, token.session, request).ok(),
+        Decision::Debug(DebugRequest::Fault(
+            _,
+            Fault {
+                kind,
+                at: FaultPlace::Edge,
+            },
+        )) => {
+            happen(kind);
+            None
+        }
+        _ => None,
+    }
+}
+
+/// Answers everything else: pages, upgrades, refusals.
+#[event(fetch)]
+async fn fetch(request: Request, env: Env, _: Context) -> worker::Result<Response> {
     let settings = match settings(&env) {
         Ok(settings) => settings,
-        Err(problem) => return refuse(&request, answers::misconfigured(&problem)),
+        Err(problem) => return Ok(refuse(&request, answers::misconfigured(&problem))),
     };
-    match decide(&head, &settings.front, &mut JsRandom) {
-        Decision::Answer(answer) => refuse(&request, answer),
-        // A body goes on as it comes: the object reads it when the token is good.
-        Decision::Agent { token, .. } => js::forward(&env, token.session.as_str(), &request),
-        Decision::App(upgrade) => on_app(&request, &env, upgrade),
-        Decision::Page => js::page(&env, &request, respond(answers::nothing_here().into())),
-        Decision::Debug(DebugRequest::Evict(session)) => js::forward_evict(
-            &env,
-            session.as_str(),
-            &request,
-            respond(answers::debug_done()),
-        ),
-        Decision::Debug(debug) => js::forward(&env, debug.session().as_str(), &request),
-    }
+    Ok(answer(&settings, &request).await.unwrap_or_else(|error| {
+        js::log_error("the entrypoint failed:", &error);
+        refuse(&request, answers::session_failed())
+    }))
 }
 
-/// A head as `glue.js` packs it: a part a line.
-fn unpack(packed: &str) -> Head<'_> {
-    let mut parts = packed.split('\n');
-    let mut next = || parts.next().unwrap_or_default();
-    let (method, url) = (next(), next());
-    let mut header = || Some(next()).filter(|value| !value.is_empty());
-    Head {
-        method,
-        url,
-        content_length: header(),
-        upgrade: header(),
-    }
+fn decision(request: &Request, settings: &Settings) -> Decision {
+    let packed = js::edge_head(request);
+    let packed = read_head(&packed);
+    let head = Head {
+        method: packed.method,
+        url: packed.url,
+        content_length: packed.content_length,
+        upgrade: packed.upgrade,
+    };
+    decide(&head, &settings.front, &mut Secure)
 }
 
-struct JsRandom;
+/// The runtime's source of randomness.
+pub(crate) struct Secure;
 
-impl Random for JsRandom {
+impl Random for Secure {
     fn fill(&mut self, bytes: &mut [u8]) {
-        js::random_fill(bytes);
+        // Secrets are made of it: without it nothing may go on.
+        if getrandom::fill(bytes).is_err() {
+            std::process::abort();
+        }
     }
 }
 
-/// An answer as the runtime's response.
-pub(crate) fn respond(answer: Answer) -> JsValue {
-    // Most answers are JSON: their type need not cross the border as a string.
-    let response = match answer.content_type.as_deref() {
-        Some(JSON) => js::respond_json(answer.status, &answer.body),
-        content_type => js::respond(answer.status, content_type, &answer.body),
-    };
-    for (name, value) in answer.own_headers() {
-        js::add_header(&response, name, &value);
+async fn answer(settings: &Settings, request: &Request) -> Result<Response, JsValue> {
+    let restarted = |_| respond(&answers::restarted().into());
+    match decision(request, settings) {
+        Decision::Answer(answer) => {
+            js::discard(request);
+            Ok(respond(&answer))
+        }
+        Decision::Agent { token, .. } => Ok(forwarded(settings, token.session, request)
+            .await
+            .unwrap_or_else(restarted)),
+        Decision::App(upgrade) => on_app(settings, request, upgrade).await,
+        Decision::Page => on_page(settings, request).await,
+        Decision::Debug(DebugRequest::Fault(
+            _,
+            Fault {
+                kind,
+                at: FaultPlace::EdgeLater,
+            },
+        )) => {
+            JsFuture::from(Promise::resolve(&JsValue::NULL)).await?;
+            happen(kind);
+            Ok(respond(&answers::debug_done()))
+        }
+        Decision::Debug(debug) => match forwarded(settings, debug.session(), request).await {
+            // An object that evicts itself can answer no more.
+            Err(_) if matches!(debug, DebugRequest::Evict(_)) => {
+                Ok(respond(&answers::debug_done()))
+            }
+            answered => Ok(answered.unwrap_or_else(restarted)),
+        },
     }
-    response
 }
 
-fn refuse(request: &JsValue, answer: impl Into<Answer>) -> JsValue {
+fn refuse(request: &Request, error: HttpError) -> Response {
     js::discard(request);
-    respond(answer.into())
+    respond(&error.into())
 }
 
-fn on_app(request: &JsValue, env: &JsValue, upgrade: Upgrade) -> JsValue {
-    let address = js::header(request, "cf-connecting-ip");
-    let key = answers::limit_key(address.as_deref());
-    let limited = respond(answers::rate_limited().into());
-    let (session, url) = (upgrade.session, upgrade.url());
-    js::forward_upgrade(env, session.as_str(), request, &url, &key, limited)
+/// Hands a request on to the object of a session.
+fn forward(settings: &Settings, session: SessionId, request: &Request) -> Result<Promise, JsValue> {
+    IDS.with_borrow_mut(|ids| {
+        if let Some(id) = ids.get(&session) {
+            return js::forward(&settings.sessions, id, request);
+        }
+        let id = settings.sessions.id_from_name(session.as_str())?;
+        let promise = js::forward(&settings.sessions, &id, request);
+        if ids.len() >= MAX_KEPT_IDS {
+            ids.clear();
+        }
+        ids.insert(session, id);
+        promise
+    })
 }
 
-/// Whether the settings ask for debug lines.
-pub(crate) fn debug_log(settings: &Settings, line: &str) {
-    if settings.front.debug {
-        js::log(line);
+async fn forwarded(
+    settings: &Settings,
+    session: SessionId,
+    request: &Request,
+) -> Result<Response, JsValue> {
+    JsFuture::from(forward(settings, session, request)?)
+        .await?
+        .dyn_into()
+}
+
+async fn on_app(
+    settings: &Settings,
+    request: &Request,
+    upgrade: Upgrade,
+) -> Result<Response, JsValue> {
+    if let Some(limiter) = &settings.limiter {
+        let address = js::header(request, &"cf-connecting-ip".into());
+        let key = answers::limit_key(address.as_deref());
+        if !limiter.limit(key).await?.success {
+            return Ok(respond(&answers::rate_limited().into()));
+        }
     }
+    let init: &RequestInit = request.unchecked_ref();
+    let handed = Request::new_with_str_and_init(&upgrade.url(), init)?;
+    let opened = forwarded(settings, upgrade.session, &handed).await;
+    opened.or_else(|_| {
+        let offered = js::header(request, &"sec-websocket-protocol".into()).unwrap_or_default();
+        refuse_socket(CloseCode::Restarting, Offer::read(&offered).selected())
+    })
+}
+
+async fn on_page(settings: &Settings, request: &Request) -> Result<Response, JsValue> {
+    if let Some(assets) = &settings.assets {
+        let page: Response = JsFuture::from(assets.fetch(request)?).await?.dyn_into()?;
+        if page.status() != 404 {
+            return Ok(page);
+        }
+    }
+    Ok(refuse(request, answers::nothing_here()))
 }

@@ -1,181 +1,83 @@
-//! Bindings to `glue.js`, which is where the runtime's objects are touched.
+//! Bindings to `glue.js`, and to the little of the runtime that `worker` has no
+//! bindings for.
 
-use js_sys::JsString;
+use js_sys::{Date, Function, JsString, Promise, Set};
 use wasm_bindgen::prelude::*;
+use web_sys::{Request, Response, WebSocket};
+use worker::worker_sys::{DurableObjectId, DurableObjectNamespace, DurableObjectState};
 
 #[wasm_bindgen(module = "/src/glue.js")]
 extern "C" {
+    #[wasm_bindgen(js_name = onBroke)]
+    pub(crate) fn on_broke(broke: &Function);
+    pub(crate) fn broke();
+    pub(crate) fn fail();
+    #[wasm_bindgen(js_name = failStorage)]
+    pub(crate) fn fail_storage(state: &ObjectState);
     #[wasm_bindgen(js_name = edgeHead)]
-    pub(crate) fn edge_head(request: &JsValue) -> String;
-
-    #[wasm_bindgen(js_name = agentHead)]
-    pub(crate) fn agent_head(request: &JsValue) -> String;
-
-    #[wasm_bindgen(js_name = callHeaders)]
-    pub(crate) fn call_headers(request: &JsValue) -> String;
-
-    #[wasm_bindgen(js_name = fetchDest)]
-    pub(crate) fn fetch_dest(request: &JsValue) -> Option<String>;
-
-    pub(crate) fn header(request: &JsValue, name: &str) -> Option<String>;
-
-    #[wasm_bindgen(js_name = headersStarting)]
-    pub(crate) fn headers_starting(request: &JsValue, prefix: &str) -> Vec<String>;
-
-    #[wasm_bindgen(js_name = envVar)]
-    pub(crate) fn env_var(env: &JsValue, name: &str) -> Option<String>;
-
-    pub(crate) fn prepare(headers: &str, restarted: &str);
-
-    pub(crate) fn forward(env: &JsValue, session: &str, request: &JsValue) -> JsValue;
-
-    #[wasm_bindgen(js_name = forwardEvict)]
-    pub(crate) fn forward_evict(
-        env: &JsValue,
-        session: &str,
-        request: &JsValue,
-        done: JsValue,
-    ) -> JsValue;
-
-    #[wasm_bindgen(js_name = forwardUpgrade)]
-    pub(crate) fn forward_upgrade(
-        env: &JsValue,
-        session: &str,
-        request: &JsValue,
-        url: &str,
-        key: &str,
-        limited: JsValue,
-    ) -> JsValue;
-
-    #[wasm_bindgen(js_name = hasLimiter)]
-    pub(crate) fn has_limiter(env: &JsValue) -> bool;
-
-    pub(crate) fn page(env: &JsValue, request: &JsValue, fallback: JsValue) -> JsValue;
-
-    pub(crate) fn discard(request: &JsValue);
-
-    pub(crate) fn respond(status: u16, content_type: Option<&str>, body: &[u8]) -> JsValue;
-
-    #[wasm_bindgen(js_name = respondJson)]
-    pub(crate) fn respond_json(status: u16, body: &[u8]) -> JsValue;
-
-    #[wasm_bindgen(js_name = addHeader)]
-    pub(crate) fn add_header(response: &JsValue, name: &str, value: &str);
-
+    pub(crate) fn edge_head(request: &Request) -> String;
+    #[wasm_bindgen(js_name = objectHead)]
+    pub(crate) fn object_head(request: &Request) -> String;
+    pub(crate) fn header(request: &Request, name: &JsString) -> Option<String>;
+    #[wasm_bindgen(js_name = headersOf)]
+    pub(crate) fn headers_of(request: &Request, names: &Set, prefix: &JsString) -> String;
+    pub(crate) fn discard(request: &Request);
+    pub(crate) fn evict(state: &ObjectState) -> Promise;
     pub(crate) fn encode(text: &JsString) -> Vec<u8>;
+    #[wasm_bindgen(catch)]
+    pub(crate) fn forward(
+        namespace: &DurableObjectNamespace,
+        id: &DurableObjectId,
+        request: &Request,
+    ) -> Result<Promise, JsValue>;
+    #[wasm_bindgen(catch)]
+    pub(crate) fn respond(like: &Response, body: Option<&[u8]>) -> Result<Response, JsValue>;
 
-    pub(crate) fn now() -> f64;
-
-    #[wasm_bindgen(js_name = randomFill)]
-    pub(crate) fn random_fill(bytes: &mut [u8]);
-
-    /// The sockets, requests, records and timer of one object.
-    pub(crate) type Shell;
-
+    /// The requests of one object that wait for their answers, and its timer.
+    #[derive(Clone)]
+    pub type Requests;
     #[wasm_bindgen(constructor)]
-    pub(crate) fn new(
-        state: JsValue,
-        on_body: &JsValue,
-        on_progress: &JsValue,
-        on_gone: &JsValue,
-        on_timer: &JsValue,
-        watch_after_ms: f64,
-        step_ms: f64,
-    ) -> Shell;
-
+    pub(crate) fn new(report: &Function) -> Requests;
     #[wasm_bindgen(method)]
-    pub(crate) fn open(
-        this: &Shell,
-        id: u32,
-        ping: &str,
-        pong: &str,
-        subprotocol: Option<&str>,
-    ) -> JsValue;
-
+    pub(crate) fn wait(this: &Requests, id: u32, request: &Request) -> Promise;
     #[wasm_bindgen(method)]
-    pub(crate) fn refuse(
-        this: &Shell,
-        code: u16,
-        reason: &str,
-        subprotocol: Option<&str>,
-    ) -> JsValue;
-
-    #[wasm_bindgen(method, js_name = socketId)]
-    pub(crate) fn socket_id(this: &Shell, socket: &JsValue) -> Option<u32>;
-
-    #[wasm_bindgen(method, js_name = answerClose)]
-    pub(crate) fn answer_close(this: &Shell, socket: &JsValue, code: u16);
-
+    pub(crate) fn read(this: &Requests, id: u32, length: f64, cap: u32, progress_ms: u32);
     #[wasm_bindgen(method)]
-    pub(crate) fn adopt(this: &Shell, first_id: u32) -> Vec<String>;
-
+    pub(crate) fn settle(this: &Requests, id: u32, response: Response);
+    #[wasm_bindgen(method, catch)]
+    pub(crate) fn stream(this: &Requests, id: u32, like: &Response) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, catch)]
+    pub(crate) fn chunk(this: &Requests, id: u32, text: &str) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, catch, js_name = endStream)]
+    pub(crate) fn end_stream(this: &Requests, id: u32) -> Result<(), JsValue>;
     #[wasm_bindgen(method)]
-    pub(crate) fn send(this: &Shell, id: u32, text: &str);
-
+    pub(crate) fn arm(this: &Requests, ms: Option<f64>);
+    #[wasm_bindgen(method, js_name = failAt)]
+    pub(crate) fn fail_at(this: &Requests, method: &str, kind: u8);
     #[wasm_bindgen(method)]
-    pub(crate) fn close(this: &Shell, id: u32, code: u16, reason: &str);
-
-    #[wasm_bindgen(method)]
-    pub(crate) fn attach(this: &Shell, id: u32, attachment: &str);
-
-    #[wasm_bindgen(method, js_name = lastAutoResponse)]
-    pub(crate) fn last_auto_response(this: &Shell, id: u32) -> Option<f64>;
-
-    #[wasm_bindgen(method)]
-    pub(crate) fn pend(this: &Shell, id: u32, request: &JsValue) -> JsValue;
-
-    #[wasm_bindgen(method, js_name = readBody)]
-    pub(crate) fn read_body(
-        this: &Shell,
-        id: u32,
-        request: &JsValue,
-        length: u32,
-        cap: u32,
-        progress_ms: u32,
-    );
-
-    #[wasm_bindgen(method)]
-    pub(crate) fn settle(this: &Shell, id: u32, response: JsValue);
-
-    #[wasm_bindgen(method)]
-    pub(crate) fn stream(this: &Shell, id: u32, head: JsValue);
-
-    #[wasm_bindgen(method)]
-    pub(crate) fn chunk(this: &Shell, id: u32, text: Option<&str>);
-
-    #[wasm_bindgen(method)]
-    pub(crate) fn load(this: &Shell, lazy: &str) -> Vec<String>;
-
-    #[wasm_bindgen(method)]
-    pub(crate) fn read(this: &Shell, key: &str) -> Option<String>;
-
-    #[wasm_bindgen(method)]
-    pub(crate) fn put(this: &Shell, key: &str, parts: Vec<String>) -> bool;
-
-    #[wasm_bindgen(method)]
-    pub(crate) fn delete(this: &Shell, key: &str) -> bool;
-
-    #[wasm_bindgen(method, js_name = deleteAll)]
-    pub(crate) fn delete_all(this: &Shell) -> bool;
-
-    #[wasm_bindgen(method, js_name = setAlarm)]
-    pub(crate) fn set_alarm(this: &Shell, at: Option<f64>) -> bool;
-
-    #[wasm_bindgen(method)]
-    pub(crate) fn arm(this: &Shell, at: Option<f64>);
-
-    #[wasm_bindgen(method, js_name = debugState)]
-    pub(crate) fn debug_state(this: &Shell, json: &str, wasm_bytes: u32) -> JsValue;
-
-    #[wasm_bindgen(method)]
-    pub(crate) fn evict(this: &Shell) -> JsValue;
+    pub(crate) fn abandon(this: &Requests, answer: &mut dyn FnMut() -> Response);
 }
 
 #[wasm_bindgen]
 extern "C" {
-    #[wasm_bindgen(js_namespace = console)]
-    pub(crate) fn log(line: &str);
+    /// An object's state, with what `worker` leaves out of it.
+    #[wasm_bindgen(extends = DurableObjectState, js_name = DurableObjectState)]
+    pub type ObjectState;
+    #[wasm_bindgen(method, catch, js_name = getWebSocketAutoResponseTimestamp)]
+    pub(crate) fn auto_response_timestamp(
+        this: &ObjectState,
+        socket: &WebSocket,
+    ) -> Result<Option<Date>, JsValue>;
 
-    #[wasm_bindgen(js_namespace = console)]
-    pub(crate) fn error(line: &str);
+    /// An object's storage, with what `worker` leaves out of it.
+    pub(crate) type ObjectStorage;
+    /// Undoes all that was written if `run` throws.
+    #[wasm_bindgen(method, catch, js_name = transactionSync)]
+    pub(crate) fn transaction_sync(
+        this: &ObjectStorage,
+        run: &mut dyn FnMut() -> Result<(), JsValue>,
+    ) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(js_namespace = console, js_name = error)]
+    pub(crate) fn log_error(what: &str, error: &JsValue);
 }

@@ -1,32 +1,37 @@
 //! The Durable Object that holds one session.
 
-use std::cell::{Cell, OnceCell};
-use std::fmt;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
-use agent_socket_driver::frugal::{STEP_MS, WATCH_AFTER_MS, parts};
 use agent_socket_driver::{
-    AgentRequest, Alarm, BodyError, Driver, DropMode, Failure, Frame, LAZY_RECORDS, Millis,
-    Opening, Reply, RequestHeaders, RequestId, Runtime, SocketId, Verdict, Write,
+    AgentRequest, Alarm, BodyError, Driver, DropMode, FORWARDED_PREFIX, Failure, Frame,
+    HeaderSource, LazyHeaders, OF_CALL, Opening, Reply, RequestId, Runtime as _, SocketId, Verdict,
 };
-use agent_socket_front::{DebugRequest, Handed, KillMode, Upgrade, answers, has_content};
+use agent_socket_front::{
+    DebugRequest, Fault, FaultPlace, Handed, KillMode, Upgrade, answers, has_content,
+};
 use agent_socket_wire::address::AddressKey;
 use agent_socket_wire::answer::Answer;
-use agent_socket_wire::close::CloseCode;
-use agent_socket_wire::headers::forwarded_json;
-use agent_socket_wire::limits::{
-    BODY_PROGRESS_MS, HEARTBEAT_PING, HEARTBEAT_PONG, MAX_BODY_BYTES, MAX_FRAME_LENGTH,
-};
+use agent_socket_wire::error::HttpError;
+use agent_socket_wire::id::SessionId;
+use agent_socket_wire::limits::{BODY_PROGRESS_MS, MAX_BODY_BYTES, MAX_FRAME_LENGTH};
+use agent_socket_wire::packed::read_short_head;
 use agent_socket_wire::proof::Offer;
-use js_sys::{JsString, Uint8Array};
+use js_sys::futures::future_to_promise;
+use js_sys::{Array, Function, JsString, Set, Uint8Array};
+use serde_json::json;
 use wasm_bindgen::prelude::*;
+use web_sys::{Request, Response, WebSocket};
+use worker::worker_sys::DurableObjectState;
+use worker::{Env, Error, State, console_error};
 
-use crate::edge::{debug_log, respond};
-use crate::js::{self, Shell};
+use crate::fault;
+use crate::js::{self, ObjectState, Requests};
+use crate::respond::respond;
+use crate::runtime::{Place, refuse_socket};
 use crate::settings::{Settings, settings};
 
 /// How soon an object that could not work tries its alarm again, in ms.
-const ALARM_RETRY_MS: f64 = 60_000.0;
+const ALARM_RETRY_MS: u64 = 60_000;
 
 /// [`MAX_BODY_BYTES`] as it crosses the border.
 const BODY_CAP: u32 = MAX_BODY_BYTES as u32;
@@ -34,268 +39,46 @@ const BODY_CAP: u32 = MAX_BODY_BYTES as u32;
 const _: () = assert!(MAX_BODY_BYTES <= u32::MAX as usize && BODY_PROGRESS_MS <= u32::MAX as u64);
 
 /// From this length on a text is encoded by the runtime before it crosses.
-const LONG_TEXT_CHARS: u32 = 1024;
+const LONG_TEXT_CHARS: u32 = 256;
 
-/// One session's object. The runtime calls its methods by their names.
+#[wasm_bindgen]
+extern "C" {
+    /// A `Response`, or a `Promise` of one.
+    #[wasm_bindgen(typescript_type = "Response | Promise<Response>")]
+    pub type Answered;
+}
+
+/// One session's object; `entry.js` calls its methods.
 #[wasm_bindgen]
 pub struct RelaySession {
-    inner: Rc<Inner>,
-}
-
-struct Inner {
-    shell: Shell,
+    place: Place,
     /// What works only with sound settings.
-    ready: Result<Ready, String>,
-    next_id: Cell<u32>,
-    /// Keeps the functions alive that `glue.js` calls back.
-    _callbacks: Callbacks,
-}
-
-struct Ready {
-    settings: Rc<Settings>,
-    driver: Driver,
-}
-
-struct Callbacks {
-    _body: Closure<dyn Fn(u32, Option<Uint8Array>, bool)>,
-    _progress: Closure<dyn Fn(u32)>,
-    _gone: Closure<dyn Fn(u32)>,
-    _timer: Closure<dyn Fn()>,
-}
-
-/// The object's storage failed. It starts anew (`guarded` in `glue.js`).
-#[derive(Debug)]
-struct StorageFailed;
-
-impl fmt::Display for StorageFailed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the log has the reason")
-    }
-}
-
-/// The runtime, as the driver has it. What it sends after a write waits in the
-/// output gate until the write is durable.
-struct ObjectRuntime<'a>(&'a Inner);
-
-impl ObjectRuntime<'_> {
-    const fn shell(&self) -> &Shell {
-        &self.0.shell
-    }
-}
-
-fn done(is_done: bool) -> Result<(), StorageFailed> {
-    is_done.then_some(()).ok_or(StorageFailed)
-}
-
-impl Runtime for ObjectRuntime<'_> {
-    type Error = StorageFailed;
-
-    fn now(&mut self) -> Millis {
-        to_millis(js::now())
-    }
-
-    fn random(&mut self, bytes: &mut [u8]) {
-        js::random_fill(bytes);
-    }
-
-    fn last_auto_response(&mut self, socket: SocketId) -> Option<Millis> {
-        self.shell().last_auto_response(socket.0).map(to_millis)
-    }
-
-    fn records(&mut self) -> Result<Vec<(String, String)>, StorageFailed> {
-        Ok(pairs(self.shell().load(LAZY_RECORDS)))
-    }
-
-    fn sockets(&mut self) -> Vec<(SocketId, String)> {
-        let next_id = &self.0.next_id;
-        let adopted = pairs(self.shell().adopt(next_id.get()));
-        let new = u32::try_from(adopted.len()).unwrap_or_default();
-        next_id.set(next_id.get().wrapping_add(new));
-        let named = adopted.into_iter();
-        named
-            .filter_map(|(id, attachment)| Some((SocketId(id.parse().ok()?), attachment)))
-            .collect()
-    }
-
-    fn read(&mut self, key: &str) -> Result<Option<String>, StorageFailed> {
-        Ok(self.shell().read(key))
-    }
-
-    fn commit(&mut self, writes: Vec<Write>, alarm: Option<Alarm>) -> Result<(), StorageFailed> {
-        // Writes without an await between them are one transaction.
-        for write in writes {
-            match write {
-                Write::Put { key, value } => {
-                    let parts = parts(&value).map(ToOwned::to_owned).collect();
-                    done(self.shell().put(&key, parts))?;
-                }
-                Write::Delete { key } => done(self.shell().delete(&key))?,
-                Write::DeleteAll => done(self.shell().delete_all())?,
-            }
-        }
-        match alarm {
-            Some(Alarm::At(at)) => done(self.shell().set_alarm(Some(to_js_time(at)))),
-            Some(Alarm::Off) => done(self.shell().set_alarm(None)),
-            None => Ok(()),
-        }
-    }
-
-    fn send(&mut self, socket: SocketId, text: String) {
-        self.shell().send(socket.0, &text);
-    }
-
-    fn close(&mut self, socket: SocketId, code: CloseCode) {
-        self.shell().close(socket.0, code.code(), code.reason());
-    }
-
-    fn attach(&mut self, socket: SocketId, attachment: String) {
-        self.shell().attach(socket.0, &attachment);
-    }
-
-    fn answer(&mut self, request: RequestId, answer: Answer) {
-        self.shell().settle(request.0, respond(answer));
-    }
-
-    fn stream(&mut self, request: RequestId, head: Answer) {
-        self.shell().stream(request.0, respond(head));
-    }
-
-    fn chunk(&mut self, request: RequestId, text: String) {
-        self.shell().chunk(request.0, Some(&text));
-    }
-
-    fn end_stream(&mut self, request: RequestId) {
-        self.shell().chunk(request.0, None);
-    }
-
-    fn set_timer(&mut self, at: Option<Millis>) {
-        self.shell().arm(at.map(to_js_time));
-    }
-
-    fn log(&mut self, line: String) {
-        if let Ok(ready) = &self.0.ready {
-            debug_log(&ready.settings, &line);
-        }
-    }
-}
-
-/// A request's headers, each read when it is asked for.
-#[derive(Debug)]
-struct JsHeaders<'a> {
-    request: &'a JsValue,
-    /// What every call needs, read at once.
-    of_call: OnceCell<String>,
-}
-
-impl<'a> JsHeaders<'a> {
-    const fn new(request: &'a JsValue) -> Self {
-        Self {
-            request,
-            of_call: OnceCell::new(),
-        }
-    }
-
-    /// `Sec-Fetch-Site`, and after it, line by line, what may go on to the app.
-    fn of_call(&self) -> (&str, &str) {
-        let packed = self.of_call.get_or_init(|| js::call_headers(self.request));
-        packed.split_once('\n').unwrap_or((packed, ""))
-    }
-}
-
-impl RequestHeaders for JsHeaders<'_> {
-    fn forwarded_json(&self) -> String {
-        let mut lines = self.of_call().1.split('\n');
-        forwarded_json(std::iter::from_fn(|| Some((lines.next()?, lines.next()?))))
-    }
-
-    fn get(&self, name: &str) -> Option<String> {
-        match name {
-            "sec-fetch-site" => Some(self.of_call().0)
-                .filter(|site| !site.is_empty())
-                .map(ToOwned::to_owned),
-            "sec-fetch-dest" => js::fetch_dest(self.request),
-            _ => js::header(self.request, name),
-        }
-    }
-
-    fn starting_with(&self, prefix: &str) -> Vec<(String, String)> {
-        pairs(js::headers_starting(self.request, prefix))
-    }
-}
-
-/// Every two of a list.
-fn pairs(flat: Vec<String>) -> Vec<(String, String)> {
-    let mut flat = flat.into_iter();
-    std::iter::from_fn(|| Some((flat.next()?, flat.next()?))).collect()
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a JavaScript time is a whole number of ms since 1970"
-)]
-const fn to_millis(time: f64) -> Millis {
-    time as Millis
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "times in ms stay far below 2^53"
-)]
-const fn to_js_time(at: Millis) -> f64 {
-    at as f64
+    ready: Result<(Rc<Settings>, Driver), String>,
 }
 
 #[wasm_bindgen]
 impl RelaySession {
-    /// Made by the runtime when the object is first needed, or again.
+    /// Made when the object's first event comes, and anew when its memory was
+    /// lost. `report` calls a function with this object, in an event of its own.
     #[wasm_bindgen(constructor)]
     #[must_use]
-    pub fn new(state: JsValue, env: JsValue) -> Self {
-        let inner = Rc::new_cyclic(|inner| Inner::new(inner, state, &env));
-        Self { inner }
+    pub fn new(state: ObjectState, env: &Env, report: &Function) -> Self {
+        let ready = settings(env).map(|settings| {
+            let driver = Driver::new(settings.config.clone());
+            (settings, driver)
+        });
+        let is_debug = ready
+            .as_ref()
+            .is_ok_and(|(settings, _)| settings.front.debug);
+        let state = State::from(DurableObjectState::from(state));
+        let place = Place::new(state, Requests::new(report), is_debug);
+        Self { place, ready }
     }
 
-    /// A request from the entrypoint: an upgrade, an agent's request, or debug.
+    /// The requests that wait, which outlive this memory.
     #[must_use]
-    pub fn fetch(&self, request: JsValue) -> JsValue {
-        let packed = js::agent_head(&request);
-        self.inner
-            .fetch(&request, &packed)
-            .unwrap_or_else(|problem| {
-                js::error(&problem);
-                js::discard(&request);
-                respond(answers::session_failed().into())
-            })
-    }
-
-    /// A frame.
-    #[wasm_bindgen(js_name = webSocketMessage)]
-    pub fn web_socket_message(&self, socket: &JsValue, message: &JsValue) {
-        self.inner.on_message(socket, message);
-    }
-
-    /// A socket was closed by its peer.
-    #[wasm_bindgen(js_name = webSocketClose)]
-    pub fn web_socket_close(
-        &self,
-        socket: &JsValue,
-        code: u16,
-        _reason: &JsValue,
-        _was_clean: bool,
-    ) {
-        self.inner.on_close(socket, code);
-    }
-
-    /// A socket broke.
-    #[wasm_bindgen(js_name = webSocketError)]
-    pub fn web_socket_error(&self, socket: &JsValue, _error: &JsValue) {
-        self.inner.on_close(socket, 1006);
-    }
-
-    /// The alarm went off.
-    pub fn alarm(&self) {
-        self.inner.on_alarm();
+    pub fn requests(&self) -> Requests {
+        self.place.requests.clone()
     }
 
     /// Whether there is nothing here that would be missed: no session, and no
@@ -303,264 +86,306 @@ impl RelaySession {
     #[must_use]
     #[wasm_bindgen(js_name = isEmpty)]
     pub fn is_empty(&self) -> bool {
-        let ready = self.inner.ready.as_ref();
-        ready.map_or(true, |ready| ready.driver.is_empty())
+        self.ready
+            .as_ref()
+            .map_or(true, |(_, driver)| driver.is_empty())
+    }
+
+    /// A request from the entrypoint: an upgrade, an agent's request, or debug.
+    #[must_use]
+    pub fn fetch(&self, request: &Request) -> Answered {
+        let answered = self.on_fetch(request).unwrap_or_else(|error| {
+            js::discard(request);
+            respond(&error.into()).unchecked_into()
+        });
+        self.place.arm();
+        answered
+    }
+
+    /// A frame.
+    pub fn message(&self, socket: &WebSocket, message: &JsValue) {
+        let Some(id) = self.named(|place| place.name(socket)) else {
+            return;
+        };
+        // Wasm memory never shrinks: what is too large stays outside.
+        let data;
+        let frame = if let Some(text) = message.dyn_ref::<JsString>() {
+            let length = text.length();
+            data = match length {
+                _ if length as usize > MAX_FRAME_LENGTH => None,
+                0..=LONG_TEXT_CHARS => Some(String::from(text).into_bytes()),
+                _ => Some(js::encode(text)),
+            };
+            data.as_deref().map(Frame::Text)
+        } else {
+            let bytes = Uint8Array::new(message);
+            let fits = bytes.length() as usize <= MAX_FRAME_LENGTH;
+            data = fits.then(|| bytes.to_vec());
+            data.as_deref().map(Frame::Binary)
+        };
+        let frame = frame.unwrap_or(Frame::TooLarge);
+        self.event(|driver, place| driver.frame(place, id, frame));
+    }
+
+    /// A socket was closed by its peer, or broke (1006).
+    pub fn closed(&self, socket: &WebSocket, code: u16) {
+        if let Some(id) = self.named(|place| place.closed(socket, code)) {
+            self.event(|driver, place| driver.socket_closed(place, id, code));
+        }
+    }
+
+    /// More of a request's body came.
+    pub fn progress(&self, id: u32) {
+        self.event(|driver, place| driver.body_progress(place, RequestId(id)));
+    }
+
+    /// A request's body has ended; without bytes it could not be had.
+    pub fn body(&self, id: u32, bytes: Option<Vec<u8>>, is_too_large: bool) {
+        let problem = match is_too_large {
+            true => BodyError::TooLarge,
+            false => BodyError::Unreadable,
+        };
+        let body = bytes.as_deref().ok_or(problem);
+        self.event(|driver, place| driver.body(place, RequestId(id), body));
+    }
+
+    /// The agent of a request went away. The runtime wants a response all the same.
+    #[must_use]
+    pub fn gone(&self, id: u32) -> Response {
+        self.event(|driver, place| driver.request_gone(place, RequestId(id)));
+        respond(&answers::agent_gone())
+    }
+
+    /// For a debugger: fails in this way.
+    pub fn fail(&self, kind: u8) {
+        fault::happen(fault::kind(kind));
+    }
+
+    /// The timer went off.
+    pub fn timer(&self) {
+        self.place.pace.borrow_mut().went_off();
+        self.event(|driver, place| driver.timer(place));
+    }
+
+    /// The alarm went off.
+    pub fn alarm(&self) {
+        if self.try_event(|driver, place| driver.alarm(place)).is_err() {
+            let again = (&self.place).now().saturating_add(ALARM_RETRY_MS);
+            if let Err(error) = self.place.records.set_alarm(Alarm::At(again)) {
+                console_error!("{error}");
+            }
+        }
+        self.place.arm();
     }
 }
 
-impl Inner {
-    fn new(inner: &Weak<Self>, state: JsValue, env: &JsValue) -> Self {
-        let weak = inner.clone();
-        let body = Closure::<dyn Fn(u32, Option<Uint8Array>, bool)>::new(
-            move |id, bytes: Option<Uint8Array>, is_too_large| {
-                if let Some(inner) = weak.upgrade() {
-                    inner.on_body(RequestId(id), bytes, is_too_large);
-                }
-            },
-        );
-        let weak = inner.clone();
-        let progress = Closure::<dyn Fn(u32)>::new(move |id| {
-            if let Some(inner) = weak.upgrade() {
-                inner.event(|driver, runtime| driver.body_progress(runtime, RequestId(id)));
-            }
-        });
-        let weak = inner.clone();
-        let gone = Closure::<dyn Fn(u32)>::new(move |id| {
-            if let Some(inner) = weak.upgrade() {
-                inner.event(|driver, runtime| driver.request_gone(runtime, RequestId(id)));
-            }
-        });
-        let weak = inner.clone();
-        let timer = Closure::<dyn Fn()>::new(move || {
-            if let Some(inner) = weak.upgrade() {
-                inner.event(|driver, runtime| driver.timer(runtime));
-            }
-        });
-        let shell = Shell::new(
-            state,
-            body.as_ref(),
-            progress.as_ref(),
-            gone.as_ref(),
-            timer.as_ref(),
-            to_js_time(WATCH_AFTER_MS),
-            to_js_time(STEP_MS),
-        );
-        Self {
-            shell,
-            ready: settings(env).map(|settings| Ready {
-                driver: Driver::new(settings.config.clone()),
-                settings,
-            }),
-            next_id: Cell::new(1),
-            _callbacks: Callbacks {
-                _body: body,
-                _progress: progress,
-                _gone: gone,
-                _timer: timer,
-            },
-        }
+impl RelaySession {
+    fn ready(&self) -> Result<&(Rc<Settings>, Driver), HttpError> {
+        let ready = self.ready.as_ref();
+        ready.map_err(|problem| answers::misconfigured(problem))
     }
 
-    /// Ids are for sockets and requests alike, and never come again.
-    fn fresh_id(&self) -> u32 {
-        let id = self.next_id.get();
-        self.next_id.set(id.wrapping_add(1));
-        id
-    }
-
-    fn ready(&self) -> Result<&Ready, String> {
-        self.ready.as_ref().map_err(Clone::clone)
-    }
-
+    /// Runs an event. What keeps it from its effect goes to the log, and comes
+    /// back as the error for who waits for it.
     fn try_event<T>(
         &self,
-        run: impl FnOnce(&Driver, &mut ObjectRuntime<'_>) -> Result<T, Failure<StorageFailed>>,
-    ) -> Result<T, String> {
-        let driver = &self.ready()?.driver;
-        run(driver, &mut ObjectRuntime(self)).map_err(|failure| failure.to_string())
+        run: impl FnOnce(&Driver, &mut &Place) -> Result<T, Failure<Error>>,
+    ) -> Result<T, HttpError> {
+        run(&self.ready()?.1, &mut &self.place).map_err(|failure| {
+            console_error!("{failure}");
+            if !matches!(failure, Failure::Storage(_)) {
+                return answers::session_failed();
+            }
+            // The session starts anew: what its open requests wait for is lost.
+            let lost = &mut || respond(&answers::restarted().into());
+            self.place.requests.abandon(lost);
+            answers::restarted()
+        })
     }
 
-    fn event(
-        &self,
-        run: impl FnOnce(&Driver, &mut ObjectRuntime<'_>) -> Result<(), Failure<StorageFailed>>,
-    ) {
-        if let Err(problem) = self.try_event(run) {
-            js::error(&problem);
-        }
+    fn event(&self, run: impl FnOnce(&Driver, &mut &Place) -> Result<(), Failure<Error>>) {
+        // Nobody waits for it.
+        let _ = self.try_event(run);
+        self.place.arm();
     }
 
-    /// Whether there is a session that a socket's event could be of. Only then
-    /// its sockets have names.
-    fn wake(&self) -> bool {
-        self.try_event(|driver, runtime| driver.wake(runtime))
-            .unwrap_or_else(|problem| {
-                js::error(&problem);
-                false
-            })
+    /// The name of a socket, if there is a session that its event could be of:
+    /// only then its sockets have names.
+    fn named(&self, name: impl FnOnce(&Place) -> Option<SocketId>) -> Option<SocketId> {
+        let is_there = self.try_event(|driver, place| driver.wake(place));
+        is_there
+            .is_ok_and(|is_there| is_there)
+            .then(|| name(&self.place))?
     }
 
-    fn fetch(&self, request: &JsValue, packed: &str) -> Result<JsValue, String> {
-        let settings = &self.ready()?.settings;
-        let (method, url) = packed.split_once('\n').unwrap_or_default();
-        match Handed::read(url, &settings.front) {
+    fn on_fetch(&self, request: &Request) -> Result<Answered, HttpError> {
+        let front = &self.ready()?.0.front;
+        let packed = js::object_head(request);
+        let (url, method) = read_short_head(&packed);
+        match Handed::read(url, front) {
             Some(Handed::Agent(token)) => {
-                let headers = JsHeaders::new(request);
+                let headers = LazyHeaders::new(Headers(request));
                 let mut head = AgentRequest::new(method, url, &token, &headers);
-                if let Some(public) = settings.front.addresses.public() {
+                if let Some(public) = front.addresses.public() {
                     head.origin = public;
                 }
                 self.on_agent(request, &head)
             }
             Some(Handed::Upgrade(upgrade)) => self.on_upgrade(upgrade, request),
             Some(Handed::Debug(debug)) => self.on_debug(debug),
-            None => Err("a request came that the entrypoint should not have forwarded".to_owned()),
+            None => Err(failed(&"the entrypoint hands on no such request".into())),
         }
     }
 
-    fn on_agent(&self, request: &JsValue, head: &AgentRequest<'_>) -> Result<JsValue, String> {
-        let id = RequestId(self.fresh_id());
-        let reply = self.try_event(|driver, runtime| driver.request(runtime, id, head))?;
-        if let Reply::Answer(answer) = reply {
-            // Content that a GET brings all the same, the runtime passes over.
-            if !head.is_read() {
-                js::discard(request);
-            }
-            return Ok(respond(answer));
-        }
-        let promise = self.shell.pend(id.0, request);
-        if reply == Reply::Later {
+    fn on_agent(&self, request: &Request, head: &AgentRequest<'_>) -> Result<Answered, HttpError> {
+        let id = RequestId(self.place.fresh_id());
+        let reply = self.try_event(|driver, place| driver.request(place, id, head))?;
+        // Content that a GET brings all the same, the runtime passes over.
+        if reply != Reply::ReadBody && !head.is_read() {
             js::discard(request);
-            return Ok(promise);
         }
-        let length = js::header(request, "content-length");
-        if has_content(head.method, length.as_deref()) {
-            let length = length.and_then(|text| text.parse().ok()).unwrap_or(0);
-            self.shell
-                .read_body(id.0, request, length, BODY_CAP, BODY_PROGRESS_MS as u32);
-        } else {
-            self.event(|driver, runtime| driver.body(runtime, id, Ok(&[])));
+        if let Reply::Answer(answer) = reply {
+            return Ok(respond(&answer).unchecked_into());
         }
-        Ok(promise)
+        let requests = &self.place.requests;
+        let promise = requests.wait(id.0, request);
+        self.place.pace.borrow_mut().waits();
+        if reply == Reply::ReadBody {
+            let length = head.headers.get("content-length");
+            if has_content(head.method, length.as_deref()) {
+                let length = length.and_then(|text| text.parse().ok()).unwrap_or(0.0);
+                requests.read(id.0, length, BODY_CAP, BODY_PROGRESS_MS as u32);
+            } else {
+                self.event(|driver, place| driver.body(place, id, Ok(&[])));
+            }
+        }
+        Ok(promise.unchecked_into())
     }
 
-    /// A body has ended; without bytes it could not be read.
-    fn on_body(&self, id: RequestId, bytes: Option<Uint8Array>, is_too_large: bool) {
-        let bytes = bytes.map(|bytes| bytes.to_vec());
-        let body = bytes.as_deref().ok_or(if is_too_large {
-            BodyError::TooLarge
-        } else {
-            BodyError::Unreadable
-        });
-        self.event(|driver, runtime| driver.body(runtime, id, body));
-    }
-
-    fn on_upgrade(&self, upgrade: Upgrade, request: &JsValue) -> Result<JsValue, String> {
-        let Upgrade { session, resume } = upgrade;
-        let socket = SocketId(self.fresh_id());
-        let header = |name| js::header(request, name);
-        let offer = Offer::read(&header("sec-websocket-protocol").unwrap_or_default());
+    fn on_upgrade(&self, upgrade: Upgrade, request: &Request) -> Result<Answered, HttpError> {
+        let (socket, session) = (SocketId(self.place.fresh_id()), upgrade.session);
+        let header = |name: &str| js::header(request, &name.into());
+        let offered = header("sec-websocket-protocol").unwrap_or_default();
+        let offer = Offer::read(&offered);
         let (origin, address) = (header("origin"), header("cf-connecting-ip"));
         let opening = Opening {
-            resume,
+            resume: upgrade.resume,
             origin: origin.as_deref(),
             proof: offer.proof,
             address: address.as_deref().and_then(AddressKey::parse),
         };
         let selected = offer.selected();
-        self.try_event(|driver, runtime| {
-            driver.socket_opened(
-                runtime,
-                session,
-                socket,
-                opening,
-                |_, verdict| match verdict {
-                    Verdict::Accept => {
-                        self.shell
-                            .open(socket.0, HEARTBEAT_PING, HEARTBEAT_PONG, selected)
-                    }
-                    Verdict::Refuse(code) => {
-                        self.shell.refuse(code.code(), code.reason(), selected)
-                    }
-                },
-            )
-        })
+        let enter = |place: &mut &Place, verdict| match verdict {
+            Verdict::Accept => place.open(socket, selected),
+            Verdict::Refuse(code) => refuse_socket(code, selected),
+        };
+        let opened = self.try_event(|driver, place| {
+            driver.socket_opened(place, session, socket, opening, enter)
+        })?;
+        opened
+            .map(JsCast::unchecked_into)
+            .map_err(|error| failed(&error))
     }
 
-    fn on_message(&self, socket: &JsValue, message: &JsValue) {
-        if !self.wake() {
-            return;
-        }
-        let Some(id) = self.shell.socket_id(socket).map(SocketId) else {
-            return;
+    fn on_debug(&self, debug: DebugRequest) -> Result<Answered, HttpError> {
+        let (id, mode) = match debug {
+            DebugRequest::State(id) => return self.debug_state(id),
+            DebugRequest::Evict(_) => return Ok(js::evict(self.place.object()).unchecked_into()),
+            DebugRequest::Fault(_, fault) => return Ok(self.on_fault(fault)),
+            DebugRequest::Kill(id, KillMode::End) => (id, DropMode::End),
+            DebugRequest::Kill(id, KillMode::Hold(hold)) => (id, DropMode::Hold(hold)),
         };
-        // Wasm memory never shrinks: what is too large stays outside.
-        let data = match message.dyn_ref::<JsString>() {
-            Some(text) if text.length() as usize > MAX_FRAME_LENGTH => None,
-            Some(text) if text.length() > LONG_TEXT_CHARS => Some(js::encode(text)),
-            Some(text) => Some(String::from(text).into_bytes()),
-            None => {
-                let bytes = Uint8Array::new(message);
-                (bytes.length() as usize <= MAX_FRAME_LENGTH).then(|| bytes.to_vec())
+        self.try_event(|driver, place| {
+            driver.load(place, id)?;
+            driver.drop_app(place, mode)
+        })?;
+        Ok(respond(&answers::debug_done()).unchecked_into())
+    }
+
+    fn on_fault(&self, Fault { kind, at }: Fault) -> Answered {
+        match (at, fault::method(at)) {
+            (FaultPlace::Storage, _) => js::fail_storage(self.place.object()),
+            (_, Some(method)) => {
+                let requests = &self.place.requests;
+                requests.fail_at(method, fault::number(kind));
+                if at == FaultPlace::Timer {
+                    requests.arm(Some(0.0));
+                }
+                if at == FaultPlace::Alarm {
+                    let now = Alarm::At((&self.place).now());
+                    // If that fails, no alarm goes off, and the debugger sees it.
+                    let _ = self.place.records.set_alarm(now);
+                }
             }
-        };
-        let frame = match data.as_deref() {
-            Some(text) if message.is_string() => Frame::Text(text),
-            Some(bytes) => Frame::Binary(bytes),
-            None => Frame::TooLarge,
-        };
-        self.event(|driver, runtime| driver.frame(runtime, id, frame));
-    }
-
-    fn on_close(&self, socket: &JsValue, code: u16) {
-        if !self.wake() {
-            return;
+            (_, None) => fault::happen(kind),
         }
-        let id = self.shell.socket_id(socket).map(SocketId);
-        self.shell.answer_close(socket, code);
-        let Some(id) = id else {
-            return;
-        };
-        self.event(|driver, runtime| driver.socket_closed(runtime, id, code));
+        respond(&answers::debug_done()).unchecked_into()
     }
 
-    fn on_alarm(&self) {
-        if let Err(problem) = self.try_event(|driver, runtime| driver.alarm(runtime)) {
-            js::error(&problem);
-            self.shell.set_alarm(Some(js::now() + ALARM_RETRY_MS));
-        }
-    }
-
-    fn on_debug(&self, debug: DebugRequest) -> Result<JsValue, String> {
-        match debug {
-            DebugRequest::State(id) => {
-                let state = self.try_event(|driver, runtime| {
-                    driver.load(runtime, id)?;
-                    Ok(driver.debug_state(runtime))
-                })?;
-                let state = state.map_or_else(|| "{}".to_owned(), |state| state.to_string());
-                Ok(self.shell.debug_state(&state, wasm_bytes()))
+    fn debug_state(&self, id: SessionId) -> Result<Answered, HttpError> {
+        let (state, keys) = self.try_event(|driver, place| {
+            driver.load(place, id)?;
+            let keys = place.records.keys().map_err(Failure::Storage)?;
+            Ok((driver.debug_state(place), keys))
+        })?;
+        let storage = self.place.state.storage();
+        let state = async move {
+            let mut state = state.unwrap_or_else(|| json!({}));
+            let alarm = storage.get_alarm().await?;
+            let more = [
+                ("storageKeys", json!(keys)),
+                ("alarm", json!(alarm)),
+                ("wasmBytes", json!(wasm_bytes())),
+            ];
+            if let Some(state) = state.as_object_mut() {
+                state.extend(more.map(|(name, value)| (name.to_owned(), value)));
             }
-            DebugRequest::Evict(_) => Ok(self.shell.evict()),
-            DebugRequest::Fault(..) => Ok(respond(answers::debug_paths().into())),
-            DebugRequest::Kill(id, mode) => {
-                let mode = match mode {
-                    KillMode::End => DropMode::End,
-                    KillMode::Hold(hold) => DropMode::Hold(hold),
-                };
-                self.event(|driver, runtime| {
-                    driver.load(runtime, id)?;
-                    driver.drop_app(runtime, mode)
-                });
-                Ok(respond(answers::debug_done()))
-            }
-        }
+            Ok(respond(&Answer::json(state.to_string())).into())
+        };
+        Ok(future_to_promise(state).unchecked_into())
     }
+}
+
+/// What the runtime refused goes to the log.
+fn failed(error: &JsValue) -> HttpError {
+    js::log_error("the object failed:", error);
+    answers::session_failed()
 }
 
 /// How much memory all of the isolate's sessions have together. It never shrinks.
 fn wasm_bytes() -> u32 {
-    wasm_bindgen::memory()
-        .dyn_ref::<js_sys::WebAssembly::Memory>()
-        .and_then(|memory| memory.buffer().dyn_into::<js_sys::ArrayBuffer>().ok())
-        .map_or(0, |buffer| buffer.byte_length())
+    let memory: js_sys::WebAssembly::Memory = wasm_bindgen::memory().unchecked_into();
+    memory
+        .buffer()
+        .unchecked_into::<js_sys::ArrayBuffer>()
+        .byte_length()
+}
+
+/// Where a request's headers are.
+struct Headers<'a>(&'a Request);
+
+impl HeaderSource for Headers<'_> {
+    fn one(&self, name: &str) -> Option<String> {
+        match name {
+            "sec-fetch-dest" => FETCH_DEST.with(|name| js::header(self.0, name)),
+            name => js::header(self.0, &name.into()),
+        }
+    }
+
+    fn of_call(&self) -> String {
+        NAMES.with(|(names, prefix)| js::headers_of(self.0, names, prefix))
+    }
+
+    fn starting_with(&self, prefix: &str) -> String {
+        js::headers_of(self.0, &Set::default(), &prefix.into())
+    }
+}
+
+thread_local! {
+    /// What a call needs, made once.
+    static NAMES: (Set, JsString) = {
+        let names = OF_CALL.map(JsString::from).iter().collect::<Array>();
+        (Set::new(&names), FORWARDED_PREFIX.into())
+    };
+    static FETCH_DEST: JsString = "sec-fetch-dest".into();
 }

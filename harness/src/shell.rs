@@ -26,6 +26,11 @@ const NOT_NATIVE: &[(u16, &str)] = &[
         "it refuses to start with a bad var, so there is nothing to ask (crates/server/tests shows it)",
     ),
     (101, "wrangler runs the Worker alone"),
+    (
+        102,
+        "its sessions share no memory that could break for all of them",
+    ),
+    (103, "wrangler runs the Worker alone"),
 ];
 
 static UNDER_TEST: OnceLock<Shell> = OnceLock::new();

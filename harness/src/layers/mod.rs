@@ -7,6 +7,7 @@ mod doors_mcp;
 mod durability;
 mod endurance;
 mod failures;
+mod faults;
 mod limits;
 mod old_client;
 mod quotas;
@@ -40,6 +41,7 @@ pub fn all() -> Vec<Scenario> {
         quotas::scenarios(),
         browsers::scenarios(),
         old_client::scenarios(),
+        faults::scenarios(),
     ]
     .into_iter()
     .flatten()

@@ -3,7 +3,6 @@
 
 use std::borrow::Cow;
 use std::cell::{Cell, OnceCell};
-use std::collections::BTreeSet;
 
 use serde_json::value::RawValue;
 
@@ -13,6 +12,7 @@ use agent_socket_wire::limits::MAX_INPUT_SCHEMA_BYTES;
 use agent_socket_wire::route::{is_route, param_names};
 use agent_socket_wire::text::{json_str, push_json_str};
 use agent_socket_wire::tool::Tool;
+use agent_socket_wire::tree::set_of;
 
 /// What kind of value a schema asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -318,13 +318,11 @@ impl<'a> Input<'a> {
 }
 
 fn properties<'a>(schema: &Object<'a>, refs: &Refs<'a>) -> Vec<Property<'a>> {
-    let required: BTreeSet<Cow<'_, str>> = schema
+    let required = schema
         .get("required")
         .and_then(|raw| serde_json::from_str::<Vec<&RawValue>>(raw.get()).ok())
-        .unwrap_or_default()
-        .into_iter()
-        .filter_map(json_str)
-        .collect();
+        .unwrap_or_default();
+    let required = set_of(required.into_iter().filter_map(json_str));
     schema
         .get("properties")
         .and_then(|raw| Object::read(raw.get()))

@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use agent_socket_wire::hex;
 use agent_socket_wire::tool::Tool;
+use agent_socket_wire::tree::set_of;
 use agent_socket_wire::work::{self, counted};
 
 /// Longest name, in characters.
@@ -33,7 +34,7 @@ pub fn tool_names(tools: &[Tool]) -> Vec<String> {
     let mut order: Vec<(usize, &Tool)> = tools.iter().enumerate().collect();
     order.sort_by_key(|(_, tool)| (tool.method != "POST", &tool.path, &tool.method));
     let mut taken = Taken {
-        plain: plain.iter().map(String::as_str).collect(),
+        plain: set_of(plain.iter().map(String::as_str)),
         given: BTreeSet::new(),
         numbers: BTreeMap::new(),
     };

@@ -16,7 +16,7 @@
 //! **Whatever an app registered, the document is valid**, and the same
 //! registration makes the same document.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
@@ -30,6 +30,7 @@ use agent_socket_wire::limits::{
 use agent_socket_wire::route::param_name;
 use agent_socket_wire::text::{cut, push_json_str, utf16_len};
 use agent_socket_wire::tool::{Scope, Tool};
+use agent_socket_wire::tree::set_of;
 use agent_socket_wire::work::{self, counted};
 
 /// The end of the document's description.
@@ -377,7 +378,7 @@ fn push_task_path(out: &mut String, names: &[String]) {
 /// `get_task`, or `get_task_2` and so on if a tool has that name.
 fn task_name(names: &[String]) -> String {
     const NAME: &str = "get_task";
-    let taken: BTreeSet<&str> = counted(names).map(String::as_str).collect();
+    let taken = set_of(counted(names).map(String::as_str));
     std::iter::once(NAME.to_owned())
         .chain((2_u32..).map(|number| format!("{NAME}_{number}")))
         .find(|name| !taken.contains(name.as_str()))

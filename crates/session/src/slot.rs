@@ -266,8 +266,6 @@ impl Slot {
                 cx.close(socket, CloseCode::SessionTaken);
             }
         }
-        // The shell lists them in any order; the oldest must be the first to go.
-        self.waiting.sort();
     }
 
     fn on_opened(

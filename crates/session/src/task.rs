@@ -14,6 +14,7 @@ use agent_socket_wire::limits::{
 };
 use agent_socket_wire::text::{cut, json_str};
 use agent_socket_wire::token::VerifierHash;
+use agent_socket_wire::tree::map_of;
 use agent_socket_wire::url::query_value;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -73,7 +74,7 @@ pub(crate) struct Tasks(BTreeMap<String, Task>);
 
 impl Tasks {
     pub(crate) fn load(records: Vec<(String, Task)>) -> Self {
-        Self(records.into_iter().collect())
+        Self(map_of(records))
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -69,15 +69,13 @@ pub(crate) enum TokenState {
 
 impl Tokens {
     pub(crate) fn load(records: Vec<(String, Token)>) -> Result<Self, LoadError> {
-        records
-            .into_iter()
-            .map(|(hash, token)| {
-                let hash = VerifierHash::from_hex(&hash)
-                    .ok_or_else(|| LoadError("a token's key is not a hash".to_owned()))?;
-                Ok((hash, token))
-            })
-            .collect::<Result<_, _>>()
-            .map(Self)
+        let mut tokens = BTreeMap::new();
+        for (hash, token) in records {
+            let hash = VerifierHash::from_hex(&hash)
+                .ok_or_else(|| LoadError("a token's key is not a hash".to_owned()))?;
+            tokens.insert(hash, token);
+        }
+        Ok(Self(tokens))
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -65,11 +65,11 @@ impl WaitingSockets {
     }
 
     pub(crate) fn push(&mut self, waiting: Waiting) {
-        self.0.push(waiting);
-    }
-
-    pub(crate) fn sort(&mut self) {
-        self.0.sort_by_key(|waiting| waiting.deadline);
+        // After a load they come in any order; the oldest must be the first to go.
+        let at = self
+            .0
+            .partition_point(|one| one.deadline <= waiting.deadline);
+        self.0.insert(at, waiting);
     }
 
     /// Takes a socket out.
@@ -111,7 +111,7 @@ impl WaitingSockets {
             socket,
             attachment: to_json(&Attachment::Waiting(waiting.clone())),
         });
-        self.0.push(Waiting::attached(socket, waiting));
+        self.push(Waiting::attached(socket, waiting));
     }
 
     /// Which socket must make room for another of this address, if one must: the

@@ -102,20 +102,22 @@ impl Apps {
                 "the file has no app: nobody could register".to_owned(),
             ));
         }
-        entries
-            .into_iter()
-            .map(|(id, entry)| match App::parse(&id, entry) {
-                Ok(app) => Ok((id, app)),
-                Err(reason) => Err(AppsError {
-                    entry: Some(id),
-                    reason,
-                }),
-            })
-            .collect::<Result<_, _>>()
-            .map(|entries| Self {
-                entries,
-                blocked: Blocked::default(),
-            })
+        let mut apps = BTreeMap::new();
+        for (id, entry) in entries {
+            match App::parse(&id, entry) {
+                Ok(app) => apps.insert(id, app),
+                Err(reason) => {
+                    return Err(AppsError {
+                        entry: Some(id),
+                        reason,
+                    });
+                }
+            };
+        }
+        Ok(Self {
+            entries: apps,
+            blocked: Blocked::default(),
+        })
     }
 
     /// The same apps, of which these may not register.

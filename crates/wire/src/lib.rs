@@ -45,6 +45,7 @@ pub mod route;
 pub mod text;
 pub mod token;
 pub mod tool;
+pub mod tree;
 pub mod url;
 pub mod vars;
 pub mod work;

@@ -17,6 +17,7 @@ use crate::limits::{
 };
 use crate::text::{cut, json_str, json_uint, name_line, utf16_len};
 use crate::tool::{Scope, Tool, cut_description, parse_tools_with};
+use crate::tree::set_of;
 
 /// A valid registration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -137,13 +138,13 @@ pub fn parse_pending_calls(raw: Option<&RawValue>) -> Result<BTreeSet<String>, A
     let Some(raw) = raw else {
         return Ok(BTreeSet::new());
     };
-    let ids: Option<BTreeSet<String>> =
+    let ids: Option<Vec<String>> =
         elements(raw.get(), MAX_PENDING_CALLS).and_then(|(ids, _)| texts(&ids).collect());
-    let mut ids = ids.ok_or_else(|| {
+    let ids = ids.ok_or_else(|| {
         AppError::shape("`pendingCalls` must be an array of call ids, which are strings")
     })?;
-    ids.retain(|id| id.len() <= MAX_CALL_ID_BYTES);
-    Ok(ids)
+    let given = |id: &String| id.len() <= MAX_CALL_ID_BYTES;
+    Ok(set_of(ids.into_iter().filter(given)))
 }
 
 /// The texts of JSON strings; `None` for each that is none.

@@ -15,6 +15,7 @@ use super::{MODERN, McpHead};
 use agent_socket_wire::json::Object;
 use agent_socket_wire::text::{cut, json_str};
 use agent_socket_wire::tool::Tool;
+use agent_socket_wire::tree::map_of;
 use agent_socket_wire::work::counted;
 
 /// How the headers that mirror an argument begin.
@@ -170,7 +171,7 @@ pub(super) fn check_params(head: &McpHead, tool: &Tool, arguments: &str) -> Resu
     // Of duplicate names the first value counts.
     let headers = head.params.iter().rev();
     let headers = counted(headers).map(|(name, value)| (name.as_str(), value.as_str()));
-    ParamHeaders(headers.collect()).check(schema.get(), arguments, MAX_SCHEMA_DEPTH)
+    ParamHeaders(map_of(headers)).check(schema.get(), arguments, MAX_SCHEMA_DEPTH)
 }
 
 /// The values of the headers that mirror arguments, by their names in lower case.

@@ -31,6 +31,7 @@ use super::{MAX_DEPTH, Shape};
 use agent_socket_wire::json::Object;
 use agent_socket_wire::limits::{MAX_INPUT_SCHEMA_BYTES, MAX_PARAMETER_DESCRIPTION_CHARS};
 use agent_socket_wire::text::{cut, json_str, json_uint, push_json_str};
+use agent_socket_wire::tree::set_of;
 
 /// A schema that admits every object.
 pub(crate) const ANY_OBJECT: &str =
@@ -450,7 +451,8 @@ fn is_number(value: &RawValue) -> bool {
 fn names(value: &RawValue) -> Option<BTreeSet<Cow<'_, str>>> {
     let values: Vec<&RawValue> = serde_json::from_str(value.get()).ok()?;
     let count = values.len();
-    let names: BTreeSet<_> = values.into_iter().map(json_str).collect::<Option<_>>()?;
+    // What is not a string makes it shorter too.
+    let names = set_of(values.into_iter().filter_map(json_str));
     (names.len() == count).then_some(names)
 }
 

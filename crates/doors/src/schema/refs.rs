@@ -12,6 +12,7 @@ use super::{MAX_DEPTH, Shape};
 use crate::percent;
 use agent_socket_wire::json::Object;
 use agent_socket_wire::limits::MAX_FAR_REFS;
+use agent_socket_wire::tree::map_of;
 
 /// The keywords that most references lead through.
 const NEAR_SECTIONS: [&str; 3] = ["$defs", "definitions", "properties"];
@@ -34,7 +35,7 @@ impl<'a> LocalRefs<'a> {
         let keywords = Object::read(root.get()).unwrap_or_default();
         let near = NEAR_SECTIONS.into_iter().filter_map(|section| {
             let schemas = Object::read(keywords.get(section)?.get())?;
-            Some((section, schemas.into_iter().collect()))
+            Some((section, map_of(schemas)))
         });
         Self {
             root,

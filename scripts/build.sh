@@ -50,7 +50,7 @@ inputs() {
     rustc -vV
     wasm-bindgen --version
     printf '%s\n' "${RUSTFLAGS:-}"
-    for path in src crates Cargo.toml Cargo.lock build.rs apps.json package-lock.json scripts/build.sh .cargo; do
+    for path in src crates Cargo.toml Cargo.lock build.rs apps.json package-lock.json scripts/build.sh scripts/esbuild.sh scripts/upload-profile.toml .cargo; do
       if [ -e "$path" ]; then find "$path" -type f -print0; fi
     done | LC_ALL=C sort -z | xargs -0 "${SHA256[@]}"
   } | sha256
@@ -68,14 +68,8 @@ else
   step "building the Worker for WebAssembly"
   rm -f "$stamp"
   # Cargo.lock decides in CI; elsewhere cargo may write a new dependency to it.
-  args=(--release)
-  if [ -n "${CI:-}" ]; then args+=(-- --locked); fi
-  # [profile.release] of Cargo.toml is for native programs. The upload is small
-  # because the link step sees the whole program, and because it is optimised for
-  # size: level 3 makes it a fifth larger and no call faster. WebAssembly has
-  # nothing to unwind with.
-  export CARGO_PROFILE_RELEASE_OPT_LEVEL=s CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1 \
-    CARGO_PROFILE_RELEASE_LTO=true CARGO_PROFILE_RELEASE_PANIC=abort
+  args=(--release -- --config scripts/upload-profile.toml)
+  if [ -n "${CI:-}" ]; then args+=(--locked); fi
   # A person sees cargo's own progress. Its output goes to stderr, like ours.
   RUST_BACKTRACE=0 worker-build "${args[@]}" >&2 || die "the WebAssembly build failed; the reason is above"
   # worker-build optimises lightly and keeps the names of functions, always. They

@@ -41,7 +41,7 @@ extern "C" {
     #[wasm_bindgen(method)]
     pub(crate) fn wait(this: &Requests, id: u32, request: &Request) -> Promise;
     #[wasm_bindgen(method)]
-    pub(crate) fn read(this: &Requests, id: u32, length: f64, cap: u32, progress_ms: u32);
+    pub(crate) fn read(this: &Requests, id: u32, length: u32, cap: u32, progress_ms: u32);
     #[wasm_bindgen(method)]
     pub(crate) fn settle(this: &Requests, id: u32, response: Response);
     #[wasm_bindgen(method, catch)]

@@ -253,7 +253,7 @@ impl RelaySession {
         if reply == Reply::ReadBody {
             let length = head.headers.get("content-length");
             if has_content(head.method, length.as_deref()) {
-                let length = length.and_then(|text| text.parse().ok()).unwrap_or(0.0);
+                let length = length.and_then(|text| text.parse().ok()).unwrap_or(0);
                 requests.read(id.0, length, BODY_CAP, BODY_PROGRESS_MS as u32);
             } else {
                 self.event(|driver, place| driver.body(place, id, Ok(&[])));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use agent_socket_driver::Config;
 use agent_socket_front::{Addresses, Config as FrontConfig, Others};
 use agent_socket_wire::apps::Apps;
-use js_sys::Reflect;
+use js_sys::{Number, Reflect};
 use wasm_bindgen::{JsCast as _, JsValue};
 use worker::worker_sys::{DurableObjectNamespace, Fetcher};
 use worker::{Env, RateLimiter, Result, console_log};
@@ -64,7 +64,10 @@ fn bound<T>(env: &Env, name: &str, get: fn(&Env, &str) -> Result<T>) -> Result<O
 
 /// A var as text, if it is set; wrangler.toml may have it as a number.
 fn var(env: &Env, name: &str) -> Option<String> {
-    let number = || raw(env, name)?.as_f64().map(|number| number.to_string());
+    let number = || {
+        let number: Number = raw(env, name)?.dyn_into().ok()?;
+        Some(number.to_js_string().into())
+    };
     env.var(name)
         .map(|text| text.to_string())
         .ok()

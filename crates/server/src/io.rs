@@ -111,7 +111,12 @@ impl Io {
 
     /// The same connection, from which these bytes come first.
     pub(crate) fn after(mut self, first: Bytes) -> Self {
-        self.first = first;
+        // What is empty may hold a buffer all the same.
+        self.first = if first.is_empty() {
+            Bytes::new()
+        } else {
+            first
+        };
         self
     }
 
@@ -148,6 +153,9 @@ impl AsyncRead for Io {
         if !self.first.is_empty() {
             let length = self.first.len().min(buf.remaining());
             buf.put_slice(&self.first.split_to(length));
+            if self.first.is_empty() {
+                self.first = Bytes::new();
+            }
             return Poll::Ready(Ok(()));
         }
         let before = buf.filled().len();

@@ -103,7 +103,7 @@ impl Actor {
     /// Runs until the session leaves memory, or until its task fails outside of
     /// any event. Then it is taken out of the registry, since who sends to a
     /// session that is gone looks for it anew, and is held, as after a crash.
-    pub(crate) async fn run(self) {
+    pub(crate) async fn run(self: Box<Self>) {
         let (shared, handle) = (Arc::clone(&self.shared), Arc::clone(&self.handle));
         let ran = AssertUnwindSafe(self.run_to_end()).catch_unwind().await;
         if ran.is_err() {
@@ -117,7 +117,7 @@ impl Actor {
         }
     }
 
-    async fn run_to_end(mut self) {
+    async fn run_to_end(mut self: Box<Self>) {
         if self.world.is_stored() {
             self.load().await;
         } else {
@@ -186,7 +186,12 @@ impl Actor {
                 self.events_in_turn = self.events_in_turn.saturating_add(1);
                 Poll::Ready(event)
             }
-            None => Poll::Pending,
+            None => {
+                if self.world.has_no_request() {
+                    self.world.sockets.iter_mut().for_each(AppSocket::rest);
+                }
+                Poll::Pending
+            }
         }
     }
 
@@ -562,7 +567,7 @@ impl Actor {
     }
 
     /// Leaves memory. What was sent meanwhile goes to whoever is next.
-    fn leave(mut self) {
+    fn leave(mut self: Box<Self>) {
         self.world.save_alarm();
         if let Some(alarm) = self.world.alarm.filter(|_| self.world.is_stored()) {
             self.shared.clock.wake_at(alarm, self.handle.session);

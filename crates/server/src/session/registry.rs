@@ -233,7 +233,8 @@ impl Registry {
         let handle = Arc::new(Handle::new(session, sender));
         entry.handle = Some(Arc::clone(&handle));
         let actor = Actor::new(&shared, Arc::clone(&handle), inbox, entry.row.clone());
-        shared.tasks.spawn(actor.run());
+        // Boxed, since a task has room for it more than once otherwise.
+        shared.tasks.spawn(Box::new(actor).run());
         Some(handle)
     }
 

@@ -1,13 +1,16 @@
 //! An app's WebSocket.
 
+use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use agent_socket_driver::{Millis, SocketId};
 use agent_socket_wire::close::CloseCode;
+use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use tokio_websockets::{Config, Error, Limits, Message, Payload, ServerBuilder, WebSocketStream};
@@ -19,8 +22,12 @@ use crate::metrics::Counted;
 /// units; the session counts them.
 const MAX_MESSAGE_BYTES: usize = agent_socket_wire::limits::MAX_FRAME_BYTES;
 
-/// From this length on a message is no reason to keep a buffer of its size.
-const LARGE_BYTES: u64 = 64 * 1024;
+/// From this length on a message is no reason to keep a buffer of its size while
+/// calls are in flight. Without any, none is kept.
+const LARGE_BYTES: u64 = 1024 * 1024;
+
+/// Bytes that are read at once from a socket that rests: more than a heartbeat.
+const FIRST_BYTES: usize = 256;
 
 /// From so many bytes on that the peer has not taken, nothing more is read from
 /// it: an app that asks and never listens must not fill the memory with answers.
@@ -61,7 +68,11 @@ pub(crate) struct AppSocket {
     pub(crate) attachment: Option<String>,
     /// When its heartbeat was last answered.
     pub(crate) last_auto_response: Option<Millis>,
-    stream: WebSocketStream<Io>,
+    /// What reads and writes messages; nothing while the socket rests, since its
+    /// buffers are most of what an idle session weighs.
+    stream: Option<Box<WebSocketStream<Io>>>,
+    /// The connection while the socket rests.
+    resting: Io,
     traffic: Arc<Traffic>,
     /// Bytes that were handed to `stream`, counted as `traffic` counts them.
     queued: u64,
@@ -77,14 +88,14 @@ pub(crate) struct AppSocket {
     _counted: Counted,
 }
 
-fn server(io: Io) -> WebSocketStream<Io> {
+fn server(io: Io) -> Box<WebSocketStream<Io>> {
     // Frames are never split or flushed by the library: a turn's messages go
     // out together.
     let config = Config::default()
         .frame_size(usize::MAX)
         .flush_threshold(usize::MAX);
     let limits = Limits::default().max_payload_len(Some(MAX_MESSAGE_BYTES));
-    ServerBuilder::new().config(config).limits(limits).serve(io)
+    Box::new(ServerBuilder::new().config(config).limits(limits).serve(io))
 }
 
 /// Bytes of a frame: as a server sends it, or as a client does, with a mask
@@ -101,7 +112,7 @@ const fn frame_bytes(payload: usize, mask: u64) -> u64 {
 impl AppSocket {
     pub(crate) fn new(
         id: SocketId,
-        io: Io,
+        mut io: Io,
         origin: Option<Box<str>>,
         place: OwnedSemaphorePermit,
         counted: Counted,
@@ -115,7 +126,8 @@ impl AppSocket {
             origin,
             attachment: None,
             last_auto_response: None,
-            stream: server(io),
+            stream: Some(server(io.take())),
+            resting: io,
             traffic,
             queued: written,
             taken,
@@ -138,14 +150,19 @@ impl AppSocket {
                     return Poll::Pending;
                 }
             }
-            let message = match self.stream.poll_next_unpin(cx) {
+            if self.stream.is_none() && ready!(self.poll_wake(cx)).is_err() {
+                return Poll::Ready(Received::Closed(1006));
+            }
+            let message = match self.awake().poll_next_unpin(cx) {
                 Poll::Ready(Some(Ok(message))) => message,
                 Poll::Ready(Some(Err(Error::PayloadTooLong { .. }))) => {
                     return Poll::Ready(Received::TooLarge);
                 }
                 Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(Received::Closed(1006)),
                 Poll::Pending => {
-                    self.shrink();
+                    if self.is_large {
+                        self.rest();
+                    }
                     return Poll::Pending;
                 }
             };
@@ -168,15 +185,36 @@ impl AppSocket {
         }
     }
 
-    /// Lets go of a buffer that a large message left behind. Whether something
-    /// is still in it cannot be asked, but if every byte that was read belongs to
-    /// a message that came out, nothing is.
-    fn shrink(&mut self) {
-        if !self.is_large || !self.is_flushed || self.taken != self.traffic.read() {
+    /// Lets go of everything but the connection if nothing is on its way. Whether
+    /// something is still in a buffer cannot be asked, but if every byte that was
+    /// read belongs to a message that came out, nothing is. The task that waits
+    /// for the connection goes on waiting for it.
+    pub(crate) fn rest(&mut self) {
+        if !self.is_flushed || self.taken != self.traffic.read() {
             return;
         }
-        self.is_large = false;
-        self.stream = server(self.stream.get_mut().take());
+        if let Some(mut stream) = self.stream.take() {
+            self.is_large = false;
+            self.resting = stream.get_mut().take();
+        }
+    }
+
+    /// Waits until something comes to a socket that rests.
+    fn poll_wake(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut first = [0; FIRST_BYTES];
+        let mut first = ReadBuf::new(&mut first);
+        ready!(Pin::new(&mut self.resting).poll_read(cx, &mut first))?;
+        if first.filled().is_empty() {
+            return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+        }
+        let first = Bytes::copy_from_slice(first.filled());
+        self.stream = Some(server(self.resting.take().after(first)));
+        Poll::Ready(Ok(()))
+    }
+
+    fn awake(&mut self) -> &mut WebSocketStream<Io> {
+        let resting = &mut self.resting;
+        self.stream.get_or_insert_with(|| server(resting.take()))
     }
 
     /// Queues a text message.
@@ -184,14 +222,14 @@ impl AppSocket {
         self.queued = self.queued.saturating_add(frame_bytes(text.len(), 0));
         self.is_flushed = false;
         // It fails if the socket is closing; that event follows.
-        let _ = self.stream.start_send_unpin(Message::text(text));
+        let _ = self.awake().start_send_unpin(Message::text(text));
     }
 
     /// Queues a text message that is always the same.
     pub(crate) fn send_static(&mut self, text: &'static str) {
         self.queued = self.queued.saturating_add(frame_bytes(text.len(), 0));
         self.is_flushed = false;
-        let _ = self.stream.start_send_unpin(Message::text(text));
+        let _ = self.awake().start_send_unpin(Message::text(text));
     }
 
     /// Bytes that were sent and that the peer's side has not taken yet.
@@ -207,7 +245,7 @@ impl AppSocket {
         if self.is_flushed {
             return Ok(());
         }
-        match self.stream.poll_flush_unpin(cx) {
+        match self.awake().poll_flush_unpin(cx) {
             Poll::Ready(flushed) => {
                 self.is_flushed = true;
                 self.stalled = None;
@@ -243,7 +281,9 @@ impl AppSocket {
         let reason = number.map_or("", |_| code.reason());
         // It fails if the socket is closing, or if the library has told the peer
         // what is wrong already.
-        let _ = self.stream.start_send_unpin(Message::close(number, reason));
+        let _ = self
+            .awake()
+            .start_send_unpin(Message::close(number, reason));
         let patience = match code {
             CloseCode::Restarting => RESTART_PATIENCE,
             _ => CLOSE_PATIENCE,
@@ -261,14 +301,15 @@ impl AppSocket {
             // What is wrong with the socket, and how it ends, does not matter any
             // more.
             let _ = self.wait_for_close().await;
-            let _ = self.stream.get_mut().shutdown().await;
+            let _ = self.awake().get_mut().shutdown().await;
         };
         let _ = timeout(patience, closing).await;
     }
 
     async fn wait_for_close(&mut self) -> Result<(), Error> {
-        self.stream.flush().await?;
-        while let Some(message) = self.stream.next().await {
+        let stream = self.awake();
+        stream.flush().await?;
+        while let Some(message) = stream.next().await {
             message?;
         }
         Ok(())

@@ -205,6 +205,11 @@ impl World {
         self.streams.clear();
     }
 
+    /// Whether no agent waits for anything.
+    pub(crate) fn has_no_request(&self) -> bool {
+        self.requests.is_empty() && self.streams.is_empty()
+    }
+
     /// Whether nobody waits for anything.
     pub(crate) fn is_quiet(&self) -> bool {
         self.sockets.is_empty()

@@ -533,6 +533,46 @@ async fn nothing_is_acknowledged_that_is_not_on_the_disk() {
     server.shutdown().await;
 }
 
+/// A text frame, as a client sends it, under a mask of zeroes.
+fn frame(text: &str) -> Vec<u8> {
+    let length = u16::try_from(text.len()).unwrap().to_be_bytes();
+    let mut frame = vec![0x81, 0x80 | 126, length[0], length[1], 0, 0, 0, 0];
+    frame.extend_from_slice(text.as_bytes());
+    frame
+}
+
+/// A socket rests whenever nothing is on its way, and what comes wakes it,
+/// however it comes.
+#[tokio::test]
+async fn frames_may_come_with_the_handshake_and_byte_by_byte() {
+    let server = serve(builder()).await;
+    let mut stream = TcpStream::connect(server.address()).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    let upgrade = "GET /v1/_ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nConnection: Upgrade\r\n\r\n";
+    let long = "x".repeat(5000);
+    let register = json!({"type": "register", "appId": "app", "agentsMd": long, "tools": []});
+    let mint = json!({"type": "mint_agent_token", "id": 1}).to_string();
+    // All at once, longer than what is read from a socket that wakes.
+    let all = [
+        upgrade.as_bytes(),
+        &frame(&register.to_string()),
+        &frame(&mint),
+    ]
+    .concat();
+    stream.write_all(&all).await.unwrap();
+    read_until(&mut stream, "mint_agent_token_reply").await;
+    for number in 2..4 {
+        let mint = json!({"type": "mint_agent_token", "id": number}).to_string();
+        for byte in frame(&mint) {
+            stream.write_all(&[byte]).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        let reply = read_until(&mut stream, "mint_agent_token_reply").await;
+        assert!(reply.contains("\"ok\":true"), "{reply}");
+    }
+    server.shutdown().await;
+}
+
 #[tokio::test]
 async fn connections_past_the_limit_are_closed() {
     let server = serve(builder().max_connections(2)).await;

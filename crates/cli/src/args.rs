@@ -29,6 +29,8 @@ pub(crate) const VERSION: &str = concat!(
 Examples:
   agent-socket relay
       a relay on this machine: open http://localhost:8787
+  agent-socket expose run --tool 'GET /date=date -u'
+      a link to a command on this machine
   agent-socket tools LINK
       what a link offers
   agent-socket call LINK /add '{\"text\":\"milk\"}'
@@ -102,6 +104,8 @@ impl RelayAddress {
 pub(crate) enum Command {
     #[cfg(feature = "relay")]
     Relay(Box<crate::relay::args::RelayArgs>),
+    #[cfg(feature = "expose")]
+    Expose(crate::expose::ExposeArgs),
     Tools(crate::agent::tools::ToolsArgs),
     Call(Box<crate::agent::call::CallArgs>),
     Mcp(crate::agent::mcp::McpArgs),

@@ -16,6 +16,8 @@
 mod agent;
 mod args;
 mod doctor;
+#[cfg(feature = "expose")]
+mod expose;
 mod failure;
 mod home;
 mod logs;
@@ -93,6 +95,8 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> 
     match command {
         #[cfg(feature = "relay")]
         Command::Relay(args) => relay::run(*args, context).await,
+        #[cfg(feature = "expose")]
+        Command::Expose(args) => expose::run(args, context).await,
         Command::Tools(args) => agent::tools::run(args, context).await,
         Command::Call(args) => agent::call::run(*args, context).await,
         Command::Mcp(args) => agent::mcp::run(args, context).await,

@@ -11,6 +11,7 @@
 
 mod agent;
 mod docs;
+mod expose;
 mod manners;
 mod operator;
 mod pages;

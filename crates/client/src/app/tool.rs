@@ -100,6 +100,30 @@ impl Tool {
         self.wire.read_only
     }
 
+    /// The same tool behind a guard, which may answer in its place: `None` lets the
+    /// call through.
+    #[must_use]
+    pub fn guarded<F, Fut>(self, guard: F) -> Self
+    where
+        F: Fn(&Incoming) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Option<Reply>> + Send + 'static,
+    {
+        let handler = self.handler;
+        Self {
+            wire: self.wire,
+            handler: Arc::new(move |call| {
+                let verdict = guard(&call);
+                let handler = Arc::clone(&handler);
+                Box::pin(async move {
+                    match verdict.await {
+                        Some(reply) => reply,
+                        None => handler(call).await,
+                    }
+                })
+            }),
+        }
+    }
+
     /// Answers a call.
     pub(super) fn call(&self, call: ToolCall) -> impl Future<Output = Reply> + Send + use<> {
         let schema = self.wire.input_schema.as_ref();

@@ -535,8 +535,15 @@ async fn nothing_is_acknowledged_that_is_not_on_the_disk() {
 
 /// A text frame, as a client sends it, under a mask of zeroes.
 fn frame(text: &str) -> Vec<u8> {
-    let length = u16::try_from(text.len()).unwrap().to_be_bytes();
-    let mut frame = vec![0x81, 0x80 | 126, length[0], length[1], 0, 0, 0, 0];
+    let mut frame = vec![0x81];
+    match u8::try_from(text.len()) {
+        Ok(length @ 0..126) => frame.push(0x80 | length),
+        _ => {
+            frame.push(0x80 | 126);
+            frame.extend(u16::try_from(text.len()).unwrap().to_be_bytes());
+        }
+    }
+    frame.extend([0; 4]);
     frame.extend_from_slice(text.as_bytes());
     frame
 }

@@ -8,7 +8,7 @@
 
 import { existsSync, readFileSync } from "node:fs"
 import { dirname, join, resolve } from "node:path"
-import { DEBUG_VAR, MILLIS_VARS, TOKEN_PREFIX, VARS } from "./facts.mjs"
+import { DEBUG_VAR, MILLIS_VARS, SECRET, TOKEN_PREFIX, VARS } from "./facts.mjs"
 import { parseHeaders } from "./headers-file.mjs"
 import { ROOT, readWrangler } from "./wrangler-toml.mjs"
 
@@ -97,6 +97,7 @@ function varProblems(vars) {
   const bad = (name, expected) => problems.push(`vars.${name}: ${expected}; it is ${JSON.stringify(vars[name])}`)
   for (const [name, value] of Object.entries(vars)) {
     if (name === DEBUG_VAR) bad(name, "must not be set in a deploy, where it lets anybody inspect and end sessions. `scripts/dev.sh --debug` sets it on this machine")
+    else if (name === SECRET) problems.push(`vars.${name}: must not be here, where everybody can read it; scripts/deploy.sh makes it as a secret of the Worker`)
     else if (!VARS.includes(name)) problems.push(`vars.${name}: the relay has no such var; it has ${VARS.join(", ")}`)
     else if (typeof value !== "string") bad(name, "must be a string: put it in quotes")
   }

@@ -178,7 +178,27 @@ deploy() {
   fi
   deployed_urls "$output" >"$deployed"
   rm -f "$output"
+  make_secret
   smoke_all "$PROPAGATION"
+}
+
+# Makes the relay's secret, unless the Worker has one: a new one would end every
+# link. It goes to wrangler by a pipe, so that no list of processes and no log has
+# it, and it is kept nowhere here.
+make_secret() {
+  local names
+  step "the relay's secret"
+  names=$(wrangler_as secret list --config "$upload_config") || die "wrangler could not list the Worker's secrets; the reason is above"
+  case $names in
+    *'"RELAY_SECRET"'*)
+      ok "it is there"
+      return
+      ;;
+  esac
+  node --eval 'process.stdout.write(require("node:crypto").randomBytes(32).toString("base64url"))' |
+    wrangler_as secret put RELAY_SECRET --config "$upload_config" >&2 ||
+    die "wrangler could not set RELAY_SECRET; the relay works without it, and \`deploy.sh deploy\` tries again"
+  ok "it was made: session ids that somebody made up wake no object"
 }
 
 # The addresses in what wrangler noted (JSON lines; the one of type `deploy` has

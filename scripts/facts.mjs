@@ -14,5 +14,8 @@ export const TOKEN_PREFIX = { pattern: /^[a-z][a-z0-9]{0,7}$/, expected: "1 to 8
 /** Every var of wrangler.toml. */
 export const VARS = ["TOKEN_PREFIX", "PUBLIC_URL", "MAX_SYNC_TOOL_MS", "MAX_TOOL_MS", "HEARTBEAT_TIMEOUT_MS", "RESUME_GRACE_MS"]
 
+/** The relay's secret, which is no var of wrangler.toml. */
+export const SECRET = "RELAY_SECRET"
+
 /** A var that a deploy must not have. */
 export const DEBUG_VAR = "DEBUG"

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use agent_socket_front::{
-    DebugRequest, Decision, Fault, FaultPlace, Head, Random, Upgrade, answers, decide,
+    DebugRequest, Decision, Fault, FaultPlace, Head, MAX_DRAWS, Random, Upgrade, answers, decide,
 };
 use agent_socket_wire::close::CloseCode;
 use agent_socket_wire::error::HttpError;
@@ -23,6 +23,7 @@ use crate::js;
 use crate::respond::respond;
 use crate::runtime::refuse_socket;
 use crate::settings::{Settings, settings};
+use crate::stranger;
 
 /// Ids of objects that are kept: each is an HMAC of its session's id, which takes
 /// the runtime longer than all that is done here.
@@ -105,6 +106,11 @@ async fn answer(settings: &Settings, request: &Request) -> Result<Response, JsVa
         Decision::Agent { token, .. } => Ok(forwarded(settings, token.session, request)
             .await
             .unwrap_or_else(restarted)),
+        Decision::Stranger(token) => Ok(stranger::answer(settings, request, &token)),
+        Decision::StrangerSocket(session) => match limited(settings, request).await? {
+            Some(refusal) => Ok(refusal),
+            None => stranger::socket(settings, request, session),
+        },
         Decision::App(upgrade) => on_app(settings, request, upgrade).await,
         Decision::Page => on_page(settings, request).await,
         Decision::Debug(DebugRequest::Fault(
@@ -159,18 +165,43 @@ async fn forwarded(
         .dyn_into()
 }
 
+/// The refusal of an upgrade whose address has made too many.
+async fn limited(settings: &Settings, request: &Request) -> Result<Option<Response>, JsValue> {
+    let Some(limiter) = &settings.limiter else {
+        return Ok(None);
+    };
+    let address = js::header(request, &"cf-connecting-ip".into());
+    let key = answers::limit_key(address.as_deref());
+    let is_refused = !limiter.limit(key).await?.success;
+    Ok(is_refused.then(|| respond(&answers::rate_limited().into())))
+}
+
 async fn on_app(
+    settings: &Settings,
+    request: &Request,
+    mut upgrade: Upgrade,
+) -> Result<Response, JsValue> {
+    if let Some(refusal) = limited(settings, request).await? {
+        return Ok(refusal);
+    }
+    for _ in 0..MAX_DRAWS {
+        let opened = open(settings, request, upgrade).await?;
+        if opened.status() != answers::TAKEN {
+            return Ok(opened);
+        }
+        if let Decision::App(another) = decision(request, settings) {
+            upgrade = another;
+        }
+    }
+    Ok(refuse(request, answers::session_failed()))
+}
+
+/// Asks the object of a session to open a socket.
+async fn open(
     settings: &Settings,
     request: &Request,
     upgrade: Upgrade,
 ) -> Result<Response, JsValue> {
-    if let Some(limiter) = &settings.limiter {
-        let address = js::header(request, &"cf-connecting-ip".into());
-        let key = answers::limit_key(address.as_deref());
-        if !limiter.limit(key).await?.success {
-            return Ok(respond(&answers::rate_limited().into()));
-        }
-    }
     let init: &RequestInit = request.unchecked_ref();
     let handed = Request::new_with_str_and_init(&upgrade.url(), init)?;
     let opened = forwarded(settings, upgrade.session, &handed).await;

@@ -73,6 +73,40 @@ export async function evict(state) {
   state.abort("evicted by _debug");
 }
 
+/**
+ * Serves a socket that is no object's: `answer` gives code and reason of the close
+ * that a message is answered with, if it is, and the texts before it. After `ms`
+ * it is closed in any case.
+ */
+export function serve(socket, answer, ms, code, reason) {
+  let isOpen = true;
+  const end = (code, reason) => {
+    isOpen = false;
+    clearTimeout(timer);
+    try {
+      socket.close(code, reason);
+    } catch {
+      // It is gone already.
+    }
+  };
+  const timer = setTimeout(end, ms, code, reason);
+  socket.addEventListener("message", ({ data }) => {
+    if (!isOpen) return;
+    try {
+      const [code, reason, ...texts] = answer(data);
+      for (const text of texts) socket.send(text);
+      if (code !== undefined) end(code, reason);
+    } catch (error) {
+      // The memory of `answer` may have been made anew meanwhile.
+      if (error instanceof WebAssembly.RuntimeError) broke();
+      end(1011);
+    }
+  });
+  // 1005, 1006 and 1015 stand for no code at all and cannot be sent.
+  socket.addEventListener("close", ({ code }) => end([1005, 1006, 1015].includes(code) ? undefined : code));
+  socket.addEventListener("error", () => end());
+}
+
 // Answers
 
 export function forward(namespace, id, request) {

@@ -30,6 +30,7 @@ extern "C" {
         id: &DurableObjectId,
         request: &Request,
     ) -> Result<Promise, JsValue>;
+    pub(crate) fn serve(socket: &WebSocket, answer: &JsValue, ms: f64, code: u16, reason: &str);
     #[wasm_bindgen(catch)]
     pub(crate) fn respond(like: &Response, body: Option<&[u8]>) -> Result<Response, JsValue>;
 

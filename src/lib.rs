@@ -19,11 +19,13 @@
 pub mod edge;
 mod fault;
 mod js;
+mod message;
 pub mod object;
 mod records;
 mod respond;
 mod runtime;
 mod settings;
+mod stranger;
 
 use wasm_bindgen::prelude::wasm_bindgen;
 

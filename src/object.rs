@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use agent_socket_driver::{
-    AgentRequest, Alarm, BodyError, Driver, DropMode, FORWARDED_PREFIX, Failure, Frame,
-    HeaderSource, LazyHeaders, OF_CALL, Opening, Reply, RequestId, Runtime as _, SocketId, Verdict,
+    AgentRequest, Alarm, BodyError, Driver, DropMode, FORWARDED_PREFIX, Failure, HeaderSource,
+    LazyHeaders, OF_CALL, Opening, Reply, RequestId, Runtime as _, SocketId, Verdict,
 };
 use agent_socket_front::{
     DebugRequest, Fault, FaultPlace, Handed, KillMode, Upgrade, answers, has_content,
@@ -13,11 +13,11 @@ use agent_socket_wire::address::AddressKey;
 use agent_socket_wire::answer::Answer;
 use agent_socket_wire::error::HttpError;
 use agent_socket_wire::id::SessionId;
-use agent_socket_wire::limits::{BODY_PROGRESS_MS, MAX_BODY_BYTES, MAX_FRAME_LENGTH};
+use agent_socket_wire::limits::{BODY_PROGRESS_MS, MAX_BODY_BYTES};
 use agent_socket_wire::packed::read_short_head;
 use agent_socket_wire::proof::Offer;
 use js_sys::futures::future_to_promise;
-use js_sys::{Array, Function, JsString, Set, Uint8Array};
+use js_sys::{Array, Function, JsString, Set};
 use serde_json::json;
 use wasm_bindgen::prelude::*;
 use web_sys::{Request, Response, WebSocket};
@@ -26,6 +26,7 @@ use worker::{Env, Error, State, console_error};
 
 use crate::fault;
 use crate::js::{self, ObjectState, Requests};
+use crate::message::Message;
 use crate::respond::respond;
 use crate::runtime::{Place, refuse_socket};
 use crate::settings::{Settings, settings};
@@ -37,9 +38,6 @@ const ALARM_RETRY_MS: u64 = 60_000;
 const BODY_CAP: u32 = MAX_BODY_BYTES as u32;
 
 const _: () = assert!(MAX_BODY_BYTES <= u32::MAX as usize && BODY_PROGRESS_MS <= u32::MAX as u64);
-
-/// From this length on a text is encoded by the runtime before it crosses.
-const LONG_TEXT_CHARS: u32 = 256;
 
 #[wasm_bindgen]
 extern "C" {
@@ -107,24 +105,8 @@ impl RelaySession {
         let Some(id) = self.named(|place| place.name(socket)) else {
             return;
         };
-        // Wasm memory never shrinks: what is too large stays outside.
-        let data;
-        let frame = if let Some(text) = message.dyn_ref::<JsString>() {
-            let length = text.length();
-            data = match length {
-                _ if length as usize > MAX_FRAME_LENGTH => None,
-                0..=LONG_TEXT_CHARS => Some(String::from(text).into_bytes()),
-                _ => Some(js::encode(text)),
-            };
-            data.as_deref().map(Frame::Text)
-        } else {
-            let bytes = Uint8Array::new(message);
-            let fits = bytes.length() as usize <= MAX_FRAME_LENGTH;
-            data = fits.then(|| bytes.to_vec());
-            data.as_deref().map(Frame::Binary)
-        };
-        let frame = frame.unwrap_or(Frame::TooLarge);
-        self.event(|driver, place| driver.frame(place, id, frame));
+        let message = Message::of(message);
+        self.event(|driver, place| driver.frame(place, id, message.frame()));
     }
 
     /// A socket was closed by its peer, or broke (1006).
@@ -277,6 +259,8 @@ impl RelaySession {
         let selected = offer.selected();
         let enter = |place: &mut &Place, verdict| match verdict {
             Verdict::Accept => place.open(socket, selected),
+            // Another id is drawn then.
+            Verdict::Refuse(_) if upgrade.drawn => Ok(respond(&answers::taken())),
             Verdict::Refuse(code) => refuse_socket(code, selected),
         };
         let opened = self.try_event(|driver, place| {
@@ -362,7 +346,7 @@ fn wasm_bytes() -> u32 {
 }
 
 /// Where a request's headers are.
-struct Headers<'a>(&'a Request);
+pub(crate) struct Headers<'a>(pub(crate) &'a Request);
 
 impl HeaderSource for Headers<'_> {
     fn one(&self, name: &str) -> Option<String> {

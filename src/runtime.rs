@@ -237,7 +237,10 @@ pub(crate) fn refuse_socket(
 }
 
 /// The response that opens a socket, with the subprotocol that is selected, if one is.
-fn opened(socket: worker::WebSocket, subprotocol: Option<&str>) -> Result<Response, JsValue> {
+pub(crate) fn opened(
+    socket: worker::WebSocket,
+    subprotocol: Option<&str>,
+) -> Result<Response, JsValue> {
     let mut response = worker::Response::from_websocket(socket)?;
     if let Some(selected) = subprotocol {
         let headers = response.headers_mut();

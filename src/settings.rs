@@ -7,6 +7,8 @@ use std::sync::Arc;
 use agent_socket_driver::Config;
 use agent_socket_front::{Addresses, Config as FrontConfig, Others};
 use agent_socket_wire::apps::Apps;
+use agent_socket_wire::relay_secret::RelaySecret;
+use agent_socket_wire::vars::RELAY_SECRET;
 use js_sys::{Number, Reflect};
 use wasm_bindgen::{JsCast as _, JsValue};
 use worker::worker_sys::{DurableObjectNamespace, Fetcher};
@@ -47,9 +49,15 @@ fn read(env: &Env) -> Result<Settings, Box<dyn std::error::Error>> {
     if limiter.is_none() {
         console_log!("no rate limit is bound (UPGRADES): WebSocket upgrades are not limited");
     }
+    let secret = var(env, RELAY_SECRET.name);
+    let secret = secret.as_deref().map(RelaySecret::parse).transpose()?;
+    if secret.is_none() {
+        console_log!("there is no RELAY_SECRET: session ids are not checked");
+    }
     Ok(Settings {
         front: FrontConfig::new(config.token_prefix.clone(), var(env, "DEBUG").as_deref())
-            .reached_at(addresses),
+            .reached_at(addresses)
+            .keyed_by(secret),
         config: Arc::new(config),
         sessions: JsValue::from(env.durable_object("RELAY")?).unchecked_into(),
         limiter,

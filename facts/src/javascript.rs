@@ -16,7 +16,7 @@ use agent_socket_wire::limits::{
     MAX_TOOL_TIMEOUT_MS, MIN_TOOL_TIMEOUT_MS,
 };
 use agent_socket_wire::tool::{METHOD_PATTERN, PATH_PATTERN, RESERVED_PATTERN};
-use agent_socket_wire::vars::{DEBUG, MILLIS, PUBLIC_URL, TOKEN_PREFIX};
+use agent_socket_wire::vars::{DEBUG, MILLIS, PUBLIC_URL, RELAY_SECRET, TOKEN_PREFIX};
 
 use crate::COMMAND;
 
@@ -226,6 +226,11 @@ pub(crate) fn scripts() -> String {
         "VARS",
         "Every var of wrangler.toml.",
         &format!("[{}]", names.join(", ")),
+    );
+    module.text(
+        "SECRET",
+        "The relay's secret, which is no var of wrangler.toml.",
+        RELAY_SECRET.name,
     );
     module.text(
         "DEBUG_VAR",

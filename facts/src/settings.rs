@@ -2,7 +2,7 @@
 
 use agent_socket_wire::error::{HttpCode, HttpError};
 use agent_socket_wire::vars::{
-    BadVar, DEBUG, MAX_TOOL_MS, MILLIS, MillisVar, PUBLIC_URL, ShellVar, TOKEN_PREFIX,
+    BadVar, DEBUG, MAX_TOOL_MS, MILLIS, MillisVar, PUBLIC_URL, RELAY_SECRET, ShellVar, TOKEN_PREFIX,
 };
 
 use crate::document::Block;
@@ -49,7 +49,7 @@ fn settings() -> String {
     let rows = [prefix, of_shell(PUBLIC_URL)]
         .into_iter()
         .chain(MILLIS.map(of_millis))
-        .chain([of_shell(DEBUG)]);
+        .chain([of_shell(RELAY_SECRET), of_shell(DEBUG)]);
     table(&["Var", "Meaning", "Default", "Range"], rows)
 }
 

@@ -31,6 +31,10 @@ const NOT_NATIVE: &[(u16, &str)] = &[
         "its sessions share no memory that could break for all of them",
     ),
     (103, "wrangler runs the Worker alone"),
+    (
+        124,
+        "it has the ids of all its sessions in memory, and needs no secret to know others",
+    ),
 ];
 
 static UNDER_TEST: OnceLock<Shell> = OnceLock::new();

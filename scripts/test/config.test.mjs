@@ -27,6 +27,7 @@ test("each bad var is named with what was expected", () => {
     ["RESUME_GRACE_MS", ["-1", "2592000001", "1.5"]],
     ["PUBLIC_URL", ["", "relay.example", "https://relay.example/path", "https://Relay.example", "ftp://relay.example", "https://a@b"]],
     ["DEBUG", ["1", "0"]],
+    ["RELAY_SECRET", ["AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"]],
     ["TOKEN_PREFX", ["as"]],
   ]
   for (const [name, values] of cases) {

@@ -43,6 +43,8 @@ case "$tool $*" in
   "node scripts/smoke.mjs"*) echo "smoke was here" ;;
   "node "*) exec "${process.execPath}" "$@" ;;
   "wrangler deploy "*"--message"*) echo '{"type":"deploy","targets":["https://relay.example.com"]}' >"$WRANGLER_OUTPUT_FILE_PATH" ;;
+  "wrangler secret list "*) cat "$FAKES/secrets" 2>/dev/null || echo '[]' ;;
+  "wrangler secret put RELAY_SECRET "*) cat >"$FAKES/put" ;;
   "git "*) echo abcdef0 ;;
   python3*) exit 1 ;;
 esac
@@ -86,6 +88,7 @@ async function run(args, env) {
 }
 
 const secretsIn = (value) => [TOKEN, ACCOUNT].filter((secret) => JSON.stringify(value).includes(secret))
+const isSecret = ({ tool, args }) => tool === "wrangler" && args[0] === "secret"
 const isUpload = ({ tool, args }) => tool === "wrangler" && args[0] === "deploy" && !args.includes("--dry-run")
 
 /** Every program that installs, checks or builds ran, without the credentials, and all of them before the upload. */
@@ -98,12 +101,12 @@ function judge({ code, out, noted }) {
   const uploads = noted.filter(isUpload)
   assert.equal(uploads.length, 1)
   for (const one of noted) {
-    const found = secretsIn(isUpload(one) ? one.args : one)
+    const found = secretsIn(isUpload(one) || isSecret(one) ? one.args : one)
     assert.deepEqual(found, [], `${one.tool} ${one.args.join(" ")}`)
   }
   assert.equal(uploads[0].env.CLOUDFLARE_API_TOKEN, TOKEN)
   assert.equal(uploads[0].env.CLOUDFLARE_ACCOUNT_ID, ACCOUNT)
-  const after = noted.slice(noted.indexOf(uploads[0]) + 1).filter(({ tool, args }) => !(tool === "node" && (args[0] === "scripts/smoke.mjs" || args[0].startsWith("--input-type"))))
+  const after = noted.slice(noted.indexOf(uploads[0]) + 1).filter((one) => !(one.tool === "node" && (one.args[0] === "scripts/smoke.mjs" || one.args[0].startsWith("--input-type") || one.args[0] === "--eval")) && !isSecret(one))
   assert.deepEqual(after.map(({ tool, args }) => `${tool} ${args[0]}`), [], "tools and checks come before the upload")
   assert.doesNotMatch(out, new RegExp(`${TOKEN}|${ACCOUNT}`))
   return uploads[0]
@@ -111,6 +114,22 @@ function judge({ code, out, noted }) {
 
 test("credentials of the environment reach wrangler alone", async () => {
   judge(await run(["deploy"], { CLOUDFLARE_API_TOKEN: TOKEN, CLOUDFLARE_ACCOUNT_ID: ACCOUNT }))
+})
+
+test("the relay's secret is made once, and goes to wrangler by a pipe alone", async () => {
+  const credentials = { CLOUDFLARE_API_TOKEN: TOKEN, CLOUDFLARE_ACCOUNT_ID: ACCOUNT }
+  const first = await run(["deploy"], credentials)
+  judge(first)
+  const secret = await readFile(join(fakes, "put"), "utf8")
+  assert.match(secret, /^[A-Za-z0-9_-]{43}$/)
+  assert.ok(!first.out.includes(secret))
+  assert.ok(!JSON.stringify(first.noted).includes(secret), "in no argument and no environment")
+  assert.deepEqual(first.noted.filter(isSecret).map(({ args }) => args[1]), ["list", "put"])
+  await writeFile(join(fakes, "secrets"), JSON.stringify([{ name: "RELAY_SECRET", type: "secret_text" }]))
+  const again = await run(["deploy"], credentials)
+  assert.equal(again.code, 0, again.out)
+  assert.deepEqual(again.noted.filter(isSecret).map(({ args }) => args[1]), ["list"])
+  assert.equal(await readFile(join(fakes, "put"), "utf8"), secret)
 })
 
 test("credentials of .env reach wrangler alone, and what it uploads has no build command", async () => {

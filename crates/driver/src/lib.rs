@@ -244,8 +244,9 @@ mod pace;
 mod runtime;
 
 pub use agent_socket_session::{
-    AgentRequest, Alarm, BadVar, BodyError, Config, DropMode, Frame, LAZY_RECORDS, LoadError,
-    Millis, Opening, RequestHeaders, RequestId, SocketId, TASK_RECORDS, Write,
+    AgentRequest, Alarm, BadVar, BodyError, Config, DropMode, Effect, Frame, LAZY_RECORDS,
+    LoadError, Millis, Opening, RequestHeaders, RequestId, SocketId, TASK_RECORDS, Write,
+    answer_stranger, answer_without_session,
 };
 pub use driver::{Driver, Failure, Reply, Verdict};
 pub use headers::{FORWARDED_PREFIX, HeaderSource, LazyHeaders, OF_CALL};

@@ -151,6 +151,16 @@ pub fn debug_health() -> Answer {
     Answer::new(200, PLAIN, "ok")
 }
 
+/// What the part that holds sessions answers the part that decides, and nobody else:
+/// the id that was drawn for a new session is taken.
+#[must_use]
+pub const fn taken() -> Answer {
+    Answer::empty(TAKEN)
+}
+
+/// The status of [`taken`]: no other answer to an upgrade has it.
+pub const TAKEN: u16 = 409;
+
 /// A debugger's order was carried out.
 #[must_use]
 pub fn debug_done() -> Answer {

@@ -1,5 +1,8 @@
 //! The settings that decide where a request goes.
 
+use agent_socket_wire::id::SessionId;
+use agent_socket_wire::relay_secret::RelaySecret;
+
 use crate::addresses::Addresses;
 
 /// Settings, checked.
@@ -11,6 +14,8 @@ pub struct Config {
     pub debug: bool,
     /// Where the relay is reached.
     pub addresses: Addresses,
+    /// What the relay knows its session ids by; without it, every id may be one.
+    pub secret: Option<RelaySecret>,
 }
 
 impl Config {
@@ -23,7 +28,22 @@ impl Config {
             token_prefix: token_prefix.into(),
             debug: debug == Some("1"),
             addresses: Addresses::default(),
+            secret: None,
         }
+    }
+
+    /// The same with this secret.
+    #[must_use]
+    pub fn keyed_by(self, secret: Option<RelaySecret>) -> Self {
+        Self { secret, ..self }
+    }
+
+    /// Whether there may be a session of this id.
+    #[must_use]
+    pub fn may_have(&self, session: SessionId) -> bool {
+        self.secret
+            .as_ref()
+            .is_none_or(|secret| secret.made(session))
     }
 
     /// The same with these addresses.

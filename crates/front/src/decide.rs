@@ -28,6 +28,13 @@ pub enum Decision {
         /// Whether it has a body.
         body: Body,
     },
+    /// An agent's request for a session that this relay never had: it is answered
+    /// as one for a session that ended is, and wakes nothing.
+    Stranger(AgentToken),
+    /// An upgrade that asks for such a session, unless the limiter is against it as
+    /// for [`Self::App`]: what is sent on it is answered as where a session ended, and
+    /// nothing is stored or woken for it.
+    StrangerSocket(SessionId),
     /// An app's upgrade goes to its session, unless the shell's limiter, asked
     /// with [`answers::limit_key`], is against it: then
     /// [`answers::rate_limited`].
@@ -70,13 +77,14 @@ pub fn decide(head: &Head<'_>, config: &Config, random: &mut impl Random) -> Dec
         return refuse(error);
     }
     match route {
-        Route::Agent(token) => on_agent(head, token),
+        Route::Agent(token) => on_agent(head, config, token),
         Route::BadToken => refuse(answers::bad_token()),
         Route::Upgrade {
             session,
             force_session,
         } => on_upgrade(
             head,
+            config,
             session,
             force_session.filter(|_| config.debug),
             random,
@@ -92,13 +100,9 @@ fn refuse(error: HttpError) -> Decision {
     Decision::Answer(error.into())
 }
 
-fn on_agent(head: &Head<'_>, token: AgentToken) -> Decision {
+fn on_agent(head: &Head<'_>, config: &Config, token: AgentToken) -> Decision {
     if head.is_upgrade() {
         return refuse(answers::no_upgrade_of_links());
-    }
-    if !head.has_content() {
-        let body = Body::None;
-        return Decision::Agent { token, body };
     }
     let announced = head
         .content_length
@@ -106,12 +110,20 @@ fn on_agent(head: &Head<'_>, token: AgentToken) -> Decision {
     if announced.is_some_and(|length| length > MAX_BODY_BYTES as u64) {
         return refuse(answers::body_too_large());
     }
-    let body = Body::Pass;
+    if !config.may_have(token.session) {
+        return Decision::Stranger(token);
+    }
+    let body = if head.has_content() {
+        Body::Pass
+    } else {
+        Body::None
+    };
     Decision::Agent { token, body }
 }
 
 fn on_upgrade(
     head: &Head<'_>,
+    config: &Config,
     session: Option<&str>,
     force_session: Option<&str>,
     random: &mut impl Random,
@@ -121,14 +133,31 @@ fn on_upgrade(
     }
     let resume = session.is_some();
     let Some(named) = session.or(force_session) else {
-        let mut bytes = [0; 5];
-        random.fill(&mut bytes);
-        let session = SessionId::from_random(bytes);
-        return Decision::App(Upgrade { session, resume });
+        return Decision::App(Upgrade {
+            session: draw(config, random),
+            resume,
+            drawn: true,
+        });
     };
     match SessionId::parse(named) {
-        Some(session) => Decision::App(Upgrade { session, resume }),
         None => refuse(answers::bad_session_id()),
+        Some(session) if resume && !config.may_have(session) => Decision::StrangerSocket(session),
+        Some(session) => Decision::App(Upgrade {
+            session,
+            resume,
+            drawn: false,
+        }),
+    }
+}
+
+/// The id of a new session.
+fn draw(config: &Config, random: &mut impl Random) -> SessionId {
+    let mut bytes = [0; 5];
+    random.fill(&mut bytes);
+    let [a, b, c, d, _] = bytes;
+    match &config.secret {
+        Some(secret) => secret.session_id([a, b, c, d]),
+        None => SessionId::from_random(bytes),
     }
 }
 
@@ -145,6 +174,7 @@ mod tests {
     use super::*;
     use crate::addresses::{Addresses, Others};
     use crate::handed::Handed;
+    use agent_socket_wire::relay_secret::RelaySecret;
     use agent_socket_wire::token::Verifier;
     use proptest::prelude::*;
 
@@ -290,23 +320,23 @@ mod tests {
                 debug,
             )
         };
-        let new = |resume| {
-            Decision::App(Upgrade {
-                session: SessionId::from_random([3; 5]),
-                resume,
-            })
-        };
+        let new = Decision::App(Upgrade {
+            session: SessionId::from_random([3; 5]),
+            resume: false,
+            drawn: true,
+        });
         let named = |resume| {
             Decision::App(Upgrade {
                 session: SessionId::parse("ABCDEFGH").unwrap(),
                 resume,
+                drawn: false,
             })
         };
-        assert_eq!(upgrade("", false), new(false));
-        assert_eq!(upgrade("?x=1", false), new(false));
+        assert_eq!(upgrade("", false), new);
+        assert_eq!(upgrade("?x=1", false), new);
         assert_eq!(upgrade("?session=ABCDEFGH", false), named(true));
         // Only a relay in debug mode lets a client choose the id of a new session.
-        assert_eq!(upgrade("?force_session=ABCDEFGH", false), new(false));
+        assert_eq!(upgrade("?force_session=ABCDEFGH", false), new);
         assert_eq!(upgrade("?force_session=ABCDEFGH", true), named(false));
         assert_eq!(
             upgrade("?force_session=11111111&session=ABCDEFGH", true),
@@ -321,7 +351,7 @@ mod tests {
             );
         }
         // What the private contract is made of means nothing from outside.
-        assert_eq!(upgrade("?resume=ABCDEFGH&open=ABCDEFGH", false), new(false));
+        assert_eq!(upgrade("?resume=ABCDEFGH&open=ABCDEFGH", false), new);
     }
 
     #[test]
@@ -400,6 +430,64 @@ mod tests {
         }
     }
 
+    #[test]
+    fn an_id_that_was_never_given_out_leads_to_no_session() {
+        let secret = RelaySecret::new([7; 32]);
+        let ours = secret.session_id([1, 2, 3, 4]);
+        let [a, b, c, d, check] = ours.to_bytes();
+        let other = SessionId::from_bytes([a, b, c, d, check ^ 1]);
+        let config = Config::new("as", Some("1")).keyed_by(Some(secret));
+        let token = |session| AgentToken {
+            session,
+            verifier: Verifier::new([2; 16]),
+        };
+        let asked = |url: &str, content_length, upgrade| {
+            let url = format!("https://r.example{url}");
+            let head = Head {
+                method: "POST",
+                url: &url,
+                content_length,
+                upgrade,
+            };
+            decide(&head, &config, &mut Same(3))
+        };
+        let call = |session, length| {
+            let link = format!("/v1/t/{}/echo", token(session).reveal("as"));
+            asked(&link, Some(length), None)
+        };
+        assert!(matches!(call(ours, "12"), Decision::Agent { .. }));
+        for length in ["0", "12", "1048576"] {
+            assert_eq!(call(other, length), Decision::Stranger(token(other)));
+        }
+        // What the protocol checks before the session stays before it.
+        assert_eq!(answer(call(other, "1048577")).0, 413);
+        let link = format!("/v1/t/{}/echo", token(other).reveal("as"));
+        assert_eq!(answer(asked(&link, None, Some("websocket"))).0, 400);
+
+        let upgrade = |query: &str| asked(&format!("/v1/_ws{query}"), None, Some("websocket"));
+        let named = |session, resume| {
+            Decision::App(Upgrade {
+                session,
+                resume,
+                drawn: false,
+            })
+        };
+        assert_eq!(upgrade(&format!("?session={ours}")), named(ours, true));
+        assert_eq!(
+            upgrade(&format!("?session={other}")),
+            Decision::StrangerSocket(other)
+        );
+        assert_eq!(
+            upgrade(&format!("?force_session={other}")),
+            named(other, false)
+        );
+        let Decision::App(drawn) = upgrade("") else {
+            panic!("an app may register");
+        };
+        assert!(drawn.drawn && config.may_have(drawn.session));
+        assert_eq!(drawn.session.to_bytes()[..4], [3; 4]);
+    }
+
     /// Heads of all kinds, many of them just beside what is served.
     fn heads() -> impl Strategy<Value = (String, String, Option<String>, Option<String>)> {
         let path = prop_oneof![
@@ -426,6 +514,7 @@ mod tests {
         fn what_is_decided_is_what_is_handed_on(
             (method, path, content_length, upgrade) in heads(),
             debug: bool,
+            keyed: bool,
             random: u8,
         ) {
             let url = format!("https://r.example{path}");
@@ -435,7 +524,8 @@ mod tests {
                 content_length: content_length.as_deref(),
                 upgrade: upgrade.as_deref(),
             };
-            let config = Config::new("as", debug.then_some("1"));
+            let secret = keyed.then(|| RelaySecret::new([7; 32]));
+            let config = Config::new("as", debug.then_some("1")).keyed_by(secret);
             let decision = decide(&head, &config, &mut Same(random));
             prop_assert_eq!(&decision, &decide(&head, &config, &mut Same(random)));
             match decision {
@@ -443,7 +533,11 @@ mod tests {
                     prop_assert_eq!(Handed::read(&url, &config), Some(Handed::Agent(token)));
                     prop_assert_eq!(body == Body::None, !head.has_content());
                 }
+                Decision::Stranger(token) => prop_assert!(!config.may_have(token.session)),
+                Decision::StrangerSocket(session) => prop_assert!(!config.may_have(session)),
                 Decision::App(upgrade) => {
+                    let is_forced = !upgrade.resume && !upgrade.drawn;
+                    prop_assert!(is_forced || config.may_have(upgrade.session));
                     prop_assert_eq!(Handed::read(&upgrade.url(), &config), Some(Handed::Upgrade(upgrade)));
                     prop_assert!(head.is_upgrade());
                 }

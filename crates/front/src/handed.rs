@@ -25,26 +25,40 @@ pub struct Upgrade {
     /// Whether the app named it, so that its first frame must be `resume` or
     /// `end`.
     pub resume: bool,
+    /// Whether the id was drawn for a new session. If there is one of it already,
+    /// the shell asks [`crate::decide`] for another, up to [`MAX_DRAWS`] times in
+    /// all.
+    pub drawn: bool,
 }
+
+/// How often an id is drawn for a new session. With a million sessions, the third
+/// draw fails once in 10^10 upgrades.
+pub const MAX_DRAWS: usize = 3;
 
 impl Upgrade {
     /// The URL under which the upgrade is handed on.
     #[must_use]
     pub fn url(&self) -> String {
-        let what = if self.resume { "resume" } else { "open" };
+        let what = match (self.resume, self.drawn) {
+            (true, _) => "resume",
+            (false, true) => "open",
+            (false, false) => "force",
+        };
         format!("{HANDED_URL}{what}/{}", self.session)
     }
 
     fn parse(url: &str) -> Option<Self> {
         let (what, session) = url.strip_prefix(HANDED_URL)?.split_once('/')?;
-        let resume = match what {
-            "resume" => true,
-            "open" => false,
+        let (resume, drawn) = match what {
+            "resume" => (true, false),
+            "open" => (false, true),
+            "force" => (false, false),
             _ => return None,
         };
         Some(Self {
             session: SessionId::parse(session)?,
             resume,
+            drawn,
         })
     }
 }
@@ -82,8 +96,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_upgrade_reads_back(random: [u8; 5], resume: bool) {
-            let upgrade = Upgrade { session: SessionId::from_random(random), resume };
+        fn an_upgrade_reads_back(random: [u8; 5], resume: bool, drawn: bool) {
+            let drawn = drawn && !resume;
+            let upgrade = Upgrade { session: SessionId::from_random(random), resume, drawn };
             let config = Config::new("as", None);
             prop_assert_eq!(Handed::read(&upgrade.url(), &config), Some(Handed::Upgrade(upgrade)));
         }

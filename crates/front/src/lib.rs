@@ -37,5 +37,5 @@ pub use addresses::{Addresses, BadPublicUrl, Others, is_loopback};
 pub use config::Config;
 pub use debug::{DebugRequest, Fault, FaultKind, FaultPlace, KillMode};
 pub use decide::{Body, Decision, Random, decide};
-pub use handed::{Handed, Upgrade};
+pub use handed::{Handed, MAX_DRAWS, Upgrade};
 pub use head::{Head, has_content};

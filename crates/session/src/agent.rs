@@ -120,8 +120,10 @@ fn route_of(tool: &Tool, path: &str) -> Result<Option<(String, String)>, HttpErr
     Ok(Some((tool.path.clone(), params)))
 }
 
-/// The answer to a request whose session does not exist.
-pub(crate) fn refuse_without_session(head: &AgentRequest<'_>) -> Answer {
+/// The answer to a request whose session does not exist: it ended, or there never
+/// was one.
+#[must_use]
+pub fn answer_without_session(head: &AgentRequest<'_>) -> Answer {
     head.refuse(agent_path(head.path), message::no_session())
 }
 

@@ -44,11 +44,12 @@ mod presence;
 mod record;
 mod session;
 mod slot;
+mod stranger;
 mod task;
 mod tokens;
 mod waiting;
 
-pub use agent::AgentRequest;
+pub use agent::{AgentRequest, answer_without_session};
 pub use agent_socket_wire::vars::BadVar;
 pub use config::Config;
 pub use effect::{
@@ -58,6 +59,7 @@ pub use event::{BodyError, DropMode, Event, Frame, Opening};
 pub use presence::id_of_attachment;
 pub use record::{LAZY_RECORDS, LoadError, Records, SCHEMA_VERSION, TASK_RECORDS};
 pub use slot::Slot;
+pub use stranger::answer_stranger;
 
 #[cfg(test)]
 mod tests {

@@ -12,7 +12,7 @@ use agent_socket_wire::text::json_str;
 use agent_socket_wire::token::ResumeSecret;
 use serde_json::{Value, json};
 
-use crate::agent::{AgentRequest, refuse_without_session};
+use crate::agent::{AgentRequest, answer_without_session};
 use crate::app::{registered, resume_failed};
 use crate::config::Config;
 use crate::context::Context;
@@ -433,7 +433,7 @@ impl Slot {
         self.with_session(cx, Session::check_alive);
         match &mut self.session {
             Some(session) => session.on_request(cx, request, head),
-            None => cx.answer(request, refuse_without_session(head)),
+            None => cx.answer(request, answer_without_session(head)),
         }
     }
 

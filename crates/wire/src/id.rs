@@ -16,16 +16,23 @@ const fn is_crockford(char: u8) -> bool {
 /// Length of a session id in characters.
 pub const SESSION_ID_LEN: usize = 8;
 
-/// A session's id: 40 random bits as 8 characters of Crockford base32. It is in
-/// every link and names the object that holds the session.
+/// A session's id: 40 bits as 8 characters of Crockford base32, random but for the
+/// check bits that [`crate::relay_secret`] adds. It is in every link and names the object that holds the session.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionId([u8; SESSION_ID_LEN]);
 
 impl SessionId {
-    /// The id of 5 random bytes.
+    /// The id of 5 random bytes: of a relay without a secret, which knows its ids by
+    /// nothing ([`crate::relay_secret`]).
     #[must_use]
     pub fn from_random(random: [u8; 5]) -> Self {
-        let mut bits = random
+        Self::from_bytes(random)
+    }
+
+    /// The id that stands for these 40 bits.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 5]) -> Self {
+        let mut bits = bytes
             .iter()
             .fold(0_u64, |bits, byte| (bits << 8) | u64::from(*byte));
         let mut chars = [0; SESSION_ID_LEN];
@@ -35,6 +42,17 @@ impl SessionId {
             bits >>= 5;
         }
         Self(chars)
+    }
+
+    /// The 40 bits that the id stands for.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; 5] {
+        let value = |char: &u8| CROCKFORD.iter().position(|one| one == char);
+        let bits = self.0.iter().fold(0_u64, |bits, char| {
+            (bits << 5) | value(char).unwrap_or_default() as u64
+        });
+        let [_, _, _, a, b, c, d, e] = bits.to_be_bytes();
+        [a, b, c, d, e]
     }
 
     /// Reads an id; `None` unless it is exactly 8 characters of the alphabet.
@@ -119,6 +137,7 @@ mod tests {
         fn a_random_session_id_reads_back(random: [u8; 5]) {
             let id = SessionId::from_random(random);
             prop_assert_eq!(SessionId::parse(id.as_str()), Some(id));
+            prop_assert_eq!(id.to_bytes(), random);
         }
     }
 

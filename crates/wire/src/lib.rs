@@ -41,6 +41,7 @@ pub mod limits;
 pub mod packed;
 pub mod proof;
 pub mod register;
+pub mod relay_secret;
 pub mod route;
 pub mod text;
 pub mod token;

@@ -186,6 +186,14 @@ pub const PUBLIC_URL: ShellVar = ShellVar {
     meaning: "the origin that every link begins with; requests under another host are [`421 wrong_host`](protocol.md#http-errors), but for loopback names",
 };
 
+/// What the relay knows its session ids by ([`crate::relay_secret`]).
+pub const RELAY_SECRET: ShellVar = ShellVar {
+    name: "RELAY_SECRET",
+    default: "none: every session id is looked up",
+    expected: "32 bytes as base64url (43 characters)",
+    meaning: "a [secret](#the-relays-secret), not a var of wrangler.toml: what the Worker knows its session ids by, so that made-up ones wake no object. `deploy.sh` makes it once",
+};
+
 /// Whether the debug endpoints are served.
 pub const DEBUG: ShellVar = ShellVar {
     name: "DEBUG",

@@ -4,16 +4,22 @@
 use agent_socket_wire::answer::{ERROR_HEADER, EXPOSE_ERROR};
 use agent_socket_wire::close::CloseCode;
 use agent_socket_wire::error::HttpCode;
-use agent_socket_wire::limits::{MAX_WAITING_OF_ADDRESS, MAX_WAITING_SOCKETS};
+use agent_socket_wire::id::SessionId;
+use agent_socket_wire::limits::{HEARTBEAT_PING, MAX_WAITING_OF_ADDRESS, MAX_WAITING_SOCKETS};
+use agent_socket_wire::relay_secret::RelaySecret;
+use agent_socket_wire::token::{AgentToken, Verifier};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::check::equal;
 use crate::client::agent::{Agent, Pending};
 use crate::client::app::{App, Credentials, loopback};
-use crate::context::{Context, resume_frame};
+use crate::context::{Context, registration, resume_frame};
+use crate::relay::{Boot, StateDir};
 use crate::run;
 use crate::scenario::Scenario;
 
@@ -40,6 +46,12 @@ pub fn scenarios() -> Vec<Scenario> {
             "the relay selects agent-socket.v1 when it is offered, and nothing else",
             run!(subprotocols),
         ),
+        Scenario::new(
+            124,
+            "an id that was never given out is answered as one that ended, and leaves no file",
+            run!(made_up_ids),
+        )
+        .own(),
     ]
 }
 
@@ -255,4 +267,148 @@ async fn subprotocols(cx: Context) -> Result<()> {
     }
     drop(app);
     Ok(())
+}
+
+/// Ids that are tried.
+const PROBES: u32 = 200;
+
+/// A relay that has a secret, which the scenario knows too.
+fn secret() -> RelaySecret {
+    RelaySecret::new([7; 32])
+}
+
+/// An id that the relay can't have given out.
+fn made_up(number: u32) -> SessionId {
+    let [a, b, c, d] = number.to_be_bytes();
+    let [.., check] = secret().session_id([a, b, c, d]).to_bytes();
+    SessionId::from_bytes([a, b, c, d, check ^ 0x5a])
+}
+
+fn link(cx: &Context, session: SessionId) -> Result<Agent> {
+    let verifier = Verifier::new([9; 16]);
+    let token = AgentToken { session, verifier }.reveal("as");
+    Ok(Agent {
+        http: cx.http()?,
+        base: format!("{}/v1/t/{token}", cx.relay.base),
+        token,
+    })
+}
+
+/// Files below a folder.
+fn files(folder: &Path) -> Result<usize> {
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        count += if entry.file_type()?.is_dir() {
+            files(&entry.path())?
+        } else {
+            1
+        };
+    }
+    Ok(count)
+}
+
+type Fingerprint = (u16, Vec<(String, String)>, String);
+
+/// What each door says, without the link itself.
+async fn doors(agent: &Agent) -> Result<Vec<Fingerprint>> {
+    let page = |method: &str| {
+        agent
+            .request(method, "")
+            .header("sec-fetch-dest", "document")
+            .header("accept", "text/html")
+    };
+    let mut found = Vec::new();
+    for call in [
+        agent.request("GET", "/agents.md"),
+        agent.request("HEAD", "/agents.md"),
+        agent.request("GET", "/tools.json"),
+        agent.request("POST", "/echo").json(&json!({})),
+        agent.request("POST", "/echo").body(vec![b'x'; 200_000]),
+        agent
+            .request("POST", "/mcp")
+            .json(&json!({"jsonrpc": "2.0"})),
+        agent.request("GET", "/_as_get/echo"),
+        agent.request("GET", "/_as_tasks/t"),
+        agent.request("GET", "/openapi.json"),
+        agent.request("OPTIONS", "/echo"),
+        page("GET"),
+        page("HEAD"),
+    ] {
+        let (status, headers, text) = call.send().await?.fingerprint();
+        found.push((status, headers, text.replace(&agent.token, "<token>")));
+    }
+    Ok(found)
+}
+
+/// What a socket is told that comes to resume: its replies, and its close.
+async fn told(cx: &Context, session: &str, frame: &Value) -> Result<(Vec<Value>, u16)> {
+    let mut app = cx.resume_socket(session).await?;
+    app.send(&json!({"type": "ping", "id": "p"}));
+    let mut replies = vec![app.next().await?];
+    app.send_text(HEARTBEAT_PING);
+    replies.push(app.next().await?);
+    app.send(frame);
+    replies.push(app.next().await?);
+    let (code, _) = app.closing().await?;
+    Ok((replies, code))
+}
+
+async fn made_up_ids(cx: Context) -> Result<()> {
+    let state = StateDir::new()?;
+    let boot = Boot {
+        state: Some(state.0.clone()),
+        ..Boot::with(&[("RELAY_SECRET", &secret().reveal())])
+    };
+    let own = cx.on(Arc::new(cx.boot(&boot).await?));
+    // What the relay gives out fits its secret, and works.
+    let (app, agent) = own.pair().await?;
+    let credentials = app.credentials()?;
+    let ours = SessionId::parse(&credentials.session).context("a session id")?;
+    ensure!(secret().made(ours), "{ours} does not fit the secret");
+    agent.post("/echo", &json!({})).await?.is(200)?;
+    drop(app);
+    own.away(&agent).await?;
+    own.resume(&credentials, &Value::Null).await?.leave(1000);
+    own.ended(&agent).await?;
+
+    // A link and a resume of a session that never was are told what they are told
+    // of this one, which ended.
+    let ended = link(&own, ours)?;
+    equal(
+        "what doors say",
+        doors(&link(&own, made_up(0))?).await?,
+        doors(&ended).await?,
+    )?;
+    for frame in ["resume", "end", "register"] {
+        let more = json!({"type": frame, "sessionId": ours.as_str()});
+        let frame = resume_frame(&credentials, &more);
+        equal(
+            "what sockets are told",
+            told(&own, made_up(0).as_str(), &frame).await?,
+            told(&own, ours.as_str(), &frame).await?,
+        )?;
+    }
+    let before = files(&state.0)?;
+    for number in 1..=PROBES {
+        let probe = link(&own, made_up(number))?;
+        let refusal = match number % 4 {
+            0 => probe.get("/agents.md").await?,
+            1 => probe.get("/_as_get/echo").await?,
+            2 => probe.post("/echo", &json!({})).await?,
+            _ => {
+                let session = made_up(number);
+                let target = format!("/v1/_ws?session={session}");
+                own.upgrade(&target).await?.is(101)?;
+                continue;
+            }
+        };
+        refusal.has(ERROR_HEADER, HttpCode::AppOffline.name())?;
+    }
+    equal("files after the probes", files(&state.0)?, before)?;
+    // A debugger may force any id.
+    let forced = format!("?force_session={}", made_up(1));
+    let mut app = own.socket(&forced).await?;
+    app.register(&registration(&Value::Null)).await?;
+    equal("the forced id", app.session()?, made_up(1).to_string())
 }

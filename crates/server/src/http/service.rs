@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use agent_socket_driver::AgentRequest;
 use agent_socket_front::{
-    Body as BodyRule, DebugRequest, Decision, Head, Random, Upgrade, answers, decide,
+    Body as BodyRule, DebugRequest, Decision, Head, MAX_DRAWS, Random, Upgrade, answers, decide,
 };
 use agent_socket_wire::address::AddressKey;
 use agent_socket_wire::answer::Answer;
@@ -77,8 +77,7 @@ async fn answer(
         content_length: text(request.headers(), &header::CONTENT_LENGTH),
         upgrade: text(request.headers(), &header::UPGRADE),
     };
-    let decision = decide(&head, &settings.front, &mut SystemRandom);
-    match decision {
+    match decision(&shared, &settings, &head) {
         Decision::Answer(answer) => response(answer),
         Decision::Agent { token, body } => {
             let url = written(&settings, url);
@@ -95,6 +94,22 @@ async fn answer(
             let address = AddressKey::of(origin.address);
             app(&shared, &connection, request, upgrade, address)
         }
+        Decision::Stranger(token) => {
+            let headers = Headers(request.headers());
+            let method = request.method().as_str();
+            let head = AgentRequest::new(method, &url, &token, &headers);
+            response(answer_without_session(&settings.session, &head))
+        }
+        // It finds an empty place in memory, and no session is stored there.
+        Decision::StrangerSocket(session) => {
+            let address = AddressKey::of(origin.address);
+            let upgrade = Upgrade {
+                session,
+                resume: true,
+                drawn: false,
+            };
+            app(&shared, &connection, request, upgrade, address)
+        }
         Decision::Page => page(&request),
         Decision::Debug(debug) => {
             if request.headers().contains_key("sec-fetch-site") {
@@ -104,6 +119,19 @@ async fn answer(
             self::debug(&shared, debug).await
         }
     }
+}
+
+/// What becomes of a request. An id that is drawn for a new session is one that no
+/// session has.
+fn decision(shared: &Shared, settings: &Settings, head: &Head<'_>) -> Decision {
+    let decided = || decide(head, &settings.front, &mut SystemRandom);
+    let is_taken = |decision: &Decision| match decision {
+        Decision::App(upgrade) => upgrade.drawn && shared.registry.has(upgrade.session),
+        _ => false,
+    };
+    let mut draws = std::iter::repeat_with(decided).take(MAX_DRAWS);
+    let free = draws.find(|decision| !is_taken(decision));
+    free.unwrap_or_else(|| Decision::Answer(answers::session_failed().into()))
 }
 
 fn refuse(error: HttpError) -> Response<Body> {

@@ -128,6 +128,11 @@ impl Registry {
         self.all().map(of).sum()
     }
 
+    /// Whether there is a session of this id, or a place where one may come to be.
+    pub(crate) fn has(&self, session: SessionId) -> bool {
+        self.shard(session).contains_key(&session)
+    }
+
     /// The session, brought into memory if it is stored only; `None` if there
     /// is none.
     pub(crate) fn find(&self, session: SessionId) -> Option<Arc<Handle>> {

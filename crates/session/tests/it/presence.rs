@@ -1,9 +1,12 @@
 //! How a session begins, is held, taken up again and ends.
 
-use agent_socket_session::{DropMode, Opening, SocketId};
+use std::sync::Arc;
+
+use agent_socket_session::{Config, DropMode, Effect, Frame, Opening, SocketId, answer_stranger};
 use agent_socket_wire::address::AddressKey;
+use agent_socket_wire::apps::Apps;
 use agent_socket_wire::limits::{
-    FIRST_FRAME_TIMEOUT_MS, MAX_FRAME_LENGTH, MAX_REGISTRATION_BYTES, MAX_TOOLS,
+    FIRST_FRAME_TIMEOUT_MS, HEARTBEAT_PING, MAX_FRAME_LENGTH, MAX_REGISTRATION_BYTES, MAX_TOOLS,
     MAX_WAITING_OF_ADDRESS, MAX_WAITING_SOCKETS, UNLINKED_HOLD_MS,
 };
 use agent_socket_wire::proof::UpgradeProof;
@@ -369,6 +372,49 @@ fn a_session_of_an_older_relay_knows_its_owner_from_the_next_resume_on() {
     world.resume(&app);
     world.evict();
     assert_eq!(come_thrice(&mut world), [false; 3]);
+}
+
+/// What a socket for a session that never was is told, and where one ended.
+#[test]
+fn a_session_that_never_was_answers_sockets_as_one_that_ended() {
+    let mut world = World::new();
+    let app = world.register();
+    world.drop_socket(app.socket, 1000);
+    assert_ended(&mut world);
+    let config = Arc::new(Config::from_vars(|_| None, Apps::default()).unwrap());
+    let resume = world.resume_frame(&app.secret, json!({}));
+    let of_type = |name: &str| with(resume.clone(), json!({"type": name, "id": "q"})).to_string();
+    let types = [
+        "resume",
+        "end",
+        "register",
+        "ping",
+        "mint_agent_token",
+        "update_tools",
+        "tool_reply",
+        "nope",
+    ];
+    let junk = ["", "[]", "{\"type\":1}", "{\"type\":\"resume\"}"];
+    let heartbeat = HEARTBEAT_PING.to_owned();
+    let frames = types.map(of_type).into_iter().chain(junk.map(String::from));
+    for frame in frames.chain([heartbeat, "x".repeat(MAX_FRAME_LENGTH + 1)]) {
+        let socket = world.open(true);
+        world.bytes(socket, frame.as_bytes());
+        let effects = answer_stranger(&config, world.id, Frame::Text(frame.as_bytes()));
+        let (mut sent, mut code) = (Vec::new(), 0);
+        for effect in effects {
+            match effect {
+                Effect::Send { text, .. } => {
+                    sent.push(serde_json::from_str::<Value>(&text).unwrap());
+                }
+                Effect::Close { code: close, .. } => code = close.code(),
+                other => panic!("{other:?}"),
+            }
+        }
+        let shown: String = frame.chars().take(60).collect();
+        assert_eq!(sent, world.sent(socket), "{shown}");
+        assert_eq!(code, world.close_code(socket), "{shown}");
+    }
 }
 
 proptest! {

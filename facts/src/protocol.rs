@@ -71,7 +71,7 @@ fn identifiers() -> String {
         row([
             "session id",
             &format!(
-                "{SESSION_ID_LEN} characters of Crockford base32 (`0-9 A-Z` without `I L O U`), made by the relay from {} random bits",
+                "{SESSION_ID_LEN} characters of Crockford base32 (`0-9 A-Z` without `I L O U`), made by the relay from {} bits: random, or with [check bits](self-hosting.md#the-relays-secret) **[+]** at the end",
                 SESSION_ID_LEN * 5
             ),
             "`A6VFRZQ2`",

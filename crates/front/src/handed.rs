@@ -31,8 +31,8 @@ pub struct Upgrade {
     pub drawn: bool,
 }
 
-/// How often an id is drawn for a new session. With a million sessions, the third
-/// draw fails once in 10^10 upgrades.
+/// How often an id is drawn for a new session. With a million sessions all three
+/// are taken once in 79 billion upgrades.
 pub const MAX_DRAWS: usize = 3;
 
 impl Upgrade {

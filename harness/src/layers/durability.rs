@@ -443,6 +443,7 @@ async fn misconfigured(cx: Context) -> Result<()> {
         ("MAX_TOOL_MS", "0"),
         ("HEARTBEAT_TIMEOUT_MS", "-1"),
         ("RESUME_GRACE_MS", "1.5"),
+        ("RELAY_SECRET", "short"),
     ] {
         let boot = Boot {
             unchecked: true,

@@ -389,6 +389,7 @@ async fn made_up_ids(cx: Context) -> Result<()> {
             told(&own, ours.as_str(), &frame).await?,
         )?;
     }
+    let mut silent = own.resume_socket(made_up(0).as_str()).await?;
     let before = files(&state.0)?;
     for number in 1..=PROBES {
         let probe = link(&own, made_up(number))?;
@@ -406,6 +407,7 @@ async fn made_up_ids(cx: Context) -> Result<()> {
         refusal.has(ERROR_HEADER, HttpCode::AppOffline.name())?;
     }
     equal("files after the probes", files(&state.0)?, before)?;
+    silent.expect_close(CloseCode::Timeout.code()).await?;
     // A debugger may force any id.
     let forced = format!("?force_session={}", made_up(1));
     let mut app = own.socket(&forced).await?;

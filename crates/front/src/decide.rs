@@ -10,7 +10,7 @@ use agent_socket_wire::url::path_and_query;
 use crate::answers;
 use crate::config::Config;
 use crate::debug::DebugRequest;
-use crate::handed::Upgrade;
+use crate::handed::{MAX_DRAWS, Upgrade};
 use crate::head::Head;
 use crate::route::{Route, route};
 
@@ -94,6 +94,24 @@ pub fn decide(head: &Head<'_>, config: &Config, random: &mut impl Random) -> Dec
         Route::Debug(path) if config.debug => on_debug(head, path),
         Route::Debug(_) | Route::Other => Decision::Page,
     }
+}
+
+/// The same for a shell that knows at once whether an id is taken: an id that is
+/// drawn for a new session is one that is free.
+#[must_use]
+pub fn decide_free(
+    head: &Head<'_>,
+    config: &Config,
+    random: &mut impl Random,
+    is_taken: impl Fn(SessionId) -> bool,
+) -> Decision {
+    for _ in 0..MAX_DRAWS {
+        match decide(head, config, random) {
+            Decision::App(upgrade) if upgrade.drawn && is_taken(upgrade.session) => {}
+            decision => return decision,
+        }
+    }
+    refuse(answers::session_failed())
 }
 
 fn refuse(error: HttpError) -> Decision {
@@ -486,6 +504,45 @@ mod tests {
         };
         assert!(drawn.drawn && config.may_have(drawn.session));
         assert_eq!(drawn.session.to_bytes()[..4], [3; 4]);
+    }
+
+    #[test]
+    fn an_id_that_is_taken_is_drawn_again() {
+        /// Other bytes each time.
+        struct Counting(u8);
+
+        impl Random for Counting {
+            fn fill(&mut self, bytes: &mut [u8]) {
+                self.0 += 1;
+                bytes.fill(self.0);
+            }
+        }
+
+        let config = Config::new("as", Some("1"));
+        let drawn = |url: &str, taken: usize| {
+            let head = Head {
+                method: "GET",
+                url,
+                upgrade: Some("websocket"),
+                ..Head::default()
+            };
+            let is_taken = |id: SessionId| usize::from(id.to_bytes()[0]) <= taken;
+            decide_free(&head, &config, &mut Counting(0), is_taken)
+        };
+        for taken in 0..MAX_DRAWS {
+            let Decision::App(upgrade) = drawn("https://r.example/v1/_ws", taken) else {
+                panic!("draw {taken} is free");
+            };
+            let free = u8::try_from(taken).unwrap() + 1;
+            assert_eq!(upgrade.session, SessionId::from_random([free; 5]));
+        }
+        let (status, _) = answer(drawn("https://r.example/v1/_ws", MAX_DRAWS));
+        assert_eq!(status, 500);
+        // Whoever names an id means that one.
+        for query in ["session", "force_session"] {
+            let url = format!("https://r.example/v1/_ws?{query}=00000000");
+            assert!(matches!(drawn(&url, 3), Decision::App(_)), "{query}");
+        }
     }
 
     /// Heads of all kinds, many of them just beside what is served.

@@ -36,6 +36,6 @@ pub mod route;
 pub use addresses::{Addresses, BadPublicUrl, Others, is_loopback};
 pub use config::Config;
 pub use debug::{DebugRequest, Fault, FaultKind, FaultPlace, KillMode};
-pub use decide::{Body, Decision, Random, decide};
+pub use decide::{Body, Decision, Random, decide, decide_free};
 pub use handed::{Handed, MAX_DRAWS, Upgrade};
 pub use head::{Head, has_content};

@@ -439,5 +439,9 @@ async fn what_the_relay_refuses_is_told() {
     };
     run(&["--tool", "/agents.md=true"]).failed(1, "reserved_path", &["/agents.md"]);
     run(&["--tool", "/a=true", "--app-id", "other"]).failed(1, "unknown_app_id", &["apps.json"]);
-    run(&["--tool", "/a=true", "--tools", "nothing"]).failed(1, "protocol_error", &["METHOD /path"]);
+    run(&["--tool", "/a=true", "--tools", "nothing"]).failed(
+        1,
+        "protocol_error",
+        &["METHOD /path"],
+    );
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use agent_socket_driver::AgentRequest;
 use agent_socket_front::{
-    Body as BodyRule, DebugRequest, Decision, Head, MAX_DRAWS, Random, Upgrade, answers, decide,
+    Body as BodyRule, DebugRequest, Decision, Head, Random, Upgrade, answers, decide_free,
 };
 use agent_socket_wire::address::AddressKey;
 use agent_socket_wire::answer::Answer;
@@ -77,7 +77,8 @@ async fn answer(
         content_length: text(request.headers(), &header::CONTENT_LENGTH),
         upgrade: text(request.headers(), &header::UPGRADE),
     };
-    match decision(&shared, &settings, &head) {
+    let is_taken = |session| shared.registry.has(session);
+    match decide_free(&head, &settings.front, &mut SystemRandom, is_taken) {
         Decision::Answer(answer) => response(answer),
         Decision::Agent { token, body } => {
             let url = written(&settings, url);
@@ -119,19 +120,6 @@ async fn answer(
             self::debug(&shared, debug).await
         }
     }
-}
-
-/// What becomes of a request. An id that is drawn for a new session is one that no
-/// session has.
-fn decision(shared: &Shared, settings: &Settings, head: &Head<'_>) -> Decision {
-    let decided = || decide(head, &settings.front, &mut SystemRandom);
-    let is_taken = |decision: &Decision| match decision {
-        Decision::App(upgrade) => upgrade.drawn && shared.registry.has(upgrade.session),
-        _ => false,
-    };
-    let mut draws = std::iter::repeat_with(decided).take(MAX_DRAWS);
-    let free = draws.find(|decision| !is_taken(decision));
-    free.unwrap_or_else(|| Decision::Answer(answers::session_failed().into()))
 }
 
 fn refuse(error: HttpError) -> Response<Body> {

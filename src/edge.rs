@@ -81,7 +81,14 @@ fn decision(request: &Request, settings: &Settings) -> Decision {
         content_length: packed.content_length,
         upgrade: packed.upgrade,
     };
-    decide(&head, &settings.front, &mut Secure)
+    let decision = decide(&head, &settings.front, &mut Secure);
+    if let Decision::Debug(_) = decision {
+        let site = js::header(request, &"sec-fetch-site".into());
+        if let Err(refusal) = DebugRequest::check_sender(site.as_deref()) {
+            return Decision::Answer(refusal.into());
+        }
+    }
+    decision
 }
 
 /// The runtime's source of randomness.

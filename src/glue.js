@@ -224,15 +224,24 @@ export class Requests {
     this.#take(id)?.resolve(response);
   }
 
-  /** Answers a request with a response whose body is still to come. */
-  stream(id, like) {
+  /**
+   * Answers a request with a response whose body is still to come, of which the
+   * agent is said to read too little while `most` bytes or more wait.
+   */
+  stream(id, like, most) {
     const open = this.#open.get(id);
     if (open === undefined) return;
-    const body = new ReadableStream({
+    const source = {
       start: (stream) => void (open.stream = stream),
       cancel: () => this.#gone(id, open),
-    });
+    };
+    const body = new ReadableStream(source, new ByteLengthQueuingStrategy({ highWaterMark: most }));
     open.resolve(new Response(body, like));
+  }
+
+  /** Whether the agent of a request reads what comes of its body. */
+  keepsUp(id) {
+    return (this.#open.get(id)?.stream?.desiredSize ?? 1) > 0;
   }
 
   /** More of a body. */

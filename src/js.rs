@@ -46,7 +46,14 @@ extern "C" {
     #[wasm_bindgen(method)]
     pub(crate) fn settle(this: &Requests, id: u32, response: Response);
     #[wasm_bindgen(method, catch)]
-    pub(crate) fn stream(this: &Requests, id: u32, like: &Response) -> Result<(), JsValue>;
+    pub(crate) fn stream(
+        this: &Requests,
+        id: u32,
+        like: &Response,
+        most: u32,
+    ) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, js_name = keepsUp)]
+    pub(crate) fn keeps_up(this: &Requests, id: u32) -> bool;
     #[wasm_bindgen(method, catch)]
     pub(crate) fn chunk(this: &Requests, id: u32, text: &str) -> Result<(), JsValue>;
     #[wasm_bindgen(method, catch, js_name = endStream)]

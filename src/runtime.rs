@@ -10,7 +10,7 @@ use agent_socket_driver::{
 use agent_socket_front::Random as _;
 use agent_socket_wire::answer::Answer;
 use agent_socket_wire::close::{CloseCode, answer_to};
-use agent_socket_wire::limits::{HEARTBEAT_PING, HEARTBEAT_PONG};
+use agent_socket_wire::limits::{HEARTBEAT_PING, HEARTBEAT_PONG, MAX_UNREAD_STREAM_BYTES};
 use js_sys::{Date, WeakMap};
 use wasm_bindgen::{JsCast as _, JsValue, throw_val};
 use web_sys::{Response, WebSocket};
@@ -122,6 +122,11 @@ impl Place {
     }
 }
 
+/// [`MAX_UNREAD_STREAM_BYTES`] as it crosses the border.
+const UNREAD_CAP: u32 = MAX_UNREAD_STREAM_BYTES as u32;
+
+const _: () = assert!(MAX_UNREAD_STREAM_BYTES <= u32::MAX as usize);
+
 /// The runtime, as the driver has it. What it sends after a write waits in the
 /// output gate until the write is durable.
 impl Runtime for &Place {
@@ -141,6 +146,10 @@ impl Runtime for &Place {
         let socket = self.socket(socket)?;
         let time = self.object().auto_response_timestamp(&socket).ok()??;
         Some(to_millis(time.get_time()))
+    }
+
+    fn keeps_up(&mut self, request: RequestId) -> bool {
+        self.requests.keeps_up(request.0)
     }
 
     fn records(&mut self) -> Result<Vec<(String, String)>, Error> {
@@ -198,8 +207,10 @@ impl Runtime for &Place {
     }
 
     fn stream(&mut self, request: RequestId, head: Answer) {
-        like(&head, |like| self.requests.stream(request.0, like))
-            .unwrap_or_else(|error| throw_val(error));
+        like(&head, |like| {
+            self.requests.stream(request.0, like, UNREAD_CAP)
+        })
+        .unwrap_or_else(|error| throw_val(error));
         if !head.body.is_empty() {
             self.chunk(request, String::from_utf8_lossy(&head.body).into_owned());
         }

@@ -84,7 +84,8 @@ const fn native(
     }
 }
 
-const PLAIN: Work = call(8, 64);
+/// What most measurements are of.
+pub const PLAIN: Work = call(8, 64);
 const AGENTS_MD: Work = Work::Page {
     path: "/agents.md",
     lanes: 8,

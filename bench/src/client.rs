@@ -99,6 +99,25 @@ impl Socket {
         })
     }
 
+    /// Sends a frame as it is.
+    ///
+    /// # Errors
+    /// If the socket is gone.
+    pub async fn send_text(&mut self, frame: String) -> Result<()> {
+        let sent = self.0.send(Message::text(frame)).await;
+        sent.context("sending a frame")
+    }
+
+    /// The next frame, as it came.
+    ///
+    /// # Errors
+    /// If none comes.
+    pub async fn next_text(&mut self) -> Result<String> {
+        let message = self.0.next().await.context("the socket ended")?;
+        let text = message.context("a broken socket")?.into_text();
+        Ok(text.context("a frame that is not text")?.to_string())
+    }
+
     /// Resumes a session.
     ///
     /// # Errors
@@ -185,6 +204,21 @@ pub struct Session {
 }
 
 impl Session {
+    /// A `resume` frame that names so many calls.
+    ///
+    /// # Errors
+    /// If the registration can't be made.
+    pub fn resume_frame(&self, calls: usize) -> Result<String> {
+        let resume = Resume {
+            session_id: self.id,
+            secret: self.secret.clone(),
+            registration: registration()?,
+            revoke_tokens: Vec::new(),
+            pending_calls: (0..calls).map(|n| format!("{n}-x")).collect(),
+        };
+        Ok(app::Frame::from(resume).to_json())
+    }
+
     /// The path of its link, with what follows `$BASE`.
     pub fn path(&self, rest: &str) -> String {
         format!("/v1/t/{}{rest}", self.token.reveal())

@@ -78,6 +78,10 @@ impl Runtime for Shell {
         None
     }
 
+    fn keeps_up(&mut self, _: RequestId) -> bool {
+        true
+    }
+
     fn records(&mut self) -> Result<Vec<(String, String)>, Infallible> {
         Ok(Vec::new())
     }

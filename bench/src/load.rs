@@ -114,6 +114,11 @@ impl<'a> Side<'a> {
         Ok(side)
     }
 
+    /// The id of its first session.
+    pub fn session(&self) -> Option<String> {
+        self.apps.first().map(|app| app.session.id.to_string())
+    }
+
     /// Works for so long.
     ///
     /// # Errors

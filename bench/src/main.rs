@@ -1,12 +1,13 @@
 //! Measures the relay against the floor: `scripts/bench.sh` runs it.
 //!
 //! Modules: [`server`] is a runtime under measurement, [`client`] the two
-//! parties, [`load`] work in turns, [`cases`] what is worked at, [`memory`] and
-//! [`cold`] what is not load, [`report`] the tables.
+//! parties, [`load`] work in turns, [`cases`] what is worked at, [`memory`],
+//! [`cold`] and [`hostile`] what is not load, [`report`] the tables.
 
 mod cases;
 mod client;
 mod cold;
+mod hostile;
 mod load;
 mod memory;
 mod report;
@@ -29,14 +30,21 @@ use stats::{Pairs, Samples, short};
 const MAX_UPLOAD_KB: f64 = 350.0;
 /// Most processes of each side that are started for their start alone.
 const MAX_STARTS: usize = 9;
+/// The most that the p99 of a session's calls may be while others attack the relay, of
+/// that without.
+const MAX_HOSTILE_P99: f64 = 3.0;
+/// The most that memory may be after a second wave of attacks, of that after the first:
+/// what an allocator keeps is used again.
+const MAX_HOSTILE_GROWTH: f64 = 1.1;
 /// Cases that are no load.
-const OTHER_CASES: [&str; 6] = [
+const OTHER_CASES: [&str; 7] = [
     "memory",
     "churn",
     "cold",
     "native-memory",
     "native-start",
     "native-hold",
+    "hostile",
 ];
 /// KB that a connected idle session of the native relay may take.
 const MAX_NATIVE_KB: f64 = 20.0;
@@ -184,6 +192,7 @@ async fn run(cli: &Cli) -> Result<()> {
     load(cli, &effort, &mut report).await?;
     memory(cli, &effort, &mut report).await?;
     native(cli, &effort, &mut report).await?;
+    hostile(cli, &effort, &mut report).await?;
     upload(cli, &mut report);
     println!("{}", report.markdown()?);
     let met = report.bounds.iter().filter(|bound| bound.is_met()).count();
@@ -281,6 +290,59 @@ async fn memory(cli: &Cli, effort: &Effort, report: &mut Report) -> Result<()> {
     if let Some(counts) = effort.churn.filter(|_| cli.wants("churn")) {
         eprintln!("    churn");
         note_churn(report, &memory::churn(counts).await?);
+    }
+    Ok(())
+}
+
+/// What a session notices of fifty hostile parties.
+async fn hostile(cli: &Cli, effort: &Effort, report: &mut Report) -> Result<()> {
+    if !cli.wants("hostile") {
+        return Ok(());
+    }
+    for kind in [Kind::Relay, Kind::Native] {
+        eprintln!("    hostile ({})", kind.name());
+        let found = hostile::measure(kind, effort.rounds, effort.turn).await?;
+        let [calm, attacked] = &found.p99_us;
+        let [before, peak, first, second] = found.resident.map(|bytes| bytes as f64 / 1e6);
+        let attacks: Vec<String> = found
+            .attacks
+            .iter()
+            .map(|(name, count)| format!("{count} {name}"))
+            .collect();
+        eprintln!("    {}", attacks.join(", "));
+        report.others.push(Other {
+            what: format!(
+                "{}: p99 of calls beside 50 hostile parties (without), µs",
+                kind.name()
+            ),
+            relay: format!("{attacked} ({calm})"),
+            floor: None,
+        });
+        report.others.push(Other {
+            what: format!(
+                "{}: resident memory before, at most, after a wave of attacks, after two, MB",
+                kind.name()
+            ),
+            relay: [before, peak, first, second].map(short).join(", "),
+            floor: None,
+        });
+        report.bounds.push(Bound {
+            what: format!("{}: p99 beside 50 hostile parties", kind.name()),
+            measured: found.p99_ratio,
+            limit: MAX_HOSTILE_P99,
+            unit: "×",
+        });
+        if let Some(measured) = Samples::new(vec![second / first]) {
+            report.bounds.push(Bound {
+                what: format!(
+                    "{}: memory after a second wave of attacks, of that after the first",
+                    kind.name()
+                ),
+                measured,
+                limit: MAX_HOSTILE_GROWTH,
+                unit: "×",
+            });
+        }
     }
     Ok(())
 }

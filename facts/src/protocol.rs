@@ -15,10 +15,10 @@ use agent_socket_wire::limits::{
     MAX_REPLAY_BYTES, MAX_REPLAYS, MAX_RESULT_BYTES, MAX_REVOKE_ON_RESUME, MAX_SCHEMA_DEPTH,
     MAX_SCOPE_ENTRIES, MAX_SCOPE_ENTRY_BYTES, MAX_SLOW_BODIES, MAX_SLOW_BODIES_OF_TOKEN,
     MAX_TASK_BODY_BYTES, MAX_TOKEN_CALLS, MAX_TOKEN_LIFETIME_MS, MAX_TOKEN_SHARE,
-    MAX_TOOL_DESCRIPTION_BYTES, MAX_TOOL_TIMEOUT_MS, MAX_TOOLS, MAX_UPGRADES,
-    MAX_WAITING_OF_ADDRESS, MAX_WAITING_SOCKETS, MIN_TOOL_TIMEOUT_MS, REPLAY_MS, RETRY_AFTER_S,
-    TASK_PENDING_MS, TASK_READ_MS, TASK_UNREAD_MS, UNLINKED_HOLD_MS, UPGRADE_PERIOD_S, WRITE_BURST,
-    WRITES_PER_S,
+    MAX_TOOL_DESCRIPTION_BYTES, MAX_TOOL_TIMEOUT_MS, MAX_TOOLS, MAX_UNREAD_STREAM_BYTES,
+    MAX_UPGRADES, MAX_WAITING_OF_ADDRESS, MAX_WAITING_SOCKETS, MIN_TOOL_TIMEOUT_MS,
+    PROGRESS_INTERVAL_MS, REPLAY_MS, RETRY_AFTER_S, TASK_PENDING_MS, TASK_READ_MS, TASK_UNREAD_MS,
+    UNLINKED_HOLD_MS, UPGRADE_PERIOD_S, WRITE_BURST, WRITES_PER_S,
 };
 use agent_socket_wire::token::{
     AGENT_ID_CHARS, RESUME_SECRET_BYTES, RESUME_SECRET_CHARS, VERIFIER_BYTES, VERIFIER_CHARS,
@@ -625,6 +625,14 @@ fn limits() -> String {
             "`?wait=`",
             &format!("{MAX_POLL_WAIT_S} s"),
             &format!("counts as {MAX_POLL_WAIT_S}"),
+        ]),
+        row([
+            &format!("progress on a stream{ADDED}"),
+            &format!(
+                "one in {PROGRESS_INTERVAL_MS} ms; none while {} wait to be read",
+                bytes(MAX_UNREAD_STREAM_BYTES)
+            ),
+            "only the last is told",
         ]),
         row([
             &format!("links that the GET door hands out{ADDED}"),

@@ -113,3 +113,53 @@ test("no tracked file names a machine's folders or a package registry", () => {
   }
   assert.deepEqual(bad, [])
 })
+
+/** Every function in Rust that is a test: plain, async, or of a property. */
+function rustTests() {
+  const found = new Set()
+  for (const path of TRACKED.filter((path) => path.endsWith(".rs"))) {
+    for (const [, name] of read(path).matchAll(/#\[(?:tokio::)?test(?:\([^)]*\))?\][^{;]*?\bfn (\w+)/g)) found.add(name)
+  }
+  return found
+}
+
+/** The numbers of the harness's scenarios. */
+function scenarios() {
+  const found = new Set()
+  for (const path of TRACKED.filter((path) => path.startsWith("harness/src/layers/"))) {
+    for (const [, number] of read(path).matchAll(/Scenario::new\(\s*(\d+),/g)) found.add(Number(number))
+  }
+  return found
+}
+
+/** Scenarios that a document names: "scenario 7", "scenarios 19–26, 29 and 110". */
+function namedScenarios(text) {
+  const numbers = []
+  for (const [, list] of text.matchAll(/\b[Ss]cenarios? ((?:\d+(?:–\d+)?(?:, (?=\d)| and (?=\d))?)+)/g)) {
+    for (const [, first, last = first] of list.matchAll(/(\d+)(?:–(\d+))?/g)) {
+      numbers.push({ first: Number(first), last: Number(last) })
+    }
+  }
+  return numbers
+}
+
+/** What a document calls tests: `names_with_two_underscores_or_more`, and what is in quotation marks before "(`tests/…`)". */
+const namedTests = (text) => [...text.matchAll(/`([a-z]\w*_\w*_\w+)`/g)].map(([, name]) => name)
+
+test("every test and scenario that docs/security.md names is there", () => {
+  const text = read("docs/security.md")
+  const rust = rustTests()
+  const numbers = scenarios()
+  assert.ok(rust.size > 300 && numbers.size > 80, `${rust.size} tests, ${numbers.size} scenarios`)
+  const named = namedTests(text)
+  assert.ok(named.length > 60, `${named.length} names`)
+  assert.deepEqual([...new Set(named)].filter((name) => !rust.has(name)), [])
+  const bad = namedScenarios(text).filter(({ first, last }) => ![first, last].every((number) => numbers.has(number)))
+  assert.deepEqual(bad, [])
+  const scripts = TRACKED.filter((path) => path.startsWith("tests/") && path.endsWith(".mjs")).map(read).join("\n")
+  for (const [, name] of text.matchAll(/in Chromium[^.\n]*?"([^"]+)"/g)) assert.ok(scripts.includes(name), name)
+  // The check itself: what is not there is found.
+  assert.deepEqual(namedTests("`no_such_test_is_there`").filter((name) => !rust.has(name)), ["no_such_test_is_there"])
+  assert.deepEqual(namedScenarios("scenarios 7, 19–21 and 999"), [{ first: 7, last: 7 }, { first: 19, last: 21 }, { first: 999, last: 999 }])
+  assert.ok(!numbers.has(999))
+})

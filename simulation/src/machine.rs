@@ -153,6 +153,10 @@ impl Runtime for Machine {
         self.sockets.get(&socket)?.auto_response
     }
 
+    fn keeps_up(&mut self, _: RequestId) -> bool {
+        true
+    }
+
     fn records(&mut self) -> Result<Vec<(String, String)>, Infallible> {
         self.look_for_table();
         self.count_read(self.rows());

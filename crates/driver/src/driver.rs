@@ -132,6 +132,10 @@ impl<R: Runtime> Host for Asked<'_, R> {
         self.runtime.last_auto_response(socket)
     }
 
+    fn keeps_up(&mut self, request: RequestId) -> bool {
+        self.runtime.keeps_up(request)
+    }
+
     fn read(&mut self, key: &str) -> Option<String> {
         match self.runtime.read(key) {
             Ok(value) => value,

@@ -63,6 +63,11 @@
 //!         None
 //!     }
 //!
+//!     fn keeps_up(&mut self, _: RequestId) -> bool {
+//!         // A real shell counts what its runtime has not taken of a body.
+//!         true
+//!     }
+//!
 //!     fn records(&mut self) -> Result<Vec<(String, String)>, Infallible> {
 //!         let all = self.records.clone().into_iter();
 //!         Ok(all.filter(|(key, _)| !key.starts_with(LAZY_RECORDS)).collect())

@@ -60,6 +60,13 @@ pub trait Runtime {
     /// without an event; `None` if it never does, or has not.
     fn last_auto_response(&mut self, socket: SocketId) -> Option<Millis>;
 
+    /// Whether the agent of a request that [`Self::stream`] answered reads what comes:
+    /// false while [`agent_socket_wire::limits::MAX_UNREAD_STREAM_BYTES`] or more of it
+    /// wait in this process to be read. Then the session sends nothing that it can
+    /// leave out, so that an agent that never reads costs that much and the rest of its
+    /// answer. True for a request that is gone, or whose answer has not begun.
+    fn keeps_up(&mut self, request: RequestId) -> bool;
+
     /// All records, keys with their values, in any order. Those whose keys start
     /// with [`LAZY_RECORDS`](crate::LAZY_RECORDS) may be left out.
     ///

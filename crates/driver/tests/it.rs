@@ -80,6 +80,10 @@ impl Runtime for Handle<'_> {
         None
     }
 
+    fn keeps_up(&mut self, _: RequestId) -> bool {
+        true
+    }
+
     fn records(&mut self) -> Result<Vec<(String, String)>, Self::Error> {
         self.note("records");
         Ok(self.0.notes.records.borrow().clone().into_iter().collect())
@@ -449,7 +453,7 @@ fn effects_of_an_event_in_the_middle_come_after() {
     assert_eq!(
         shell.calls(),
         [
-            "commit 1",
+            "commit 2",
             "answer 1 401",
             "send tool_cancel",
             "answer 2 401",

@@ -1,7 +1,10 @@
 //! What `/_debug` takes, on a relay that serves it.
 
+use agent_socket_wire::error::HttpError;
 use agent_socket_wire::id::SessionId;
 use agent_socket_wire::url::query_value;
+
+use crate::answers;
 
 /// What a debugger asks of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +111,19 @@ impl DebugRequest {
         }
     }
 
+    /// Whether it may be served to who sent it, by its `Sec-Fetch-Site` (W3C Fetch
+    /// Metadata): no page in a browser has any business with a relay's insides, and the
+    /// relay may run on the machine of whoever visits that page.
+    ///
+    /// # Errors
+    /// `not_found`, as of a relay that serves no debugger.
+    pub fn check_sender(sec_fetch_site: Option<&str>) -> Result<(), HttpError> {
+        match sec_fetch_site {
+            None => Ok(()),
+            Some(_) => Err(answers::nothing_here()),
+        }
+    }
+
     /// Whose it is.
     #[must_use]
     pub const fn session(&self) -> SessionId {
@@ -132,6 +148,15 @@ impl KillMode {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_page_in_a_browser_debugs() {
+        assert_eq!(DebugRequest::check_sender(None), Ok(()));
+        for site in ["cross-site", "same-site", "same-origin", "none", ""] {
+            let refusal = DebugRequest::check_sender(Some(site)).unwrap_err();
+            assert_eq!(refusal, answers::nothing_here(), "{site}");
+        }
+    }
 
     #[test]
     fn paths_and_queries_are_read() {

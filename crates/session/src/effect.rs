@@ -178,6 +178,11 @@ pub trait Host {
     /// When the runtime last answered this socket's heartbeat by itself.
     fn last_auto_response(&mut self, socket: SocketId) -> Option<Millis>;
 
+    /// Whether the agent of a request whose answer goes on reads it: false while
+    /// [`agent_socket_wire::limits::MAX_UNREAD_STREAM_BYTES`] or more of what was sent
+    /// wait to be read.
+    fn keeps_up(&mut self, request: RequestId) -> bool;
+
     /// Reads a record.
     ///
     /// It sees the writes of all events before this one, durable yet or not,

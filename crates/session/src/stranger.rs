@@ -8,7 +8,7 @@ use std::sync::Arc;
 use agent_socket_wire::id::SessionId;
 
 use crate::config::Config;
-use crate::effect::{Effect, Host, Millis, Output, SocketId};
+use crate::effect::{Effect, Host, Millis, Output, RequestId, SocketId};
 use crate::event::{Event, Frame, Opening};
 use crate::record::Records;
 use crate::slot::Slot;
@@ -24,6 +24,10 @@ impl Host for Nobody {
 
     fn last_auto_response(&mut self, _: SocketId) -> Option<Millis> {
         None
+    }
+
+    fn keeps_up(&mut self, _: RequestId) -> bool {
+        true
     }
 
     fn read(&mut self, _: &str) -> Option<String> {

@@ -22,7 +22,7 @@ use serde_json::json;
 use crate::agent::AgentRequest;
 use crate::calls::Call;
 use crate::context::Context;
-use crate::door::Surface;
+use crate::door::{News, Surface};
 use crate::effect::{Millis, RequestId, Write};
 use crate::message;
 use crate::record::{RESULT_PREFIX, TASK_PREFIX, to_json};
@@ -49,6 +49,16 @@ pub(crate) struct Task {
     progress: Option<f64>,
     #[serde(default)]
     message: Option<String>,
+}
+
+impl Task {
+    /// What its app told last.
+    fn news(&self) -> News<'_> {
+        News {
+            progress: self.progress,
+            message: self.message.as_deref(),
+        }
+    }
 }
 
 /// An agent that waits for a task: by `?wait=`, or through a door.
@@ -475,10 +485,10 @@ impl Session {
         if let Some(text) = fields.message.and_then(json_str) {
             task.message = Some(cut(&text, MAX_PROGRESS_MESSAGE_CHARS).to_owned());
         }
-        let (progress, message) = (task.progress, task.message.as_deref());
+        let news = task.news();
         for (request, waiter) in &mut self.waiters {
             if waiter.task_id == id {
-                waiter.surface.progress(cx, *request, progress, message);
+                waiter.surface.progress(cx, *request, news);
             }
         }
     }
@@ -486,10 +496,12 @@ impl Session {
     /// Sends signs of life on streams that wait.
     pub(crate) fn send_beats(&mut self, cx: &mut Context<'_>) {
         for (request, surface) in self.calls.surfaces_mut() {
-            surface.beat(cx, request, false);
+            surface.beat(cx, request, None);
         }
         for (request, waiter) in &mut self.waiters {
-            waiter.surface.beat(cx, *request, true);
+            let task = self.tasks.0.get(&waiter.task_id);
+            let news = task.map(Task::news).unwrap_or_default();
+            waiter.surface.beat(cx, *request, Some(news));
         }
     }
 

@@ -88,6 +88,7 @@ impl World {
         if let Some(stage) = stage.filter(|stage| stage.is_open()) {
             *stage = Stage::Over;
             self.machine.open_requests -= 1;
+            self.machine.readers.remove(&request);
         }
         self.event(|driver, machine| driver.request_gone(machine, request));
     }
@@ -97,6 +98,16 @@ impl World {
         match self.machine.requests.get(&request) {
             Some(Stage::Answered(answer)) => answer,
             other => panic!("{request:?} has no answer: {other:?}"),
+        }
+    }
+
+    /// An agent reads no more of an answer that goes on, or reads again.
+    pub fn stop_reading(&mut self, request: RequestId, stop: bool) {
+        if let Some(reader) = self.machine.readers.get_mut(&request) {
+            reader.stopped = stop;
+            if !stop {
+                reader.unread = 0;
+            }
         }
     }
 

@@ -35,7 +35,7 @@ mod world;
 
 pub use apps::App;
 pub use frames::{code, json_of, registration, with};
-pub use machine::{Machine, START, Socket, Stage, StorageFailed};
+pub use machine::{Machine, Reader, START, Socket, Stage, StorageFailed, UNREAD_BYTES};
 pub use noise::noise;
 pub use ops::{
     Ask, Beginning, Body, CallResult, GetLink, Heads, McpMessage, Op, Origin, PagePath, Proof,

@@ -36,6 +36,8 @@ pub struct Machine {
     pub sockets: BTreeMap<SocketId, Socket>,
     /// Every request that ever was.
     pub requests: BTreeMap<RequestId, Stage>,
+    /// Who reads the answers that go on.
+    pub readers: BTreeMap<RequestId, Reader>,
     /// Lines of the log.
     pub logs: Vec<String>,
     /// Records written or deleted so far.
@@ -83,6 +85,41 @@ pub struct Socket {
     pub closed: Option<CloseCode>,
     /// Whether it is there no more, closed by whichever side.
     pub gone: bool,
+}
+
+/// Bytes that may wait before the reader of a stream does not keep up. Shells allow
+/// more; here so few that small programs come to it.
+pub const UNREAD_BYTES: usize = 512;
+
+/// Who reads an answer that goes on.
+#[derive(Clone, Debug, Default)]
+pub struct Reader {
+    /// Whether nothing is read any more.
+    pub stopped: bool,
+    /// Bytes that wait to be read.
+    pub unread: usize,
+    /// When parts came, in the last second.
+    came_at: Vec<Millis>,
+}
+
+impl Reader {
+    fn gets(&mut self, bytes: usize, now: Millis) {
+        if self.stopped {
+            self.unread += bytes;
+        }
+        self.came_at.retain(|at| *at + 1000 > now);
+        self.came_at.push(now);
+    }
+
+    /// **What waits is bounded, and so is how often something comes**, whatever the app
+    /// sends: checked after every event that does not end the stream.
+    pub(crate) fn check(&self) {
+        // One part may come just before the bound: an event with a message of 1,024
+        // characters, each of which may take six bytes.
+        assert!(self.unread < UNREAD_BYTES + 8 * 1024, "{self:?}");
+        // Ten of progress, and signs of life.
+        assert!(self.came_at.len() <= 12, "{self:?}");
+    }
 }
 
 /// Where an agent's request stands.
@@ -138,6 +175,7 @@ impl Default for Machine {
             timer: None,
             sockets: BTreeMap::new(),
             requests: BTreeMap::new(),
+            readers: BTreeMap::new(),
             logs: Vec::new(),
             writes: 0,
             storage_fails: false,
@@ -167,6 +205,11 @@ impl Runtime for Machine {
 
     fn last_auto_response(&mut self, socket: SocketId) -> Option<Millis> {
         self.sockets.get(&socket)?.auto_response
+    }
+
+    fn keeps_up(&mut self, request: RequestId) -> bool {
+        let reader = self.readers.get(&request);
+        reader.is_none_or(|reader| reader.unread < UNREAD_BYTES)
     }
 
     fn records(&mut self) -> Result<Vec<(String, String)>, StorageFailed> {
@@ -239,6 +282,7 @@ impl Runtime for Machine {
 
     fn stream(&mut self, request: RequestId, head: Answer) {
         self.done.push(Done::Stream);
+        self.readers.insert(request, Reader::default());
         let was = self.requests.insert(request, Stage::Streaming(head));
         assert_eq!(was, Some(Stage::Open), "stream of {request:?}");
     }
@@ -248,11 +292,15 @@ impl Runtime for Machine {
             Some(Stage::Streaming(answer)) => answer.body.extend(text.bytes()),
             other => panic!("chunk of {request:?}, which is {other:?}"),
         }
+        if let Some(reader) = self.readers.get_mut(&request) {
+            reader.gets(text.len(), self.now);
+        }
         self.done.push(Done::Chunk(request, text));
     }
 
     fn end_stream(&mut self, request: RequestId) {
         self.done.push(Done::EndStream);
+        self.readers.remove(&request);
         let Some(Stage::Streaming(answer)) = self.requests.remove(&request) else {
             panic!("end of a stream of {request:?}");
         };
@@ -358,6 +406,7 @@ impl Machine {
     pub(crate) fn lose_memory(&mut self) {
         self.timer = None;
         self.open_requests = 0;
+        self.readers.clear();
         for stage in self.requests.values_mut() {
             if stage.is_open() {
                 *stage = Stage::Over;

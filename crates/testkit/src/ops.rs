@@ -214,6 +214,31 @@ pub enum Op {
         /// From which of the requests that wait.
         request: u8,
     },
+    /// An agent reads no more of an answer that goes on, or reads again.
+    StopReading {
+        /// Of which of the answers that go on.
+        request: u8,
+        /// Whether it stops.
+        stop: bool,
+    },
+    /// An app tells over and over how far a task is.
+    FloodOfProgress {
+        /// Which task, of `t0` to `t3`.
+        task: u8,
+        /// How often.
+        times: u8,
+        /// Time between two, in ms.
+        every: u64,
+    },
+    /// An app registers as much as it may, or one tool or byte more.
+    GiantUpdate {
+        /// On which socket.
+        socket: Which,
+        /// How many tools.
+        tools: u16,
+        /// The size of each tool's schema, in bytes.
+        schema_bytes: u32,
+    },
     /// The runtime answers a heartbeat of every open socket.
     Heartbeats,
     /// Time passes, and what is due goes off.
@@ -440,7 +465,7 @@ impl Op {
     /// part of one is one, too. Likely ones have more of the numbers.
     #[must_use]
     pub fn from_bytes([kind, a, b, c]: [u8; 4]) -> Self {
-        match kind % 42 {
+        match kind % 45 {
             0 => Self::Open {
                 resume: !a.is_multiple_of(4),
                 origin: match (a >> 2) % 3 {
@@ -613,7 +638,22 @@ impl Op {
                 after: u64::from(c) * 250,
                 body: Body::from_byte(b),
             },
-            _ => Self::Progress { request: a },
+            41 => Self::Progress { request: a },
+            42 => Self::StopReading {
+                request: a,
+                stop: !b.is_multiple_of(3),
+            },
+            43 => Self::FloodOfProgress {
+                task: a % 4,
+                times: b,
+                every: u64::from(c) * 4,
+            },
+            _ if a >= 32 => Self::Heartbeats,
+            _ => Self::GiantUpdate {
+                socket: Which::Newest,
+                tools: if b.is_multiple_of(2) { 256 } else { 257 },
+                schema_bytes: u32::from(c) * 16,
+            },
         }
     }
 

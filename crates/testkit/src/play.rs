@@ -179,6 +179,20 @@ impl<'a> Play<'a> {
                 body,
             } => self.late_body(request, after, body),
             Op::Gone { request } => self.gone(request),
+            Op::StopReading { request, stop } => {
+                let streams: Vec<_> = self.world.machine.readers.keys().copied().collect();
+                if let Some(request) = pick(&streams, request) {
+                    self.world.stop_reading(request, stop);
+                }
+            }
+            Op::FloodOfProgress { task, times, every } => {
+                self.flood_of_progress(task, times, every)
+            }
+            Op::GiantUpdate {
+                socket,
+                tools,
+                schema_bytes,
+            } => self.giant_update(socket, tools, schema_bytes),
             Op::Heartbeats => self.heartbeats(),
             Op::Wait { ms } => self.world.advance(ms),
             Op::Jump { ms } => {
@@ -311,6 +325,24 @@ impl<'a> Play<'a> {
             frame["agentsMd"] = json!(format!("Briefing {number}."));
         }
         self.send(socket, &frame);
+    }
+
+    fn giant_update(&mut self, socket: Which, tools: u16, schema_bytes: u32) {
+        let schema = json!({"x": "y".repeat(schema_bytes as usize)});
+        let tools: Vec<_> = (0..tools)
+            .map(|n| json!({"path": format!("/g{n}/{n}"), "allow_get": true, "input_schema": schema}))
+            .collect();
+        self.send(
+            socket,
+            &json!({"type": "update_tools", "id": "g", "tools": tools}),
+        );
+    }
+
+    fn flood_of_progress(&mut self, task: u8, times: u8, every: u64) {
+        for n in 0..times {
+            self.task(Which::Newest, task, TaskNews::Progress(n));
+            self.world.advance(every);
+        }
     }
 
     fn reply(&mut self, socket: Which, call: u8, result: CallResult) {

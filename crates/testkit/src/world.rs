@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::audit::Audit;
 use crate::frames::json_of;
-use crate::machine::{Machine, Socket, StorageFailed};
+use crate::machine::{Machine, Reader, Socket, StorageFailed};
 use crate::secrets::Secrets;
 
 const APPS: &str = r#"{
@@ -382,6 +382,7 @@ impl World {
         let alarm = self.machine.alarm;
         assert_eq!(state["alarm"].as_u64(), alarm, "alarm: {state}");
         self.check_sockets(&state);
+        self.machine.readers.values().for_each(Reader::check);
         if state["session"].is_string() {
             let calls = state["calls"].as_u64().unwrap();
             let bodies = state["bodies"].as_u64().unwrap();

@@ -205,6 +205,14 @@ pub const TASK_UNREAD_MS: u64 = 24 * 60 * 60 * 1000;
 /// How long a result stays readable after its first read, in ms.
 pub const TASK_READ_MS: u64 = 10 * 60 * 1000;
 
+/// Least time between two `task_progress` that the reader of a stream is told, in ms:
+/// ten a second are more than anybody looks at. Of those between, the last is told.
+pub const PROGRESS_INTERVAL_MS: u64 = 100;
+
+/// How much of a streamed answer may wait to be read before progress and signs of life
+/// are left out, in bytes.
+pub const MAX_UNREAD_STREAM_BYTES: usize = 64 * 1024;
+
 /// Longest `?wait=` of a poll, in seconds.
 pub const MAX_POLL_WAIT_S: u64 = 25;
 

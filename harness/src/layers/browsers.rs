@@ -1,4 +1,4 @@
-//! 130–134: what a browser, and the pages in it, may do with a link that leaked,
+//! 130–134 and 137: what a browser, and the pages in it, may do with a link that leaked,
 //! and what a link tells of the tools that it leaves out.
 
 use agent_socket_wire::error::HttpCode;
@@ -41,6 +41,12 @@ pub fn scenarios() -> Vec<Scenario> {
             "headers that pass for a proxy's word do not reach the app",
             run!(withheld),
         ),
+        Scenario::new(
+            137,
+            "/_debug is for no page in a browser",
+            run!(debug_pages),
+        )
+        .debug(),
     ]
 }
 
@@ -271,4 +277,31 @@ async fn withheld(cx: Context) -> Result<()> {
     app.answer(&call, json!(null));
     pending.answer().await?.is(200)?;
     Ok(())
+}
+
+async fn debug_pages(cx: Context) -> Result<()> {
+    let (mut app, agent) = cx.pair().await?;
+    let session = app.session()?;
+    for site in ["cross-site", "same-site", "same-origin", "none"] {
+        for (method, path) in [
+            ("GET", format!("state/{session}")),
+            ("POST", format!("kill-ws/{session}?end=1")),
+            ("POST", format!("evict/{session}")),
+        ] {
+            let url = format!("{}/_debug/{path}", cx.relay.base);
+            cx.http()?
+                .request(method, &url)
+                .header("Sec-Fetch-Site", site)
+                .send()
+                .await?
+                .fails(HttpCode::NotFound)?;
+        }
+    }
+    app.expect_quiet().await?;
+    agent.post("/echo", &json!({})).await?.is(200)?;
+    equal(
+        "the app is still there",
+        &cx.state(&session).await?["appConnected"],
+        &json!(true),
+    )
 }

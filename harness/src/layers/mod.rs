@@ -15,6 +15,7 @@ mod raw_protocol;
 mod silence;
 mod smoke;
 mod trust;
+mod unread;
 
 use anyhow::Result;
 use serde_json::json;
@@ -42,6 +43,7 @@ pub fn all() -> Vec<Scenario> {
         browsers::scenarios(),
         old_client::scenarios(),
         faults::scenarios(),
+        unread::scenarios(),
     ]
     .into_iter()
     .flatten()

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
+use agent_socket_wire::limits::MAX_UNREAD_STREAM_BYTES;
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 use tokio::sync::mpsc;
@@ -88,6 +89,13 @@ impl PartSender {
         // Whoever is gone needs nothing.
         let _ = self.parts.send(part);
         Ok(())
+    }
+}
+
+impl PartSender {
+    /// Whether the client takes what comes.
+    pub(crate) fn keeps_up(&self) -> bool {
+        self.waiting.bytes() < MAX_UNREAD_STREAM_BYTES
     }
 }
 
@@ -207,6 +215,18 @@ mod tests {
 
     fn data(bytes: usize) -> Part {
         Part::Data(Bytes::from(vec![b'x'; bytes]))
+    }
+
+    #[tokio::test]
+    async fn a_client_keeps_up_while_little_waits() {
+        let (sender, mut parts) = parts();
+        assert!(sender.keeps_up());
+        sender.send(data(MAX_UNREAD_STREAM_BYTES - 1)).unwrap();
+        assert!(sender.keeps_up());
+        sender.send(data(1)).unwrap();
+        assert!(!sender.keeps_up());
+        assert!(poll_fn(|cx| parts.poll_next(cx)).await.is_some());
+        assert!(sender.keeps_up());
     }
 
     #[tokio::test]

@@ -113,11 +113,12 @@ async fn answer(
         }
         Decision::Page => page(&request),
         Decision::Debug(debug) => {
-            if request.headers().contains_key("sec-fetch-site") {
-                // No page in a browser has any business here.
-                return refuse(answers::nothing_here());
+            let site = request.headers().get("sec-fetch-site");
+            let site = site.map(|site| site.to_str().unwrap_or_default());
+            match DebugRequest::check_sender(site) {
+                Ok(()) => self::debug(&shared, debug).await,
+                Err(refusal) => refuse(refusal),
             }
-            self::debug(&shared, debug).await
         }
     }
 }

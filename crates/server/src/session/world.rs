@@ -412,6 +412,11 @@ impl Runtime for World {
         self.socket(socket)?.last_auto_response
     }
 
+    fn keeps_up(&mut self, request: RequestId) -> bool {
+        let parts = self.streams.get(&request);
+        parts.is_none_or(PartSender::keeps_up)
+    }
+
     fn records(&mut self) -> Result<Vec<(String, String)>, StoreError> {
         let loaded = match self.loaded.take() {
             Some(loaded) => loaded,

@@ -4,6 +4,7 @@ use agent_socket_doors::mcp::{self, KEEP_ALIVE, McpHead, Outcome, PendingCall, S
 use agent_socket_wire::answer::Answer;
 use agent_socket_wire::error::HttpError;
 use agent_socket_wire::headers::with_json_type;
+use agent_socket_wire::limits::PROGRESS_INTERVAL_MS;
 use agent_socket_wire::token::VerifierHash;
 
 use super::{PendingBody, Surface};
@@ -22,6 +23,17 @@ const STREAM_AFTER_MS: Millis = 2_000;
 /// connections after 30 s and more, clients after 60 s.
 const STREAM_BEAT_MS: Millis = 10_000;
 
+/// How long after news were kept back, since the client does not read, it is looked at
+/// again, in ms.
+const UNREAD_RETRY_MS: Millis = 1_000;
+
+/// How far a task is, as its app told last.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct News<'a> {
+    pub(crate) progress: Option<f64>,
+    pub(crate) message: Option<&'a str>,
+}
+
 /// What the head of a request to the MCP door says.
 pub(crate) struct McpRequest {
     head: McpHead,
@@ -38,6 +50,11 @@ pub(crate) struct McpCall {
     /// When the next sign of life is due.
     next_beat: Millis,
     is_streaming: bool,
+    /// Whether there are news of the task that the client was not told: only the last
+    /// are, and the task keeps those.
+    has_news: bool,
+    /// When the client may be told of progress again.
+    may_tell_at: Millis,
     /// What the app's progress is added to: the seconds that the client was told
     /// before the app sent progress of its own.
     seconds_before: f64,
@@ -52,6 +69,8 @@ impl McpCall {
             started: now,
             next_beat: now.saturating_add(STREAM_AFTER_MS),
             is_streaming: false,
+            has_news: false,
+            may_tell_at: now,
             seconds_before: 0.0,
             last_progress: None,
         }
@@ -62,7 +81,12 @@ impl McpCall {
     }
 
     pub(super) fn next_beat(&self) -> Option<Millis> {
-        self.pending.accepts_stream().then_some(self.next_beat)
+        let next = if self.has_news {
+            self.next_beat.min(self.may_tell_at)
+        } else {
+            self.next_beat
+        };
+        self.pending.accepts_stream().then_some(next)
     }
 
     /// Begins the response, if the client takes a stream.
@@ -78,16 +102,30 @@ impl McpCall {
         self.next_beat = cx.now.saturating_add(STREAM_BEAT_MS);
     }
 
-    pub(super) fn beat(&mut self, cx: &mut Context<'_>, request: RequestId, is_task: bool) {
+    /// Sends what is due; `task` is how far the task is, if the call went on as one.
+    pub(super) fn beat(
+        &mut self,
+        cx: &mut Context<'_>,
+        request: RequestId,
+        task: Option<News<'_>>,
+    ) {
         if self.next_beat().is_none_or(|at| at > cx.now) {
             return;
         }
         if !self.is_streaming {
             return self.open(cx, request);
         }
+        self.tell_news(cx, request, task.unwrap_or_default());
+        if self.next_beat > cx.now {
+            return;
+        }
         self.next_beat = cx.now.saturating_add(STREAM_BEAT_MS);
+        // Signs of life would only pile up before a client that does not read.
+        if !cx.host.keeps_up(request) {
+            return;
+        }
         let seconds = cx.now.saturating_sub(self.started) / 1000;
-        let event = if is_task {
+        let event = if task.is_some() {
             None
         } else {
             #[expect(clippy::cast_precision_loss, reason = "a call lasts minutes at most")]
@@ -101,22 +139,33 @@ impl McpCall {
         cx.effect(Effect::Chunk { request, text });
     }
 
-    pub(super) fn progress(
-        &mut self,
-        cx: &mut Context<'_>,
-        request: RequestId,
-        progress: Option<f64>,
-        message: Option<&str>,
-    ) {
-        if !self.is_streaming {
+    /// The app said how far the task is. Whoever reads slowly, or asks an app that tells
+    /// too much, is told the last of it.
+    pub(super) fn progress(&mut self, cx: &mut Context<'_>, request: RequestId, news: News<'_>) {
+        if self.is_streaming && self.pending.wants_progress() {
+            self.has_news = true;
+            self.tell_news(cx, request, news);
+        }
+    }
+
+    /// Tells the news, if there are some and the client can take them now.
+    fn tell_news(&mut self, cx: &mut Context<'_>, request: RequestId, news: News<'_>) {
+        if !self.has_news || self.may_tell_at > cx.now {
             return;
         }
+        if !cx.host.keeps_up(request) {
+            self.may_tell_at = cx.now.saturating_add(UNREAD_RETRY_MS);
+            return;
+        }
+        self.has_news = false;
         // In MCP, progress must grow with each notification. Progress that does not,
         // or a message alone, counts as the least growth there is.
         let least = self.last_progress.map_or(self.seconds_before, f64::next_up);
-        let progress = progress.map_or(least, |own| (self.seconds_before + own).max(least));
-        if let Some(text) = self.pending.progress_event(progress, None, message) {
+        let own = news.progress.map(|own| self.seconds_before + own);
+        let progress = own.map_or(least, |own| own.max(least));
+        if let Some(text) = self.pending.progress_event(progress, None, news.message) {
             self.last_progress = Some(progress);
+            self.may_tell_at = cx.now.saturating_add(PROGRESS_INTERVAL_MS);
             self.next_beat = cx.now.saturating_add(STREAM_BEAT_MS);
             cx.effect(Effect::Chunk { request, text });
         }

@@ -15,7 +15,7 @@ use agent_socket_wire::answer::Answer;
 use agent_socket_wire::error::HttpError;
 
 pub(crate) use self::get::GetCall;
-pub(crate) use self::mcp::{McpCall, McpRequest};
+pub(crate) use self::mcp::{McpCall, McpRequest, News};
 pub(crate) use self::page::{FormRequest, task_on_page};
 pub(crate) use self::replay::Replays;
 use crate::browser::Reader;
@@ -82,11 +82,16 @@ impl Surface {
         }
     }
 
-    /// Sends what is due while there is no answer; `is_task` if the app tells
-    /// the progress itself.
-    pub(crate) fn beat(&mut self, cx: &mut Context<'_>, request: RequestId, is_task: bool) {
+    /// Sends what is due while there is no answer; `task` is how far the task is, if the
+    /// app goes on with one.
+    pub(crate) fn beat(
+        &mut self,
+        cx: &mut Context<'_>,
+        request: RequestId,
+        task: Option<News<'_>>,
+    ) {
         if let Self::Mcp(call) = self {
-            call.beat(cx, request, is_task);
+            call.beat(cx, request, task);
         }
     }
 
@@ -103,15 +108,9 @@ impl Surface {
     }
 
     /// The app said how far a task is.
-    pub(crate) fn progress(
-        &mut self,
-        cx: &mut Context<'_>,
-        request: RequestId,
-        progress: Option<f64>,
-        message: Option<&str>,
-    ) {
+    pub(crate) fn progress(&mut self, cx: &mut Context<'_>, request: RequestId, news: News<'_>) {
         if let Self::Mcp(call) = self {
-            call.progress(cx, request, progress, message);
+            call.progress(cx, request, news);
         }
     }
 }

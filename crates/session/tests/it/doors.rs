@@ -5,7 +5,7 @@ use agent_socket_wire::answer::Answer;
 use agent_socket_wire::limits::{MAX_INFLIGHT_CALLS, PAGE_NONCE_MS, REPLAY_MS};
 use serde_json::{Value, json};
 
-use agent_socket_testkit::{App, World, code};
+use agent_socket_testkit::{App, UNREAD_BYTES, World, code};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -176,6 +176,7 @@ fn progress_of_a_task_goes_on_from_the_seconds_before_it() {
         frame["type"] = json!("task_progress");
         frame["taskId"] = json!("t");
         world.frame(app.socket, &frame);
+        world.advance(100);
     }
     let told = events(world.streamed(request).unwrap());
     assert_progress_grows(&told);
@@ -223,6 +224,7 @@ fn a_task_is_waited_for_on_a_stream_with_its_progress() {
         (0.5, "two"),
     ] {
         world.frame(app.socket, &json!({"type": "task_progress", "taskId": "t", "progress": progress, "message": message}));
+        world.advance(100);
     }
     world.advance(40_000);
     assert!(
@@ -243,6 +245,79 @@ fn a_task_is_waited_for_on_a_stream_with_its_progress() {
     );
     // It was read by that, and stays readable for a while.
     assert_eq!(world.get(&token, "/_as_tasks/t").status, 200);
+}
+
+/// The `message` of each event on a stream.
+fn told(stream: &str) -> Vec<String> {
+    let all = events(stream);
+    let messages = all
+        .iter()
+        .filter_map(|event| event["params"]["message"].as_str());
+    messages.map(str::to_owned).collect()
+}
+
+/// A stream that waits for the task `t`.
+fn task_stream(world: &mut World, app: &App, token: &str) -> RequestId {
+    let request = post_mcp(world, token, &mcp_call("a", json!({"x": 1})));
+    let (id, _) = sent_call(world, app);
+    world.reply(app, &id, json!({"status": 202, "taskId": "t"}));
+    request
+}
+
+fn tell(world: &mut World, app: &App, message: &str) {
+    let frame = json!({"type": "task_progress", "taskId": "t", "message": message});
+    world.frame(app.socket, &frame);
+}
+
+#[test]
+fn of_too_much_progress_a_stream_gets_ten_a_second_and_the_last() {
+    let (mut world, app, token) = world();
+    let request = task_stream(&mut world, &app, &token);
+    for n in 0..10_000 {
+        tell(&mut world, &app, &format!("{n}"));
+    }
+    assert_eq!(told(world.streamed(request).unwrap()), ["0"]);
+    // What is last is told in its time, and then there is nothing to tell.
+    world.advance(99);
+    assert_eq!(told(world.streamed(request).unwrap()), ["0"]);
+    world.advance(1);
+    assert_eq!(told(world.streamed(request).unwrap()), ["0", "9999"]);
+    world.advance(5_000);
+    assert_eq!(told(world.streamed(request).unwrap()).len(), 2);
+    // One a millisecond, for a second: ten, and no more.
+    for n in 0..999 {
+        tell(&mut world, &app, &format!("{n}"));
+        world.advance(1);
+    }
+    let stream = world.streamed(request).unwrap();
+    assert_eq!(told(stream).len(), 2 + 10, "{stream}");
+    assert_progress_grows(&events(stream));
+}
+
+#[test]
+fn who_reads_nothing_of_a_stream_costs_a_bounded_amount_and_is_told_the_last() {
+    let (mut world, app, token) = world();
+    let request = task_stream(&mut world, &app, &token);
+    world.stop_reading(request, true);
+    let long = "m".repeat(1_000);
+    for n in 0..10_000 {
+        tell(&mut world, &app, &format!("{n} {long}"));
+        // An hour and more, with the signs of life that a stream gets.
+        world.advance(500);
+    }
+    let unread = world.machine.readers[&request].unread;
+    let one = long.len() + 200;
+    assert!((1..UNREAD_BYTES + one).contains(&unread), "{unread}");
+    // Whoever reads again is told how far it is now, soon, and of nothing between.
+    world.stop_reading(request, false);
+    world.advance(1_000);
+    let messages = told(world.streamed(request).unwrap());
+    assert_eq!(messages.len(), 2, "{messages:?}");
+    assert!(messages[1].starts_with("9999 "), "{messages:?}");
+    // The result comes in any case.
+    world.stop_reading(request, true);
+    assert!(world.complete(&app, "t", json!({"body": 7})).is_empty());
+    assert!(text_in(world.answer(request)).contains("result"));
 }
 
 #[test]

@@ -6,7 +6,8 @@
 #
 #   --jobs N   run at most N parts side by side; 1 runs one after the other and
 #              shows what they print at once. Default: the number of processors
-#   --long     run what takes too long for CI, by hand: the parts `kills`, `soak`
+#   --long     run what takes too long for CI, by hand: the parts `kills`, `soak`,
+#              `native-kills`, `native-soak`
 #   --help     this text
 #
 # Parts, in the order in which they start when none is named:
@@ -18,6 +19,7 @@
 #   * programs     the tests' own programs build: the scenarios, an MCP client
 #   * unit         unit and property tests of every crate
 #   * harness      end-to-end scenarios against the relay
+#   * native       the same scenarios against the native relay
 #   * page         the demo and the page for people in a real browser
 #                  (tests/page/, tests/doors-page/)
 #   * sdk          the SDK on Node 20 and 22, and the examples in a real browser
@@ -31,6 +33,8 @@
 #                  cargo-deny: cargo install cargo-deny --locked
 #   * kills        200 kills of the runtime in the middle of its work (10 minutes)
 #   * soak         30 minutes of calls with drops: nothing lost, memory flat
+#   * native-kills, native-soak
+#                  the same of the native relay
 #
 # scripts/setup.sh runs first, and `wasm` and `programs` before the parts that need
 # them, also when only those are named.
@@ -46,8 +50,8 @@ set -euo pipefail
 # shellcheck source=scripts/parallel.sh
 . "$ROOT/scripts/parallel.sh"
 
-PARTS=(wasm fmt scripts shellcheck clippy programs unit harness page sdk mcp doors deploy instructions)
-LONG_PARTS=(kills soak)
+PARTS=(wasm fmt scripts shellcheck clippy programs unit harness native page sdk mcp doors deploy instructions)
+LONG_PARTS=(kills soak native-kills native-soak)
 EXTRA_PARTS=(deny "${LONG_PARTS[@]}")
 
 jobs=''
@@ -122,7 +126,21 @@ part_clippy() {
   }
 }
 
-part_programs() { cargo_ build -p harness -p mcp-rmcp; }
+part_programs() {
+  cargo_ build -p harness -p mcp-rmcp &&
+    cargo_ build -p agent-socket-server --example relay &&
+    keep_native
+}
+
+# The native relay and the scenarios for it, beside each other, out of the way of
+# whoever builds either again meanwhile.
+keep_native() {
+  local folder
+  folder=$(built native)
+  mkdir -p "$folder/examples" &&
+    cp "$(built harness)" "$folder/harness" &&
+    cp "$(built examples)/relay" "$folder/examples/relay"
+}
 
 part_unit() { cargo_ test --workspace; }
 
@@ -149,6 +167,12 @@ part_harness() { "$(built harness)" all; }
 part_kills() { HARNESS_KILLS=200 "$(built harness)" 70; }
 
 part_soak() { HARNESS_SOAK_S=1800 "$(built harness)" 71; }
+
+part_native() { "$(built native)/harness" all --shell native; }
+
+part_native_kills() { HARNESS_KILLS=200 "$(built native)/harness" 70 --shell native; }
+
+part_native_soak() { HARNESS_SOAK_S=1800 "$(built native)/harness" 71 --shell native; }
 
 # Advisories need the network, and change without a commit: the workflow for
 # GitHub looks at them.
@@ -206,6 +230,9 @@ part() {
     harness) part_harness ;;
     kills) part_kills ;;
     soak) part_soak ;;
+    native) part_native ;;
+    native-kills) part_native_kills ;;
+    native-soak) part_native_soak ;;
     page) part_page ;;
     sdk) part_sdk ;;
     mcp) part_mcp ;;
@@ -217,6 +244,7 @@ part() {
 needs_of() {
   case $1 in
     harness | kills | soak | mcp) echo programs wasm ;;
+    native | native-kills | native-soak) echo programs ;;
     page | sdk | doors | deploy) echo wasm ;;
   esac
 }
@@ -226,7 +254,7 @@ needs_of() {
 holds_of() {
   case $1 in
     clippy | programs | unit) echo target ;;
-    harness | kills | soak) echo relays ;;
+    harness | kills | soak | native | native-kills | native-soak) echo relays ;;
   esac
 }
 

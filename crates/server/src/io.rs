@@ -22,8 +22,10 @@ const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
 /// How often it is asked then.
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
 
-/// How long sent bytes may wait for the peer to acknowledge them (RFC 5482).
-const USER_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long sent bytes may wait for the peer to acknowledge them (RFC 5482). Longer
+/// than any deadline of the relay's own: Linux counts from the first moment when a
+/// slow reader had no room, also if it has read since, and would cut it off.
+const USER_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// How long a connection stays to be read from after the last was sent, so that
 /// what the peer still sends does not reset it before it has read that.

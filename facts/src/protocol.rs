@@ -207,7 +207,7 @@ fn explained(code: HttpCode) -> (String, &'static str) {
         ),
         HttpCode::RateLimited => (
             format!(
-                "over {MAX_UPGRADES} upgrades in {UPGRADE_PERIOD_S} s from one address; `Retry-After: {UPGRADE_PERIOD_S}`"
+                "over {MAX_UPGRADES} upgrades in {UPGRADE_PERIOD_S} s from one address (IPv6: its /64); `Retry-After: {UPGRADE_PERIOD_S}`"
             ),
             "later",
         ),

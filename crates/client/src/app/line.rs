@@ -38,15 +38,16 @@ pub(super) enum Came {
 }
 
 impl Line {
-    /// Opens one, for a new session or to one that is there. Its handshake is an
-    /// HTTP request like any other, so that proxies and certificates are those of
-    /// HTTP.
+    /// Opens one, for a new session or to one that is there, with the subprotocols
+    /// that prove it to be the owner's, if there are any. Its handshake is an HTTP
+    /// request like any other, so that proxies and certificates are those of HTTP.
     pub(super) async fn open(
         http: &Client,
         relay: &str,
         session: Option<&str>,
+        offer: Option<String>,
     ) -> Result<Self, Error> {
-        let opened = timeout(OPEN_TIMEOUT, Self::handshake(http, relay, session)).await;
+        let opened = timeout(OPEN_TIMEOUT, Self::handshake(http, relay, session, offer)).await;
         opened.unwrap_or_else(|_| {
             Err(Error::Unreachable(Unreachable {
                 relay: relay.to_owned(),
@@ -56,19 +57,28 @@ impl Line {
         })
     }
 
-    async fn handshake(http: &Client, relay: &str, session: Option<&str>) -> Result<Self, Error> {
+    async fn handshake(
+        http: &Client,
+        relay: &str,
+        session: Option<&str>,
+        offer: Option<String>,
+    ) -> Result<Self, Error> {
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(|error| {
             Error::Invalid(format!("this machine has no random numbers: {error}"))
         })?;
         let key = STANDARD.encode(random);
         let query = session.map_or_else(String::new, |session| format!("?session={session}"));
-        let request = http
+        let mut request = http
             .get(format!("{relay}/v1/_ws{query}"))
             .header(header::CONNECTION, "Upgrade")
             .header(header::UPGRADE, "websocket")
             .header(header::SEC_WEBSOCKET_VERSION, "13")
             .header(header::SEC_WEBSOCKET_KEY, &key);
+        if let Some(offer) = offer {
+            // A relay that selects none of them (RFC 6455, 4.1) serves all the same.
+            request = request.header(header::SEC_WEBSOCKET_PROTOCOL, offer);
+        }
         let unreachable =
             |error: &reqwest::Error| Error::Unreachable(Unreachable::new(relay, error));
         let answer = request.send().await.map_err(|error| {

@@ -14,12 +14,14 @@ use agent_socket_wire::client::{
 };
 use agent_socket_wire::close::CloseCode;
 use agent_socket_wire::error::AppCode;
+use agent_socket_wire::feature::Feature;
 use agent_socket_wire::frame::app::{
     End, Register, Resume, RevokeAgentToken, TaskProgress, UpdateTools,
 };
 use agent_socket_wire::frame::relay::{Frame, Minted, Registered};
 use agent_socket_wire::id::SessionId;
 use agent_socket_wire::limits::{HEARTBEAT_ID, HEARTBEAT_PING, MAX_REVOKE_ON_RESUME};
+use agent_socket_wire::proof::{SUBPROTOCOL, UpgradeProof};
 use agent_socket_wire::token::{ResumeSecret, Secret};
 use reqwest::Client;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -73,6 +75,18 @@ pub(super) struct Settings {
 struct Known {
     id: SessionId,
     secret: ResumeSecret,
+    /// The additions to the protocol that the relay has, as it said last.
+    relay_features: Vec<String>,
+}
+
+impl Known {
+    /// The subprotocols that prove an upgrade to be the owner's, for a relay that
+    /// knows of them.
+    fn offer(&self) -> Option<String> {
+        let proof = UpgradeProof::new(&self.secret, self.id).subprotocol();
+        let is_known = Feature::UpgradeProof.is_in(&self.relay_features);
+        is_known.then(|| format!("{SUBPROTOCOL}, {proof}"))
+    }
 }
 
 pub(super) struct Session {
@@ -172,7 +186,11 @@ impl Session {
             let (id, secret) = known.ok_or_else(|| {
                 Error::Store("what was kept is no session; remove it to begin a new one".to_owned())
             })?;
-            session.known = Some(Known { id, secret });
+            session.known = Some(Known {
+                id,
+                secret,
+                relay_features: saved.relay_features,
+            });
             session.links = saved.links;
             session.revoke = saved.revoke;
         }
@@ -186,6 +204,7 @@ impl Session {
                 &self.http,
                 &self.settings.relay,
                 self.session_query().as_deref(),
+                self.known.as_ref().and_then(Known::offer),
             )
             .await
             {
@@ -352,6 +371,7 @@ impl Session {
         self.known = Some(Known {
             id: registered.session_id,
             secret: registered.resume_secret,
+            relay_features: registered.features,
         });
         if resumed {
             self.revoke.clear();
@@ -605,8 +625,8 @@ impl Session {
         let Some(known) = &self.known else {
             return Ok(());
         };
-        let mut line =
-            Line::open(&self.http, &self.settings.relay, Some(known.id.as_str())).await?;
+        let (relay, id) = (&self.settings.relay, known.id.as_str());
+        let mut line = Line::open(&self.http, relay, Some(id), known.offer()).await?;
         let end = End {
             session_id: known.id,
             secret: known.secret.clone(),
@@ -654,6 +674,7 @@ impl Session {
             // A lost link is one until it is made anew.
             links: self.links.iter().chain(&self.lost).cloned().collect(),
             revoke: self.revoke.clone(),
+            relay_features: known.relay_features.clone(),
         };
         self.keep(Some(&saved));
     }

@@ -21,6 +21,9 @@ pub struct Saved {
     /// Tokens that are to be revoked, of which the relay does not know yet.
     #[serde(default)]
     pub revoke: Vec<String>,
+    /// The additions to the protocol that the relay has, as it said last.
+    #[serde(default)]
+    pub relay_features: Vec<String>,
 }
 
 /// A link, and what it was made with.

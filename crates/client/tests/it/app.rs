@@ -5,12 +5,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use agent_socket_client::{
-    AppReply, Call, Error, Event, FileStore, Incoming, Json, LinkOptions, Store as _, Tool,
+    App, AppReply, Call, Error, Event, FileStore, Incoming, Json, LinkOptions, Saved, Store as _,
+    Tool,
 };
 use agent_socket_wire::error::{AppCode, HttpCode};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
@@ -200,6 +203,9 @@ async fn a_kept_session_is_resumed_by_the_next_process() {
     app.revoke(&gone).await.unwrap();
     app.leave().await.unwrap();
     assert!(matches!(app.link("").await, Err(Error::Closed(_))));
+    let kept = store().load().unwrap().unwrap();
+    let proof = "upgrade_proof".to_owned();
+    assert!(kept.relay_features.contains(&proof), "{kept:?}");
 
     let app = relay
         .app()
@@ -215,6 +221,54 @@ async fn a_kept_session_is_resumed_by_the_next_process() {
     app.end().await.unwrap();
     assert_eq!(store().load().unwrap(), None);
     assert_eq!(relay.sessions(), 0);
+}
+
+/// The head of the first upgrade of an app whose session was kept so.
+async fn upgrade_of(relay_features: &[&str]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let store = FileStore::new(folder.path().join("session.json"));
+    let saved = Saved {
+        session_id: "A6VFRZQ2".to_owned(),
+        resume_secret: "3GYiItGDHCp2A39RVsnEkx7JQ7zTgoyrBGNNuIOJFTE".to_owned(),
+        relay_features: relay_features.iter().map(|name| name.to_string()).collect(),
+        ..Saved::default()
+    };
+    store.save(Some(&saved)).unwrap();
+    let app = App::builder(url)
+        .agents_md("A test.")
+        .store(store)
+        .connect();
+    let app = tokio::spawn(app);
+    let head = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+        String::from_utf8(head).unwrap().to_ascii_lowercase()
+    };
+    let head = timeout(PATIENCE, head).await.unwrap();
+    app.abort();
+    head
+}
+
+#[tokio::test]
+async fn a_resume_proves_that_it_is_the_owners_to_a_relay_that_knows_of_it() {
+    let head = upgrade_of(&["carry_calls", "upgrade_proof"]).await;
+    // As docs/protocol.md has it.
+    let offer = "agent-socket.v1, agent-socket.proof.ddSukXBnvkhLfZ1Dg73xew";
+    let line = format!(
+        "\r\nsec-websocket-protocol: {}\r\n",
+        offer.to_ascii_lowercase()
+    );
+    assert!(head.contains(&line), "{head}");
+    for older in [&["carry_calls"][..], &[]] {
+        let head = upgrade_of(older).await;
+        assert!(head.contains("?session=a6vfrzq2"), "{head}");
+        assert!(!head.contains("sec-websocket-protocol"), "{head}");
+    }
 }
 
 #[tokio::test]

@@ -106,6 +106,7 @@ pub(crate) fn unwritable(path: &Path, error: &io::Error) -> Failure {
 
 /// Makes a folder that only this account can enter; one that is there stays as
 /// it is.
+#[cfg(feature = "relay")]
 pub(crate) fn private_folder(path: &Path) -> Result<(), Failure> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);

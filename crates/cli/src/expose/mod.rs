@@ -2,6 +2,7 @@
 
 mod child;
 mod confirm;
+mod mcp;
 mod run;
 
 use std::io::IsTerminal as _;
@@ -27,12 +28,13 @@ use confirm::Confirm;
 /// How long the relay may take to end the session.
 const END_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Give an AI a link to commands on this machine
+/// Give an AI a link to commands, or to an MCP server, on this machine
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   agent-socket expose run --tool 'GET /date=date -u'
   agent-socket expose run --file tools.toml --label Claude --expires 2h
+  agent-socket expose mcp -- npx -y @modelcontextprotocol/server-filesystem ~/notes
 
 Who has the link can run what it covers, on this machine, as you. Ctrl-C ends it.")]
 pub(crate) struct ExposeArgs {
@@ -44,6 +46,7 @@ pub(crate) struct ExposeArgs {
 #[derive(Subcommand)]
 enum What {
     Run(Box<run::RunArgs>),
+    Mcp(Box<mcp::McpArgs>),
 }
 
 /// What both kinds take.
@@ -90,6 +93,7 @@ struct Common {
 pub(crate) async fn run(args: ExposeArgs, context: &Context) -> Result<Exit, Failure> {
     match args.what {
         What::Run(args) => run::run(*args, context).await,
+        What::Mcp(args) => mcp::run(*args, context).await,
     }
 }
 

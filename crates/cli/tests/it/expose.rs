@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use agent_socket_client::{Agent, Call, Error};
+use agent_socket_client::{Agent, Call, Error, TaskState};
 use serde_json::{Value, json};
 
 use crate::program::{Place, Running};
@@ -444,4 +444,139 @@ async fn what_the_relay_refuses_is_told() {
         "protocol_error",
         &["METHOD /path"],
     );
+}
+
+/// The small MCP server of `examples/`. It is built with the tests, unless only
+/// some of them are run.
+fn mcp_server() -> String {
+    let here = std::env::current_exe().unwrap();
+    let target = here.parent().unwrap().parent().unwrap();
+    let path = target.join("examples/mcp-server");
+    if !path.exists() {
+        let build = [
+            "build",
+            "--quiet",
+            "-p",
+            "agent-socket",
+            "--example",
+            "mcp-server",
+        ];
+        let built = std::process::Command::new(env!("CARGO"))
+            .args(build)
+            .status();
+        assert!(built.unwrap().success());
+    }
+    path.display().to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_mcp_server_is_a_link() {
+    let server = mcp_server();
+    let mut exposed = start(Place::new(), &["mcp", "--", &server]);
+    let agent = exposed.agent.clone();
+    let offer = agent.tools().await.unwrap();
+    assert_eq!(offer.app.description, "small");
+    let echo = offer
+        .tools
+        .iter()
+        .find(|tool| tool.path == "/echo")
+        .unwrap();
+    assert!(echo.read_only && echo.description == "The tool echo.");
+    assert!(
+        echo.input_schema
+            .as_ref()
+            .unwrap()
+            .get()
+            .contains(r#""text""#)
+    );
+    let call = async |path: &str| {
+        agent
+            .call(post(path, &json!({"text": "hi"})))
+            .await
+            .unwrap()
+    };
+    assert_eq!(call("/echo").await.text().unwrap(), "hi");
+    assert_eq!(
+        call("/structured").await.json::<Value>().unwrap(),
+        json!({"said": "hi"})
+    );
+    let image = call("/image").await;
+    assert_eq!(
+        (&image.body()[..], image.content_type()),
+        (&[0, 255, 7][..], Some("image/png"))
+    );
+    let failed = call("/fail").await;
+    assert!(failed.status() == 500 && failed.text().unwrap().contains("no luck"));
+    assert_eq!(
+        agent
+            .call(post("/echo", &json!([1])))
+            .await
+            .unwrap()
+            .status(),
+        400
+    );
+
+    // Its list may grow.
+    call("/more").await;
+    wait_for("the new tool is there", || {
+        tokio::task::block_in_place(|| {
+            let tools = tokio::runtime::Handle::current()
+                .block_on(agent.tools())
+                .unwrap()
+                .tools;
+            tools.iter().any(|tool| tool.path == "/added")
+        })
+    });
+    assert_eq!(call("/added").await.text().unwrap(), "I am new");
+
+    // It may die, and comes again.
+    let died = call("/die").await;
+    assert!(
+        died.status() == 502 && died.text().unwrap().contains("not known"),
+        "{died:?}"
+    );
+    exposed.program.event("server_ended");
+    let away = call("/echo").await;
+    assert!(
+        away.status() == 503 && away.text().unwrap().contains("Nothing was called"),
+        "{away:?}"
+    );
+    exposed.program.event("server_started");
+    assert_eq!(call("/echo").await.text().unwrap(), "hi");
+    exposed.program.signal("TERM");
+    assert_eq!(exposed.program.ended().code, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_call_of_an_mcp_server_goes_on_as_a_task() {
+    let server = mcp_server();
+    let exposed = start(Place::new(), &["mcp", "--", &server]);
+    let reply = exposed.agent.call(Call::post("/slow")).await.unwrap();
+    let task = reply.task_id().unwrap();
+    // What the server told before is told at once.
+    loop {
+        match exposed.agent.poll(&task, Duration::ZERO).await.unwrap() {
+            TaskState::Pending {
+                progress: Some(share),
+                message,
+            } => {
+                assert!(share > 0.5, "{share}");
+                assert_eq!(message.as_deref(), Some("working"));
+                break;
+            }
+            TaskState::Pending { .. } => {}
+            TaskState::Done(reply) => panic!("{reply:?}"),
+        }
+    }
+    let done = exposed.agent.task(&task, |_, _| {}).await.unwrap();
+    assert_eq!(done.text().unwrap(), "done");
+}
+
+#[test]
+fn what_is_no_mcp_server_is_told() {
+    let place = Place::new();
+    let run = |command: &[&str]| place.run(["--json", "expose", "mcp", "--"].iter().chain(command));
+    run(&["/no/such/server"]).failed(1, "mcp_server", &["/no/such/server", "on PATH"]);
+    run(&["true"]).failed(1, "mcp_server", &["true does not speak MCP"]);
+    run(&[]).failed(2, "usage", &["COMMAND"]);
 }

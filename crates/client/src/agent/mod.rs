@@ -33,6 +33,9 @@ const TRIES: u32 = 4;
 /// for.
 const MAX_PAUSE: Duration = Duration::from_secs(10);
 
+/// How often [`Agent::task`] tells how far a task is. Its end is told at once.
+const PROGRESS_EVERY: Duration = Duration::from_secs(5);
+
 /// The header with which a relay marks its own errors.
 const ERROR_HEADER: &str = "agent-socket-error";
 
@@ -184,7 +187,7 @@ impl Agent {
         .await
     }
 
-    /// The state of a task: waits for news of it for up to `wait`, which the relay
+    /// The state of a task: waits for its end for up to `wait`, which the relay
     /// cuts to 25 s.
     ///
     /// # Errors
@@ -216,8 +219,7 @@ impl Agent {
         mut progress: impl FnMut(Option<f64>, Option<&str>),
     ) -> Result<Reply, Error> {
         loop {
-            let wait = Duration::from_secs(MAX_POLL_WAIT_S);
-            match self.poll(task, wait).await? {
+            match self.poll(task, PROGRESS_EVERY).await? {
                 TaskState::Done(reply) => return Ok(reply),
                 TaskState::Pending {
                     progress: done,

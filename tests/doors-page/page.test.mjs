@@ -84,7 +84,7 @@ for (const [mode, options] of MODES) {
       return { status: answer.status(), text: await page.locator("#result").innerText() }
     }
     assert.deepEqual(await show("POST", "/say"), { status: 200, text: "Result\nYou said nothing." })
-    await page.getByLabel("Body, as JSON").fill('{"a": [1]}')
+    await page.getByLabel("Text, or JSON").fill('{"a": [1]}')
     await run(page, "/say")
     assert.equal(await result(page).innerText(), 'You said {"a": [1]}.')
 
@@ -119,10 +119,20 @@ for (const [mode, options] of MODES) {
     assert.equal(await page.locator("[role=alert]").count(), 0)
     await page.getByLabel("x needed").fill("31")
     await page.getByLabel("color needed").selectOption("red")
+    if (mode === "with scripts") await page.getByRole("button", { name: "Edit as JSON" }).click()
     await page.getByLabel("tags").fill("[1, 2")
+    await page.locator("form").evaluate((form) => { form.noValidate = true })
+    await page.getByLabel("title").fill("T")
+    await page.getByLabel("x needed").fill("")
     await run(page, "/paint")
     const alert = page.getByRole("alert")
-    assert.match(await alert.innerText(), /Nothing was done: tags must be JSON/)
+    assert.match(await alert.innerText(), /Nothing was done: 2 fields need another look/)
+    // Each mistake stands beside its field.
+    assert.match(await page.locator(".field", { has: page.getByLabel("tags") }).innerText(), /It must be JSON/)
+    assert.match(await page.locator(".field", { has: page.getByLabel("x needed") }).innerText(), /It must be filled in/)
+    assert.equal(await page.locator("[aria-invalid=true]").count(), 2)
+    await page.getByLabel("x needed").fill("31")
+    await page.getByLabel("title").fill("Ti")
     assert.equal(await page.getByLabel("note").inputValue(), "kept <as> it is")
     assert.equal(await page.getByLabel("tags").inputValue(), "[1, 2")
     assert.equal(await page.getByLabel("x needed").inputValue(), "31")
@@ -158,7 +168,8 @@ for (const [mode, options] of MODES) {
     await page.goto(`${base}/_as_page/POST/bake`)
     await run(page, "/bake")
     await page.getByRole("heading", { name: "It takes a while" }).waitFor()
-    await page.getByRole("link", { name: "See how far it is" }).click()
+    // It goes on by itself.
+    await page.waitForURL(`${base}/_as_page/_as_tasks/cake-1`)
     await page.getByRole("heading", { name: "working on it" }).waitFor()
     app.send({ type: "task_progress", taskId: "cake-1", progress: 0.4, message: "Mixing <flour>" })
     await page.getByText("Mixing <flour>").waitFor()
@@ -180,10 +191,10 @@ for (const [mode, options] of MODES) {
     await fetch(`${relay.url}/_debug/kill-ws/${/_([0-9A-Z]{8})_/.exec(base)[1]}`, { method: "POST" })
     assert.equal((await page.goto(`${base}/_as_page/POST/say`)).status(), 200)
     assert.match(await page.locator("header").innerText(), /has been offline for /)
-    await page.getByLabel("Body, as JSON").fill('"later"')
+    await page.getByLabel("Text, or JSON").fill('"later"')
     await run(page, "/say")
     assert.match(await page.locator("#result").innerText(), /It did not work/)
-    assert.equal(await page.getByLabel("Body, as JSON").inputValue(), '"later"')
+    assert.equal(await page.getByLabel("Text, or JSON").inputValue(), '"later"')
 
     const gone = await open(t, { tools: shop })
     await gone.app.close()
@@ -192,6 +203,135 @@ for (const [mode, options] of MODES) {
     assert.match(await page.content(), /^<!DOCTYPE html>/i)
   })
 }
+
+const order = {
+  path: "/order", title: "Order lunch", description: "Orders.",
+  input_schema: {
+    type: "object", required: ["who", "items"],
+    properties: {
+      who: { type: "object", required: ["name"], properties: { name: { type: "string", examples: ["Ada"] }, vip: { type: "boolean" } } },
+      items: { type: "array", items: { $ref: "#/$defs/item" } },
+      tags: { type: "array", items: { type: "string" } },
+    },
+    $defs: { item: { type: "object", required: ["dish"], properties: { dish: { enum: ["soup", "bread"] }, count: { type: "integer" }, extras: { type: "array", items: { type: "string" } } } } },
+  },
+  answer: ({ body }) => ({ status: 200, body: JSON.parse(body) }),
+}
+
+test("nested objects and arrays are fields, with add and remove", async (t) => {
+  const { app, base } = await open(t, { tools: [order] })
+  const page = await newPage(t, browser)
+  await page.goto(base)
+  assert.ok(await page.getByRole("heading", { name: "Order lunch" }).isVisible())
+  assert.equal(await page.getByLabel("name needed").getAttribute("placeholder"), "Ada")
+  await page.getByLabel("name needed").fill("Bo")
+  await page.getByLabel("vip").selectOption("yes")
+  const items = page.getByRole("group", { name: "items" })
+  const add = items.locator(":scope > button", { hasText: "Add" })
+  for (const [i, dish] of [[0, "soup"], [1, "bread"], [2, "soup"]]) {
+    await add.click()
+    await items.getByLabel("dish").nth(i).selectOption(dish)
+  }
+  await items.getByLabel("count").nth(1).fill("3")
+  const extras = items.getByRole("group", { name: "extras" }).nth(1)
+  await extras.getByRole("button", { name: "Add" }).click()
+  await extras.getByRole("textbox").fill("butter <b>")
+  await items.getByRole("button", { name: "Remove 1" }).first().click()
+  await shoot(page, "people-nested")
+  await run(page, "/order")
+  const sent = { who: { name: "Bo", vip: true }, items: [{ dish: "bread", count: 3, extras: ["butter <b>"] }, { dish: "soup" }] }
+  assert.deepEqual(JSON.parse(app.calls[0].body), sent)
+  // What was filled in is there again, as fields.
+  assert.equal(await items.getByLabel("dish").count(), 2)
+  assert.equal(await extras.count(), 1)
+  assert.equal(await items.getByRole("group", { name: "extras" }).first().getByRole("textbox").inputValue(), "butter <b>")
+  await page.getByRole("group", { name: "items" }).first().getByRole("button", { name: "Edit as JSON" }).click()
+  assert.deepEqual(JSON.parse(await page.getByLabel("items").inputValue()), sent.items)
+})
+
+test("without scripts, nested objects and arrays are JSON", async (t) => {
+  const { app, base } = await open(t, { tools: [order] })
+  const page = await newPage(t, browser, { javaScriptEnabled: false })
+  await page.goto(base)
+  await page.getByLabel("who needed").fill('{"name":"Bo"}')
+  await page.getByLabel("items needed").fill("[]")
+  await run(page, "/order")
+  assert.deepEqual(JSON.parse(app.calls[0].body), { who: { name: "Bo" }, items: [] })
+})
+
+const MARKDOWN = `# A title <img src=x onerror=hacked=1>
+
+Some **bold**, \`code\` and [a link](https://site.example/a), no [script](javascript:hacked=1).
+
+- one
+- two ![picture](https://site.example/p.png)
+
+\`\`\`
+<script>hacked=1</script>
+\`\`\``
+
+test("what is run is logged, Markdown is shown safely, files are saved, and what destroys asks first", async (t) => {
+  const bytes = Buffer.alloc(2_500_000, 7)
+  const { app, base } = await open(t, {
+    tools: [
+      { path: "/notes", answer: () => ({ status: 200, headers: { "content-type": "text/markdown" }, body: MARKDOWN }) },
+      { path: "/report", answer: () => ({ status: 200, headers: { "content-type": "application/pdf" }, body: bytes.toString("base64"), bodyEncoding: "base64" }) },
+      { path: "/wipe", annotations: { destructive: true }, answer: () => ({ status: 204 }) },
+    ],
+  })
+  const page = await newPage(t, browser)
+  await page.goto(`${base}/_as_page/POST/notes`)
+  await run(page, "/notes")
+  const shown = page.locator("#result .md")
+  assert.equal(await shown.locator("h3").innerText(), "A title <img src=x onerror=hacked=1>")
+  assert.deepEqual(await shown.locator("li").allInnerTexts(), ["one", "two image: picture"])
+  assert.equal(await shown.locator("a").first().getAttribute("href"), "https://site.example/a")
+  assert.deepEqual(await shown.locator("a").evaluateAll((all) => all.map(({ protocol }) => protocol)), ["https:", "https:"])
+  assert.equal(await shown.locator("pre").innerText(), "<script>hacked=1</script>")
+  assert.equal(await page.locator("#result img").count(), 0)
+  assert.equal(await page.evaluate(() => "hacked" in globalThis), false)
+  await shoot(page, "people-markdown")
+
+  await page.goto(`${base}/_as_page/POST/report`)
+  await run(page, "/report")
+  assert.match(await page.locator("#result").innerText(), /Save it as result\.pdf \(2\.5 MB, application\/pdf\)/)
+  const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: "Save it" }).click()])
+  assert.equal(download.suggestedFilename(), "result.pdf")
+  assert.ok(readFileSync(await download.path()).equals(bytes))
+
+  await page.goto(`${base}/_as_page/POST/wipe`)
+  await run(page, "/wipe")
+  assert.equal(app.calls.length, 2, "the browser asks for the tick")
+  await page.getByLabel("Yes, run it").check()
+  await run(page, "/wipe")
+  await page.getByText("Done. There is nothing to show.").waitFor()
+  assert.equal(app.calls.length, 3)
+
+  await page.locator("#log summary").click()
+  const log = await page.locator("#log li").allInnerTexts()
+  assert.deepEqual(log.map((line) => line.replace(/^\S+( [AP]M)? /, "")), ["/wipe done", "/report done", "/notes done"])
+  const kept = await page.evaluate(() => JSON.stringify(sessionStorage))
+  assert.ok(!kept.includes(base.slice(-22)), "no token is kept")
+  await page.getByRole("button", { name: "Clear" }).click()
+  await page.reload()
+  assert.equal(await page.locator("#log").count(), 0)
+})
+
+test("without scripts, a call that may destroy needs the tick, and a small file can be saved", async (t) => {
+  const { app, base } = await open(t, {
+    tools: [
+      { path: "/wipe", annotations: { destructive: true }, answer: () => ({ status: 200, headers: { "content-type": "application/zip" }, body: "UEsFBg==", bodyEncoding: "base64" }) },
+    ],
+  })
+  const page = await newPage(t, browser, { javaScriptEnabled: false })
+  await page.goto(base)
+  await run(page, "/wipe")
+  assert.equal(app.calls.length, 0)
+  await page.getByLabel("Yes, run it").check()
+  await run(page, "/wipe")
+  const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: "Save it" }).click()])
+  assert.equal(readFileSync(await download.path()).toString("base64"), "UEsFBg==")
+})
 
 /** A nonce of a link as the relay makes it, by another implementation (HKDF, RFC 5869). */
 function nonceAt(base, time) {
@@ -273,7 +413,8 @@ test("no other page shows this one in a frame", async (t) => {
 })
 
 const KNOWN_ELEMENTS = new Set(["html", "head", "meta", "link", "title", "style", "body", "header", "main", "footer", "section", "details", "summary",
-  "h1", "h2", "h3", "p", "b", "a", "span", "div", "code", "pre", "form", "label", "input", "select", "option", "textarea", "button", "progress", "script"])
+  "h1", "h2", "h3", "p", "b", "a", "span", "div", "code", "pre", "form", "label", "input", "select", "option", "textarea", "button", "progress", "script",
+  "fieldset", "legend", "ol", "li", "time"])
 
 /** Every way in which a text of the app could have become more than text. */
 async function assertHarmless(page, base) {
@@ -293,10 +434,12 @@ async function assertHarmless(page, base) {
   assert.equal(found.hacked, false)
   assert.deepEqual(found.elements.filter((name) => !KNOWN_ELEMENTS.has(name)), [])
   assert.deepEqual(found.handlers, [])
-  assert.deepEqual(found.scripts, [["", readFileSync(join(ROOT, "crates/doors/src/page/page.js"), "utf8")]])
+  assert.deepEqual(found.scripts, [["", readFileSync(join(ROOT, "crates/doors/src/page/page.js"), "utf8")], [`${relay.url}/people.js`, ""]])
   assert.equal(found.styles, 1)
-  assert.deepEqual(found.sources, [])
-  for (const target of found.targets) assert.ok(target.startsWith(`${new URL(base).pathname}/_as_page`), target)
+  assert.deepEqual(found.sources, ["/people.js"])
+  // What can't be shown can be saved, as mere bytes.
+  const links = found.targets.filter((target) => !target.startsWith("data:application/octet-stream;base64,"))
+  for (const target of links) assert.ok(target.startsWith(`${new URL(base).pathname}/_as_page`), target)
   assert.ok(found.url.startsWith(base))
 }
 
@@ -335,7 +478,7 @@ for (const [mode, options] of MODES) {
     for (const path of ["/any", "/fail", "/svg", "/type"]) {
       await page.goto(`${base}/_as_page/POST${path}`)
       await assertHarmless(page, base)
-      if (path === "/any") await page.getByLabel("Body, as JSON").fill(JSON.stringify(HOSTILE))
+      if (path === "/any") await page.getByLabel("Text", { exact: true }).fill(HOSTILE)
       await run(page, path)
       await page.locator("#result").waitFor()
       await assertHarmless(page, base)
@@ -343,17 +486,17 @@ for (const [mode, options] of MODES) {
     }
 
     // A field's own text comes back in the message about it.
-    await page.goto(`${base}/_as_page/POST/any`)
-    await page.getByLabel("Body, as JSON").fill(HOSTILE)
-    await run(page, "/any")
+    await page.goto(`${base}/_as_page/POST/attack`)
+    if (mode === "with scripts") await page.getByRole("button", { name: "Edit as JSON" }).click()
+    await page.getByLabel("list", { exact: true }).fill(HOSTILE)
+    await run(page, "/attack")
     await page.getByRole("alert").waitFor()
-    assert.equal(await page.getByLabel("Body, as JSON").inputValue(), HOSTILE)
+    assert.equal(await page.getByLabel("list", { exact: true }).inputValue(), HOSTILE)
     await assertHarmless(page, base)
 
     await page.goto(`${base}/_as_page/POST/later`)
     await run(page, "/later")
     app.send({ type: "task_progress", taskId: "t", message: HOSTILE })
-    await page.getByRole("link", { name: "See how far it is" }).click()
     await page.getByText("working on it").waitFor()
     await visible("main")
     await assertHarmless(page, base)
@@ -363,7 +506,7 @@ for (const [mode, options] of MODES) {
     await assertHarmless(page, base)
 
     assert.ok(requests.length > 10)
-    assert.deepEqual(requests.filter((url) => !url.startsWith(`${base}/_as_page`) && url !== base), [])
+    assert.deepEqual(requests.filter((url) => !url.startsWith(`${base}/_as_page`) && url !== base && url !== `${relay.url}/people.js`), [])
   })
 }
 
@@ -409,21 +552,21 @@ test("the texts to copy are right, and are copied with and without the clipboard
   assert.deepEqual([...new Set(app.calls.map(({ path }) => path))], ["/photo"])
 })
 
-test("five hundred tools are a page, too", async (t) => {
-  const tools = Array.from({ length: 500 }, (_, n) => ({ ...shop[0], path: `/tool/${n}` }))
+test("as many tools as an app may have are a page, too", async (t) => {
+  const tools = Array.from({ length: 256 }, (_, n) => ({ ...shop[0], path: `/tool/${n}` }))
   const { app, base } = await open(t, { tools })
   const page = await newPage(t, browser)
   await page.goto(base)
-  assert.equal(await page.locator("form").count(), 500)
+  assert.equal(await page.locator("form").count(), 256)
   assert.equal(await page.locator("details[open]").count(), 0)
   assert.equal(await page.evaluate(() => new Set([...document.querySelectorAll("[id]")].map(({ id }) => id)).size === document.querySelectorAll("[id]").length), true)
-  await page.locator("summary", { hasText: "/tool/321" }).click()
-  const form = page.locator("form[action$='/tool/321']")
+  await page.locator("summary", { hasText: "/tool/221" }).click()
+  const form = page.locator("form[action$='/tool/221']")
   await form.getByLabel("x needed").fill("1")
   await form.getByLabel("color needed").selectOption("red")
-  await run(page, "/tool/321")
+  await run(page, "/tool/221")
   await result(page).waitFor()
-  assert.equal(app.calls[0].path, "/tool/321")
+  assert.equal(app.calls[0].path, "/tool/221")
 })
 
 test("a checker of accessibility finds nothing, in light and in dark", async (t) => {
@@ -445,10 +588,10 @@ test("a checker of accessibility finds nothing, in light and in dark", async (t)
     for (const path of ["/refuse", "/much", "/bake"]) {
       await page.goto(`${base}/_as_page/POST${path}`)
       await run(page, path)
-      await page.locator("#result").waitFor()
-      await check(path)
-      if (path === "/bake") {
-        await page.getByRole("link", { name: "See how far it is" }).click()
+      if (path !== "/bake") {
+        await page.locator("#result").waitFor()
+        await check(path)
+      } else {
         await page.getByText("working on it").waitFor()
         // Without scripts nothing else shows how far a task is, and the page says that it does it.
         await check("a task", ["meta-refresh"])
@@ -459,6 +602,7 @@ test("a checker of accessibility finds nothing, in light and in dark", async (t)
     await page.goto(`${base}/_as_page/POST/paint`)
     await page.getByLabel("x needed").fill("1")
     await page.getByLabel("color needed").selectOption("red")
+    await page.getByRole("button", { name: "Edit as JSON" }).click()
     await page.getByLabel("tags").fill("[")
     await run(page, "/paint")
     await page.getByRole("alert").waitFor()
@@ -477,6 +621,7 @@ test("screenshots: light, dark, phone; nothing runs over the edge", async (t) =>
   await page.locator("form").first().getByLabel("color needed").selectOption("sky blue")
   await run(page, "/paint")
   await shoot(page, "people-result")
+  await page.getByRole("button", { name: "Edit as JSON" }).click()
   await page.getByLabel("tags").fill("[")
   await run(page, "/paint")
   await shoot(page, "people-mistake")
@@ -485,9 +630,8 @@ test("screenshots: light, dark, phone; nothing runs over the edge", async (t) =>
   await shoot(page, "people-image")
   await page.goto(`${base}/_as_page/POST/bake`)
   await run(page, "/bake")
-  await shoot(page, "people-started")
+  await page.waitForURL(`${base}/_as_page/_as_tasks/cake-1`)
   app.send({ type: "task_progress", taskId: "cake-1", progress: 0.4, message: "Mixing the colours" })
-  await page.getByRole("link", { name: "See how far it is" }).click()
   await page.getByText("Mixing").waitFor()
   await shoot(page, "people-task")
   await page.goto(`${base}/_as_page/POST/unknown`)

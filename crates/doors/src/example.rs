@@ -101,6 +101,20 @@ fn value(property: &Property<'_>) -> Option<String> {
     chars.all(is_quotable).then_some(value)
 }
 
+/// The first of the `examples` in a property's schema, as a person would fill it in.
+pub(crate) fn for_people(property: &Property<'_>) -> Option<String> {
+    let examples = property.schema.get("examples")?.get();
+    let examples: Vec<&RawValue> = serde_json::from_str(examples).ok()?;
+    let first = examples.first()?;
+    if first.get().len() > MAX_VALUE_BYTES || !is_of_kind(first, property.kind) {
+        return None;
+    }
+    match property.kind {
+        ValueKind::Text => json_str(first).map(Cow::into_owned),
+        _ => Some(first.get().to_owned()),
+    }
+}
+
 /// A value that the app's schema itself names.
 fn own_value(property: &Property<'_>) -> Option<String> {
     let keyword = |name| property.schema.get(name);

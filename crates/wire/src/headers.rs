@@ -73,8 +73,15 @@ pub fn forwarded_json<'a>(headers: impl IntoIterator<Item = (&'a str, &'a str)>)
 /// made a JSON body of something else.
 #[must_use]
 pub fn with_json_type(headers_json: &str) -> String {
+    with_type(headers_json, "application/json")
+}
+
+/// The same headers with this `content-type`.
+#[must_use]
+pub fn with_type(headers_json: &str, content_type: &str) -> String {
     let rest = crate::json::Object::read(headers_json).unwrap_or_default();
-    let mut out = String::from(r#"{"content-type":"application/json""#);
+    let mut out = String::from(r#"{"content-type":"#);
+    push_json_str(&mut out, content_type);
     for (name, value) in rest.iter().filter(|(name, _)| *name != "content-type") {
         out.push(',');
         push_json_str(&mut out, name);

@@ -7,9 +7,11 @@ use maud::{Markup, html};
 use percent_encoding::percent_decode;
 use serde_json::value::RawValue;
 
+use crate::example::for_people;
 use crate::input::{Input, Property, ValueKind, path_properties};
 use crate::path::real_path;
 use agent_socket_wire::error::{HttpCode, HttpError};
+use agent_socket_wire::json::Object;
 use agent_socket_wire::limits::MAX_INPUT_SCHEMA_BYTES;
 use agent_socket_wire::text::{json_str, json_uint, push_json_str};
 use agent_socket_wire::tool::Tool;
@@ -24,6 +26,13 @@ const FIELD_PREFIX: &str = "f.";
 
 /// The field for a body without properties to make fields from.
 const BODY_FIELD: &str = "body";
+
+/// The field by which a person agrees to a call that may destroy something.
+const SURE_FIELD: &str = "_as_sure";
+
+/// Longest schema that a form carries, for the script that makes fields of nested
+/// objects and arrays, in bytes.
+const MAX_FORM_SCHEMA_BYTES: usize = 16 * 1024;
 
 /// The class of a field for JSON.
 const CODE: &str = "code";
@@ -42,6 +51,17 @@ const MAX_SHOWN_SCHEMA_BYTES: usize = 4096;
 /// A form as a browser sent it. Of duplicate fields the first counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Form(BTreeMap<String, String>);
+
+/// The call that a form asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FormCall {
+    /// The tool's path, with the values of its parameters.
+    pub path: String,
+    /// The body, or the arguments as JSON for a tool that takes them in the query.
+    pub body: Vec<u8>,
+    /// Whether the body is text that is no JSON.
+    pub is_text: bool,
+}
 
 /// A field whose value can't be taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,21 +110,36 @@ impl Form {
         self.get(NONCE_FIELD).unwrap_or_default()
     }
 
-    /// The path of the call: the tool's, with the values of its parameters.
+    /// The call that the form asks for.
     ///
     /// # Errors
-    /// The first parameter that is not what it must be.
-    pub fn path(&self, tool: &Tool) -> Result<String, FieldError> {
+    /// Every field that is not what it must be.
+    pub fn call(&self, tool: &Tool) -> Result<FormCall, Vec<FieldError>> {
+        let mut problems = Vec::new();
+        if is_destructive(tool) && self.get(SURE_FIELD).is_none() {
+            problems.push(FieldError::new(SURE_FIELD, "ticked"));
+        }
+        let path = self.path(tool, &mut problems);
+        let (body, is_text) = self.body(tool, &mut problems);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        Ok(FormCall {
+            path,
+            body: body.into_bytes(),
+            is_text,
+        })
+    }
+
+    fn path(&self, tool: &Tool, problems: &mut Vec<FieldError>) -> String {
         let in_path = path_properties(tool);
         for property in &in_path {
             let text = self.field(&property.name).unwrap_or_default();
-            if text.trim().is_empty() {
-                return Err(FieldError {
-                    field: property.name.clone().into_owned(),
-                    expected: "filled in",
-                });
-            }
-            value_of(property, text)?;
+            let value = match text.trim() {
+                "" => Err(FieldError::new(&property.name, "filled in")),
+                _ => value_of(property, text),
+            };
+            problems.extend(value.err());
         }
         let path = real_path(&tool.path, |name| {
             let property = in_path.iter().find(|one| one.name == name)?;
@@ -113,43 +148,45 @@ impl Form {
             let choice = choices(property).and_then(|_| serde_json::from_str::<String>(text).ok());
             Some(choice.unwrap_or_else(|| text.to_owned()))
         });
-        path.map_err(|name| FieldError {
-            field: name.to_owned(),
-            expected: "filled in",
-        })
+        path.unwrap_or_default()
     }
 
-    /// The body that the tool gets: JSON, or empty. A field that was left empty
-    /// is left out.
-    ///
-    /// # Errors
-    /// The first field that is not what the schema asks for.
-    pub fn arguments(&self, tool: &Tool) -> Result<Vec<u8>, FieldError> {
+    /// What the tool gets: JSON, or nothing, or for a tool that says nothing of its
+    /// input any text. A field that was left empty is left out.
+    fn body(&self, tool: &Tool, problems: &mut Vec<FieldError>) -> (String, bool) {
+        let text = self.field(BODY_FIELD).unwrap_or_default();
         match input_of(tool) {
-            Input::Object(properties) => self.object(&properties).map(String::into_bytes),
+            Input::Object(properties) => (self.object(&properties, problems), false),
             // A request of that method has no body.
-            Input::Unknown if tool.takes_query() => Ok(Vec::new()),
-            Input::Unknown => match self.field(BODY_FIELD).map(str::trim) {
-                None | Some("") => Ok(Vec::new()),
-                Some(text) => json_of(ValueKind::Json, BODY_FIELD, text).map(String::into_bytes),
-            },
-            Input::Other(_) => {
-                let text = self.field(BODY_FIELD).unwrap_or_default().trim();
-                json_of(ValueKind::Json, BODY_FIELD, text).map(String::into_bytes)
+            Input::Unknown if tool.takes_query() => (String::new(), false),
+            Input::Unknown => {
+                let is_json = serde_json::from_str::<&RawValue>(text).is_ok();
+                let is_text = !is_json && !text.trim().is_empty();
+                let text = if is_text { text } else { text.trim() };
+                (with_lf(text), is_text)
+            }
+            Input::Other(schema) => {
+                let json = if is_text_schema(schema) {
+                    json_of(ValueKind::Text, BODY_FIELD, &with_lf(text))
+                } else {
+                    json_of(ValueKind::Json, BODY_FIELD, text.trim())
+                };
+                let json = json.unwrap_or_else(|problem| {
+                    problems.push(problem);
+                    String::new()
+                });
+                (json, false)
             }
         }
     }
 
-    fn object(&self, properties: &[Property<'_>]) -> Result<String, FieldError> {
+    fn object(&self, properties: &[Property<'_>], problems: &mut Vec<FieldError>) -> String {
         let mut out = String::from("{");
         for property in counted(properties) {
             let text = self.field(&property.name).unwrap_or_default();
             if text.is_empty() {
                 if property.required {
-                    return Err(FieldError {
-                        field: property.name.clone().into_owned(),
-                        expected: "filled in",
-                    });
+                    problems.push(FieldError::new(&property.name, "filled in"));
                 }
                 continue;
             }
@@ -158,11 +195,40 @@ impl Form {
             }
             push_json_str(&mut out, &property.name);
             out.push(':');
-            out.push_str(&value_of(property, text)?);
+            match value_of(property, text) {
+                Ok(value) => out.push_str(&value),
+                Err(problem) => problems.push(problem),
+            }
         }
         out.push('}');
-        Ok(out)
+        out
     }
+}
+
+impl FieldError {
+    fn new(field: &str, expected: &'static str) -> Self {
+        Self {
+            field: field.to_owned(),
+            expected,
+        }
+    }
+}
+
+/// Whether the app says that a tool may destroy something.
+fn is_destructive(tool: &Tool) -> bool {
+    tool.annotations.destructive == Some(true)
+}
+
+/// Whether a schema asks for a text.
+fn is_text_schema(schema: &RawValue) -> bool {
+    let members = Object::read(schema.get());
+    let types = members.and_then(|members| members.get("type").map(RawValue::get));
+    types == Some("\"string\"")
+}
+
+/// Browsers send the lines of a field with CRLF (HTML Standard, 4.10.21.4).
+fn with_lf(text: &str) -> String {
+    text.replace("\r\n", "\n")
 }
 
 /// What a tool takes. A schema that is too large to read makes one field.
@@ -178,23 +244,17 @@ fn value_of(property: &Property<'_>, text: &str) -> Result<String, FieldError> {
         let chosen = choices.iter().find(|choice| choice.get() == text);
         return chosen
             .map(|choice| choice.get().to_owned())
-            .ok_or_else(|| FieldError {
-                field: property.name.clone().into_owned(),
-                expected: "one of the choices",
-            });
+            .ok_or_else(|| FieldError::new(&property.name, "one of the choices"));
     }
     match property.kind {
-        // Browsers send the lines of a field with CRLF (HTML Standard, 4.10.21.4).
-        ValueKind::Text => json_of(ValueKind::Text, &property.name, &text.replace("\r\n", "\n")),
+        ValueKind::Text => json_of(ValueKind::Text, &property.name, &with_lf(text)),
         kind => json_of(kind, &property.name, text.trim()),
     }
 }
 
 fn json_of(kind: ValueKind, field: &str, text: &str) -> Result<String, FieldError> {
-    kind.json(text).map_err(|expected| FieldError {
-        field: field.to_owned(),
-        expected,
-    })
+    kind.json(text)
+        .map_err(|expected| FieldError::new(field, expected))
 }
 
 /// The values of an `enum`.
@@ -204,27 +264,75 @@ fn choices<'a>(property: &Property<'a>) -> Option<Vec<&'a RawValue>> {
     (!values.is_empty()).then_some(values)
 }
 
-/// The fields of a tool, with what `form` has for them. `index` makes the ids
-/// differ from those of the page's other forms.
-pub(super) fn fields(tool: &Tool, index: usize, form: Option<&Form>) -> Markup {
-    html! {
-        @for (place, property) in path_properties(tool).iter().enumerate() {
-            (field(property, &format!("t{index}-path-{place}"), form))
-        }
-        (body_fields(tool, index, form))
+/// What a form was filled in with, and what is wrong with it.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Filled<'f> {
+    pub(super) form: Option<&'f Form>,
+    pub(super) problems: &'f [FieldError],
+}
+
+impl Filled<'_> {
+    /// What a field of this name must be, if it is not.
+    fn problem(&self, name: &str) -> Option<&'static str> {
+        let found = self.problems.iter().find(|problem| problem.field == name);
+        found.map(|problem| problem.expected)
     }
 }
 
-fn body_fields(tool: &Tool, index: usize, form: Option<&Form>) -> Markup {
+/// The fields of a tool, with what is filled in. `index` makes the ids differ from
+/// those of the page's other forms.
+pub(super) fn fields(tool: &Tool, index: usize, filled: Filled<'_>) -> Markup {
+    html! {
+        @for (place, property) in path_properties(tool).iter().enumerate() {
+            (field(property, &format!("t{index}-path-{place}"), filled))
+        }
+        (body_fields(tool, index, filled))
+        @if is_destructive(tool) {
+            p.field {
+                label.sure {
+                    input type="checkbox" name=(SURE_FIELD) required;
+                    " Yes, run it: it may destroy what is there"
+                }
+                (wrong(filled.problem(SURE_FIELD)))
+            }
+        }
+    }
+}
+
+/// The schema for the script that makes fields of nested objects and arrays, where
+/// a form has any.
+pub(super) fn schema_of(tool: &Tool) -> Option<&str> {
+    let schema = tool.input_schema.as_deref()?.get();
+    let is_nested = match input_of(tool) {
+        Input::Object(properties) => {
+            let mut properties = properties.iter();
+            properties.any(|one| one.kind == ValueKind::Json && choices(one).is_none())
+        }
+        Input::Other(schema) => !is_text_schema(schema),
+        Input::Unknown => false,
+    };
+    (is_nested && schema.len() <= MAX_FORM_SCHEMA_BYTES).then_some(schema)
+}
+
+/// What stands beside a field whose value can't be taken.
+fn wrong(expected: Option<&'static str>) -> Markup {
+    html! {
+        @if let Some(expected) = expected {
+            span.wrong { "It must be " (expected) "." }
+        }
+    }
+}
+
+fn body_fields(tool: &Tool, index: usize, filled: Filled<'_>) -> Markup {
     match input_of(tool) {
         Input::Object(properties) => html! {
             @for (place, property) in counted(&properties).enumerate() {
-                (field(property, &format!("t{index}-{place}"), form))
+                (field(property, &format!("t{index}-{place}"), filled))
             }
         },
         Input::Unknown if tool.takes_query() => html! {},
-        Input::Unknown => body_field(index, form, None),
-        Input::Other(schema) => body_field(index, form, Some(schema)),
+        Input::Unknown => body_field(index, filled, None),
+        Input::Other(schema) => body_field(index, filled, Some(schema)),
     }
 }
 
@@ -239,13 +347,16 @@ fn default_of<'a>(property: &Property<'a>) -> Option<Cow<'a, str>> {
     }
 }
 
-fn field(property: &Property<'_>, id: &str, form: Option<&Form>) -> Markup {
-    let value = form.map_or_else(
+fn field(property: &Property<'_>, id: &str, filled: Filled<'_>) -> Markup {
+    let value = filled.form.map_or_else(
         || default_of(property),
         |form| form.field(&property.name).map(Cow::Borrowed),
     );
     let hint_id = format!("{id}-hint");
+    let problem = filled.problem(&property.name);
     let control = Control {
+        is_wrong: problem.is_some(),
+        example: for_people(property),
         property,
         id,
         name: &format!("{FIELD_PREFIX}{}", property.name),
@@ -256,7 +367,7 @@ fn field(property: &Property<'_>, id: &str, form: Option<&Form>) -> Markup {
         p.field {
             (label(id, &property.name, property.required))
             (control.markup())
-            span.hint id=(hint_id) { (hint(property)) }
+            span.hint id=(hint_id) { (wrong(problem)) (hint(property)) }
         }
     }
 }
@@ -314,6 +425,9 @@ struct Control<'c, 'a> {
     name: &'c str,
     hint_id: &'c str,
     value: &'c str,
+    is_wrong: bool,
+    /// A value that the app's schema names.
+    example: Option<String>,
 }
 
 impl Control<'_, '_> {
@@ -342,7 +456,8 @@ impl Control<'_, '_> {
     fn select<'o>(&self, choices: impl Iterator<Item = (&'o str, Cow<'o, str>)>) -> Markup {
         let required = self.property.required;
         html! {
-            select id=(self.id) name=(self.name) aria-describedby=(self.hint_id) required[required] {
+            select id=(self.id) name=(self.name) aria-describedby=(self.hint_id) required[required]
+                aria-invalid=[self.wrong()] {
                 option value="" { @if required { "choose" } @else { "leave out" } }
                 @for (json, label) in choices {
                     option value=(json) selected[json == self.value] { (label) }
@@ -363,7 +478,8 @@ impl Control<'_, '_> {
         html! {
             input type="number" id=(self.id) name=(self.name) aria-describedby=(self.hint_id)
                 required[self.property.required] min=[bound("minimum")] max=[bound("maximum")]
-                step=(step) value=(self.value);
+                step=(step) placeholder=[self.example.as_deref()] aria-invalid=[self.wrong()]
+                value=(self.value);
         }
     }
 
@@ -378,7 +494,8 @@ impl Control<'_, '_> {
         html! {
             input type=(kind) id=(self.id) name=(self.name) aria-describedby=(self.hint_id)
                 required[self.property.required] minlength=[self.count("minLength")]
-                maxlength=[self.count("maxLength")] autocomplete="off" value=(self.value);
+                maxlength=[self.count("maxLength")] autocomplete="off"
+                placeholder=[self.example.as_deref()] aria-invalid=[self.wrong()] value=(self.value);
         }
     }
 
@@ -386,11 +503,17 @@ impl Control<'_, '_> {
         html! {
             textarea rows="3" class=[class] id=(self.id) name=(self.name)
                 aria-describedby=(self.hint_id) required[self.property.required]
-                minlength=[self.count("minLength")] maxlength=[self.count("maxLength")] {
+                minlength=[self.count("minLength")] maxlength=[self.count("maxLength")]
+                placeholder=[self.example.as_deref()] aria-invalid=[self.wrong()]
+                data-name=[class.map(|_| &self.property.name)] {
                 // The first line break after the tag is not part of the text.
                 "\n" (self.value)
             }
         }
+    }
+
+    fn wrong(&self) -> Option<&'static str> {
+        self.is_wrong.then_some("true")
     }
 
     fn count(&self, keyword: &str) -> Option<u64> {
@@ -409,23 +532,35 @@ fn is_long(property: &Property<'_>) -> bool {
     }
 }
 
-fn body_field(index: usize, form: Option<&Form>, schema: Option<&RawValue>) -> Markup {
+fn body_field(index: usize, filled: Filled<'_>, schema: Option<&RawValue>) -> Markup {
     let id = format!("t{index}-body");
     let hint_id = format!("{id}-hint");
-    let value = form.and_then(|form| form.field(BODY_FIELD));
+    let value = filled.form.and_then(|form| form.field(BODY_FIELD));
+    let problem = filled.problem(BODY_FIELD);
+    let is_text = schema.is_some_and(is_text_schema);
+    let is_json = schema.is_some() && !is_text;
+    let name = match schema {
+        Some(_) if is_text => "Text",
+        Some(_) => "Body, as JSON",
+        None => "Text, or JSON",
+    };
     html! {
         p.field {
-            (label(&id, "Body, as JSON", schema.is_some()))
-            textarea rows="3" class=(CODE) id=(id) name=(format!("{FIELD_PREFIX}{BODY_FIELD}"))
-                aria-describedby=(hint_id) required[schema.is_some()] {
+            (label(&id, name, is_json))
+            textarea rows="3" class=[is_json.then_some(CODE)] id=(id)
+                name=(format!("{FIELD_PREFIX}{BODY_FIELD}")) aria-describedby=(hint_id)
+                required[is_json] aria-invalid=[problem.map(|_| "true")]
+                data-name=[is_json.then_some("")] {
                 "\n" (value.unwrap_or_default())
             }
             span.hint id=(hint_id) {
-                @match schema.map(RawValue::get) {
+                (wrong(problem))
+                @match schema.filter(|_| is_json).map(RawValue::get) {
                     Some(schema) if schema.len() > MAX_SHOWN_SCHEMA_BYTES => {
                         "It must fit the tool's JSON Schema, which is too long to show here."
                     }
                     Some(schema) => { "It must fit this JSON Schema: " code { (schema) } }
+                    None if is_text => "",
                     None => "The app does not say what the tool takes. The field may stay empty.",
                 }
             }

@@ -18,8 +18,9 @@ use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, Render, html};
 use sha2::{Digest as _, Sha256};
 
+use form::Filled;
 use form::NONCE_FIELD;
-pub use form::{FieldError, Form};
+pub use form::{FieldError, Form, FormCall};
 
 use crate::get::get_link;
 use crate::path::door_name;
@@ -50,13 +51,19 @@ const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
+/// A static page of the relay's own: the script for what a form without scripts does
+/// in plain fields. The page admits it by what is in it (CSP Level 3, section 8.4),
+/// not by where it is, since an app may answer with a script below the link.
+const PEOPLE: &str = "/people.js";
+const PEOPLE_INTEGRITY: &str = "sha256-gxrQYkfzXxPAXyqRZ2w3Ujou3FvF34zsArnATMCIGfE=";
+
 /// The `Content-Security-Policy` of every page here (CSP Level 3): the style
 /// and the script by their hashes, images only from the page itself, forms only
 /// to the relay, and no frame around it.
 static POLICY: LazyLock<String> = LazyLock::new(|| {
     let hash = |text: &str| STANDARD.encode(Sha256::digest(text));
     format!(
-        "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+        "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}' '{PEOPLE_INTEGRITY}'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
         hash(STYLE),
         hash(SCRIPT)
     )
@@ -92,8 +99,8 @@ pub struct PageView<'a> {
 pub enum Note {
     /// The page was open for too long.
     TooOld,
-    /// A field is not what it must be.
-    Field(FieldError),
+    /// These fields are not what they must be.
+    Fields(Vec<FieldError>),
 }
 
 impl PageView<'_> {
@@ -154,7 +161,7 @@ fn tool_card(view: &PageView<'_>, tool: &Tool, index: usize, is_open: bool) -> M
                     span.about { (description(tool)) }
                 }
             }
-            div { (tool_form(view, tool, index, None)) }
+            div { (tool_form(view, tool, index, Filled::default())) }
         }
     }
 }
@@ -167,18 +174,24 @@ pub fn tool_page(
     form: Option<&Form>,
     note: Option<&Note>,
 ) -> Answer {
+    let problems = match note {
+        Some(Note::Fields(problems)) => problems.as_slice(),
+        Some(Note::TooOld) | None => &[],
+    };
     let main = html! {
         @if let Some(note) = note {
             p.card.bad role="alert" {
                 @match note {
                     Note::TooOld => "This page was open for more than an hour. Nothing was done: look at the fields and press the button again.",
-                    Note::Field(error) => {
-                        "Nothing was done: " b { (error.field) } " must be " (error.expected) "."
+                    Note::Fields(problems) => {
+                        "Nothing was done: "
+                        @if problems.len() == 1 { "one field needs" } @else { (problems.len()) " fields need" }
+                        " another look. What is wrong stands beside it."
                     }
                 }
             }
         }
-        (tool_section(view, tool, form))
+        (tool_section(view, tool, Filled { form, problems }))
     };
     let error_code = note.map(|_| HttpCode::BadArguments);
     let status = error_code.map_or(200, HttpCode::status);
@@ -203,7 +216,11 @@ impl ResultPage {
     /// The page for a call of `tool` with what `form` says.
     #[must_use]
     pub fn new(view: &PageView<'_>, tool: &Tool, form: &Form) -> Self {
-        let mut again = tool_section(view, tool, Some(form));
+        let filled = Filled {
+            form: Some(form),
+            problems: &[],
+        };
+        let mut again = tool_section(view, tool, filled);
         if again.0.len() > MAX_RESULT_FORM_BYTES {
             again = html! {
                 p { "The form is too long to show again: " (tool_link(view, tool)) }
@@ -223,13 +240,14 @@ impl ResultPage {
         // An app that answers 202 by itself may write anything there.
         let task = result::text_member(&reply, &["taskId"])
             .filter(|id| reply.status == 202 && is_task_id(id));
+        let progress = task.map(|id| format!("{}{id}", self.tasks));
         let main = html! {
-            @if let Some(id) = task {
+            @if let Some(progress) = &progress {
                 section.card #result {
                     h2 { "It takes a while" }
                     p {
                         "The app goes on with the call. "
-                        a href=(format!("{}{id}", self.tasks)) { "See how far it is" } "."
+                        a href=(progress) { "See how far it is" } "."
                     }
                 }
             } @else {
@@ -237,10 +255,14 @@ impl ResultPage {
             }
             (self.form)
         };
+        let frame = Frame {
+            refresh: progress.map(|progress| format!("1;url={progress}")),
+            ..self.frame.clone()
+        };
         Answer {
             retry_after: reply.retry_after,
             error_code: reply.error_code,
-            ..self.frame.answer(shown_status(reply.status), &main)
+            ..frame.answer(shown_status(reply.status), &main)
         }
     }
 }
@@ -275,7 +297,7 @@ pub fn task_page(app_name: &str, base: &str, state: &Answer) -> Answer {
         (all_tools(below_origin(base)))
     };
     let frame = Frame {
-        reloads: is_pending,
+        refresh: is_pending.then(|| "3".to_owned()),
         ..Frame::new(app_name)
     };
     Answer {
@@ -317,8 +339,8 @@ struct Frame {
     heading: String,
     /// What stands below the heading.
     about: Markup,
-    /// Whether the page loads itself again, as it is not final.
-    reloads: bool,
+    /// When the page goes on by itself, and where to, as it is not final.
+    refresh: Option<String>,
 }
 
 impl Frame {
@@ -328,7 +350,7 @@ impl Frame {
             title: title.to_owned(),
             heading: title.to_owned(),
             about: html! {},
-            reloads: false,
+            refresh: None,
         }
     }
 
@@ -368,8 +390,8 @@ impl Frame {
                     meta charset="utf-8";
                     meta name="viewport" content="width=device-width, initial-scale=1";
                     meta name="robots" content="noindex";
-                    @if self.reloads {
-                        meta http-equiv="refresh" content="3";
+                    @if let Some(refresh) = &self.refresh {
+                        meta http-equiv="refresh" content=(refresh);
                     }
                     link rel="icon" href=(ICON);
                     title { (self.title) }
@@ -385,6 +407,7 @@ impl Frame {
                         p { "Whoever has this link can use what it covers, so keep it private. This page is made by agent-socket, which passes on what the app says." }
                     }
                     script { (Static(SCRIPT)) }
+                    script src=(PEOPLE) integrity=(PEOPLE_INTEGRITY) defer {}
                 }
             }
         }
@@ -410,12 +433,18 @@ fn about(view: &PageView<'_>) -> Markup {
 /// A tool's path as a heading, and its marks.
 fn tool_heading(tool: &Tool) -> Markup {
     html! {
-        h2 { (tool.path) } " "
+        h2 { (tool.title.as_ref().unwrap_or(&tool.path)) } " "
+        @if tool.title.is_some() {
+            span.tag { (tool.path) } " "
+        }
         @if tool.method != "POST" {
             span.tag { (tool.method) } " "
         }
         @if tool.read_only {
             span.tag { "only reads" }
+        }
+        @if tool.annotations.destructive == Some(true) {
+            span.tag { "may destroy" }
         }
     }
 }
@@ -438,14 +467,14 @@ fn tool_path(view: &PageView<'_>, tool: &Tool) -> String {
     format!("{}{PAGE}/{}{}", view.path(), tool.method, tool.path)
 }
 
-fn tool_section(view: &PageView<'_>, tool: &Tool, form: Option<&Form>) -> Markup {
+fn tool_section(view: &PageView<'_>, tool: &Tool, filled: Filled<'_>) -> Markup {
     html! {
         section.card {
             (tool_heading(tool))
             @if !tool.description.is_empty() {
                 p { (description(tool)) }
             }
-            (tool_form(view, tool, 0, form))
+            (tool_form(view, tool, 0, filled))
         }
         (all_tools(view.path()))
     }
@@ -458,11 +487,12 @@ fn all_tools(path: &str) -> Markup {
     }
 }
 
-fn tool_form(view: &PageView<'_>, tool: &Tool, index: usize, form: Option<&Form>) -> Markup {
+fn tool_form(view: &PageView<'_>, tool: &Tool, index: usize, filled: Filled<'_>) -> Markup {
     html! {
-        form method="post" action=(tool_path(view, tool)) {
+        form method="post" action=(tool_path(view, tool)) data-run=(tool.path)
+            data-schema=[form::schema_of(tool)] {
             input type="hidden" name=(NONCE_FIELD) value=(view.nonce);
-            (form::fields(tool, index, form))
+            (form::fields(tool, index, filled))
             button { "Run " (tool.path) }
         }
     }

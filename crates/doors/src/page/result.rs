@@ -51,7 +51,7 @@ pub(super) fn section(answer: &Answer) -> Markup {
     let is_error = answer.status >= 400;
     let message = text_member(answer, &["error", "message"]).filter(|_| is_error);
     html! {
-        section.card.result.bad[is_error] #result aria-labelledby="result-title" {
+        section.card.result.bad[is_error] #result aria-labelledby="result-title" data-status=(answer.status) {
             h2 #result-title {
                 @if is_error { "It did not work" } @else { "Result" }
             }
@@ -81,18 +81,53 @@ fn body(answer: &Answer) -> Markup {
         let data = format!("data:{essence};base64,{}", STANDARD.encode(&answer.body));
         html! { img alt="The result, an image" src=(data); }
     } else if essence.starts_with("text/") || essence.contains("json") {
-        text(answer, essence.contains("json"))
+        text(answer, &essence)
     } else {
         html! {
             p {
                 "The app answered with " (answer.body.len()) " bytes of " (essence)
                 ", which can't be shown here."
             }
+            (save(answer, &essence))
         }
     }
 }
 
-fn text(answer: &Answer, is_json: bool) -> Markup {
+/// A link that saves the result: a form would have to send it back, or make the call
+/// again. Its type is always that of mere bytes, so that no browser opens it.
+fn save(answer: &Answer, essence: &str) -> Markup {
+    let end = match essence {
+        "application/pdf" => "pdf",
+        "application/zip" => "zip",
+        "text/csv" => "csv",
+        "text/markdown" => "md",
+        _ if essence.contains("json") => "json",
+        _ if essence.starts_with("text/") => "txt",
+        _ => "bin",
+    };
+    let data = STANDARD.encode(&answer.body);
+    html! {
+        p {
+            a.save download=(format!("result.{end}"))
+                href=(format!("data:application/octet-stream;base64,{data}")) {
+                "Save it as result." (end)
+            }
+            " (" (size(answer.body.len())) ", " (essence) ")"
+        }
+    }
+}
+
+/// A size as people say it.
+fn size(bytes: usize) -> String {
+    match bytes {
+        0..1000 => format!("{bytes} bytes"),
+        1000..1_000_000 => format!("{} kB", bytes / 1000),
+        _ => format!("{}.{} MB", bytes / 1_000_000, bytes % 1_000_000 / 100_000),
+    }
+}
+
+fn text(answer: &Answer, essence: &str) -> Markup {
+    let is_json = essence.contains("json");
     let shown = answer.body.get(..MAX_SHOWN_BYTES).unwrap_or(&answer.body);
     let is_whole = shown.len() == answer.body.len();
     let mut text = String::from_utf8_lossy(shown);
@@ -102,9 +137,10 @@ fn text(answer: &Answer, is_json: bool) -> Markup {
     html! {
         // What scrolls must be in reach of the keyboard, too. The first line break
         // after the tag is not part of the text.
-        pre tabindex="0" { "\n" (text) }
+        pre tabindex="0" data-markdown[is_whole && essence == "text/markdown"] { "\n" (text) }
         @if !is_whole {
             p { "There is more: this is the start of " (answer.body.len()) " bytes." }
+            (save(answer, essence))
         }
     }
 }

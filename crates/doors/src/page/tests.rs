@@ -52,8 +52,15 @@ fn filled(text: &str) -> Form {
     form(&format!("f.a={coded}"))
 }
 
-fn arguments(schema: Value, body: &str) -> Result<String, FieldError> {
-    let bytes = form(body).arguments(&with_schema(schema))?;
+/// The body that a form makes, or the first of its problems.
+fn body(form: &Form, tool: &Tool) -> Result<Vec<u8>, FieldError> {
+    form.call(tool)
+        .map(|call| call.body)
+        .map_err(|problems| problems[0].clone())
+}
+
+fn arguments(schema: Value, sent: &str) -> Result<String, FieldError> {
+    let bytes = body(&form(sent), &with_schema(schema))?;
     Ok(String::from_utf8(bytes).unwrap())
 }
 
@@ -96,14 +103,18 @@ fn a_form_becomes_the_body_that_the_schema_asks_for() {
 #[test]
 fn a_tool_without_properties_takes_a_body() {
     let free = tool(json!({}));
-    assert_eq!(form("f.body=").arguments(&free).unwrap(), b"");
+    assert_eq!(body(&form("f.body="), &free).unwrap(), b"");
     assert_eq!(
-        form("f.body=%7B%22a%22%3A1%7D").arguments(&free).unwrap(),
+        body(&form("f.body=%7B%22a%22%3A1%7D"), &free).unwrap(),
         br#"{"a":1}"#
     );
-    assert!(form("f.body=a").arguments(&free).is_err());
+    let sent = form("f.body=a%0D%0Ab ").call(&free).unwrap();
+    assert!(sent.is_text && sent.body == b"a\nb ");
+    assert!(!form("f.body=7").call(&free).unwrap().is_text);
+    let says = with_schema(json!({"type": "string"}));
+    assert_eq!(body(&form("f.body=%22a%22"), &says).unwrap(), br#""\"a\"""#);
     let get = tool(json!({"method": "GET"}));
-    assert_eq!(form("f.body=a").arguments(&get).unwrap(), b"");
+    assert_eq!(body(&form("f.body=a"), &get).unwrap(), b"");
     assert!(!text(&page(&view(vec![&get], "App"), "")).contains("f.body"));
     assert!(arguments(json!({"type": "array"}), "").is_err());
     assert_eq!(
@@ -126,10 +137,10 @@ fn what_was_filled_in_stays() {
     let odd = with_schema(json!({"properties": {"x": {"type": "integer", "default": "one"}}}));
     let fresh_odd = tool_page(&view(vec![&odd], "App"), &odd, None, None);
     assert!(text(&fresh_odd).contains("step=\"1\" value=\"\""));
-    let note = Note::Field(FieldError {
+    let note = Note::Fields(vec![FieldError {
         field: "x".into(),
         expected: "a whole number",
-    });
+    }]);
     let again = tool_page(
         &view(vec![&tool], "App"),
         &tool,
@@ -140,7 +151,9 @@ fn what_was_filled_in_stays() {
     for part in [
         "value=\"q&quot;\"",
         "value=\"&lt;b&gt;\"",
-        "<b>x</b> must be a whole number.",
+        "It must be a whole number.",
+        "aria-invalid=\"true\"",
+        "one field needs another look",
     ] {
         assert!(text(&again).contains(part), "{part}");
     }
@@ -199,7 +212,7 @@ fn what_is_long_is_bounded() {
     assert!(shown.body.len() < 20_000);
     assert_eq!(text(&shown).matches("name=\"f.body\"").count(), 2);
     for tool in [&post, &get] {
-        let sent = form("f.body=%7B%22a%22%3A1%7D").arguments(tool).unwrap();
+        let sent = body(&form("f.body=%7B%22a%22%3A1%7D"), &tool).unwrap();
         assert_eq!(sent, br#"{"a":1}"#);
     }
 
@@ -226,7 +239,7 @@ fn many_fields_are_found_at_once() {
     let tool = with_schema(json!({ "properties": properties }));
     let coded: String = (0..200_000).map(|n| format!("f.x{n}=&")).collect();
     let form = form(&format!("{coded}f.3999=7&f.3999=8"));
-    assert_eq!(form.arguments(&tool).unwrap(), br#"{"3999":7}"#);
+    assert_eq!(body(&form, &tool).unwrap(), br#"{"3999":7}"#);
 }
 
 #[test]
@@ -307,6 +320,114 @@ fn outcomes_are_shown_as_what_they_are() {
 }
 
 #[test]
+fn all_problems_are_told_at_once_beside_their_fields() {
+    let tool = with_schema(
+        json!({"type": "object", "required": ["name"], "properties": {
+            "name": {"type": "string"}, "n": {"type": "integer"}, "ok": {"type": "integer"}
+        }}),
+    );
+    let sent = form("f.n=x&f.ok=1");
+    let problems = sent.call(&tool).unwrap_err();
+    let told: Vec<_> = problems
+        .iter()
+        .map(|one| (one.field.as_str(), one.expected))
+        .collect();
+    assert_eq!(told, [("n", "a whole number"), ("name", "filled in")]);
+    let page = tool_page(
+        &view(vec![&tool], "App"),
+        &tool,
+        Some(&sent),
+        Some(&Note::Fields(problems)),
+    );
+    let page = text(&page);
+    assert!(page.contains("2 fields need another look"));
+    assert_eq!(page.matches("aria-invalid=\"true\"").count(), 2);
+    assert!(page.contains("It must be a whole number.") && page.contains("It must be filled in."));
+    assert!(
+        page.contains("value=\"x\"") && page.contains("value=\"1\""),
+        "nothing is lost"
+    );
+}
+
+#[test]
+fn what_may_destroy_asks_first() {
+    let tool = tool(json!({"title": "Wipe it", "annotations": {"destructive": true}}));
+    let problems = form("").call(&tool).unwrap_err();
+    assert_eq!(problems[0].field, "_as_sure");
+    assert!(form("_as_sure=on").call(&tool).is_ok());
+    let shown = page(&view(vec![&tool], "App"), "");
+    let shown = text(&shown);
+    assert!(shown.contains("name=\"_as_sure\" required"));
+    assert!(shown.contains("<h2>Wipe it</h2>") && shown.contains("may destroy"));
+    let mild = super::tests::tool(json!({"annotations": {"destructive": false}}));
+    assert!(form("").call(&mild).is_ok());
+}
+
+#[test]
+fn fields_show_examples_and_nested_ones_carry_their_schema() {
+    let shown = |schema: Value| {
+        let tool = with_schema(schema);
+        let page = tool_page(&view(vec![&tool], "App"), &tool, None, None);
+        text(&page).to_owned()
+    };
+    let page = shown(json!({"properties": {
+        "s": {"type": "string", "examples": ["Ada <3"]}, "n": {"type": "integer", "examples": [7]},
+        "list": {"type": "array", "items": {"type": "string"}, "examples": [["a"]]}
+    }}));
+    for part in [
+        "placeholder=\"Ada &lt;3\"",
+        "placeholder=\"7\"",
+        "placeholder=\"[&quot;a&quot;]\"",
+        "data-name=\"list\"",
+        "data-schema=\"{&quot;properties&quot;",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+    assert!(!shown(json!({"properties": {"s": {"type": "string"}}})).contains("data-schema="));
+    let large = json!({"properties": {"l": {"type": "array"}}, "description": "d".repeat(17_000)});
+    assert!(!shown(large).contains("data-schema="));
+}
+
+#[test]
+fn what_cannot_be_shown_can_be_saved() {
+    let tool = tool(json!({}));
+    let page = ResultPage::new(&view(vec![&tool], "App"), &tool, &Form::default());
+    let show = |answer: Answer| text(&page.finish(answer)).to_owned();
+    let pdf = show(Answer::new(200, "application/pdf", vec![b'x'; 1_500_000]));
+    assert!(
+        pdf.contains("download=\"result.pdf\" href=\"data:application/octet-stream;base64,eHh4")
+    );
+    assert!(pdf.contains("(1.5 MB, application/pdf)"));
+    let script = show(Answer::new(200, "application/x-evil", "<script>"));
+    assert!(script.contains("result.bin") && script.contains("(8 bytes, application/x-evil)"));
+    assert!(show(Answer::new(200, "text/csv", "y".repeat(300_000))).contains("result.csv"));
+    assert!(!show(Answer::new(200, "text/csv", "y")).contains("download="));
+    assert!(
+        show(Answer::new(200, "text/markdown; charset=utf-8", "# a")).contains("data-markdown")
+    );
+}
+
+#[test]
+fn a_started_task_leads_to_its_progress() {
+    let tool = tool(json!({}));
+    let page = ResultPage::new(&view(vec![&tool], "App"), &tool, &Form::default());
+    let started = page.finish(Answer::new(202, JSON, r#"{"taskId":"t1"}"#));
+    let path = BASE.strip_prefix("https://relay.example").unwrap();
+    assert!(text(&started).contains(&format!(
+        "http-equiv=\"refresh\" content=\"1;url={path}/_as_page/_as_tasks/t1\""
+    )));
+    assert!(!text(&page.finish(Answer::json("1"))).contains("http-equiv"));
+}
+
+/// The page admits the script as it is in `public/`.
+#[test]
+fn the_script_is_the_one_that_the_page_admits() {
+    let script = include_bytes!("../../../../public/people.js");
+    let hash = format!("sha256-{}", STANDARD.encode(Sha256::digest(script)));
+    assert_eq!(PEOPLE_INTEGRITY, hash, "write this into page/mod.rs");
+}
+
+#[test]
 fn a_tasks_page_looks_again_until_it_is_done() {
     let pending = Answer::new(
         202,
@@ -345,7 +466,8 @@ fn the_policy_has_the_hashes_of_what_is_inline() {
         let hash = STANDARD.encode(Sha256::digest(inline));
         assert!(policy.1.contains(&format!("'sha256-{hash}'")), "{open}");
     }
-    assert_eq!(text(&page).matches("<script").count(), 1);
+    assert_eq!(text(&page).matches("<script").count(), 2);
+    assert!(policy.1.contains(&format!("'{PEOPLE_INTEGRITY}'")));
     assert!(!policy.1.contains("unsafe"));
 }
 
@@ -390,7 +512,7 @@ proptest! {
             let form = filled(text);
             let result = ResultPage::new(&view, &tool, &form);
             let reply = Answer::new(200, "text/plain", text);
-            let note = Note::Field(FieldError { field: text.to_owned(), expected: "a number" });
+            let note = Note::Fields(vec![FieldError { field: text.to_owned(), expected: "a number" }]);
             let pages = [page(&view, text), tool_page(&view, &tool, Some(&form), Some(&note)), result.finish(reply), result.finish(Answer::json(json!({"a": text}).to_string())), task_page(text, BASE, &Answer::new(202, JSON, json!({"completed": false, "message": text}).to_string())), problem_page(&HttpError::new(HttpCode::NotFound, text))];
             pages.iter().map(|page| skeleton(super::tests::text(page))).collect::<Vec<_>>()
         };
@@ -406,7 +528,7 @@ proptest! {
             prop_assert!(String::from_utf8(decoded).is_err());
             return Ok(());
         };
-        match form.arguments(&tool) {
+        match super::tests::body(&form, &tool) {
             Ok(arguments) => prop_assert!(serde_json::from_slice::<Value>(&arguments).unwrap().is_object()),
             Err(error) => prop_assert!(error.field == "a" && form.field("a").is_some()),
         }

@@ -2,11 +2,11 @@
 
 use agent_socket_doors::input::query_of;
 use agent_socket_doors::page::{
-    Form, Note, PageView, ResultPage, page, problem_page, task_page, tool_page,
+    Form, FormCall, Note, PageView, ResultPage, page, problem_page, task_page, tool_page,
 };
-use agent_socket_wire::answer::Answer;
+use agent_socket_wire::answer::{Answer, PLAIN};
 use agent_socket_wire::error::HttpError;
-use agent_socket_wire::headers::with_json_type;
+use agent_socket_wire::headers::{with_json_type, with_type};
 use agent_socket_wire::token::{Verifier, VerifierHash};
 use agent_socket_wire::tool::Tool;
 
@@ -143,11 +143,13 @@ impl Session {
         if state == NonceState::Old {
             return Err(tool_page(&view, tool, Some(&form), Some(&Note::TooOld)));
         }
-        let arguments = form
-            .path(tool)
-            .and_then(|path| Ok((path, form.arguments(tool)?)));
-        let (path, arguments) = arguments
-            .map_err(|error| tool_page(&view, tool, Some(&form), Some(&Note::Field(error))))?;
+        let FormCall {
+            path,
+            body: arguments,
+            is_text,
+        } = form.call(tool).map_err(|problems| {
+            tool_page(&view, tool, Some(&form), Some(&Note::Fields(problems)))
+        })?;
         let (query, body) = if tool.takes_query() {
             let query = std::str::from_utf8(&arguments).ok().and_then(query_of);
             (query, Vec::new())
@@ -158,7 +160,11 @@ impl Session {
             method: tool.method.clone(),
             path,
             query,
-            headers_json: with_json_type(&sent.headers_json),
+            headers_json: if is_text {
+                with_type(&sent.headers_json, PLAIN)
+            } else {
+                with_json_type(&sent.headers_json)
+            },
         };
         let result = ResultPage::new(&view, tool, &form);
         Ok((Surface::Page(Box::new(result)), outgoing, body))

@@ -152,7 +152,7 @@ async function start({ fresh }) {
   const { signal } = opening
   try {
     session = await connect({
-      appId: "as_app_anon", appDescription: description, agentsMd, tools: tools(picture).map(flashing), resume: sessions, signal,
+      appId: "as_app_anon", appName: "Pixel picture", appDescription: description, agentsMd, tools: tools(picture).map(flashing), resume: sessions, signal,
       onDisconnect({ reason, message }) {
         if (reason === "replaced") notice("This session goes on in another tab, so it was let go here.")
         if (reason === "refused") notice(`The relay refused the app: ${message}`)

@@ -7,7 +7,7 @@ import { css } from "./button-style.js"
 import { qrCode } from "./qr.js"
 import type { Session } from "./session.js"
 import { methodOf } from "./tools.js"
-import type { Link, MintOptions } from "./types.js"
+import type { Link, MintOptions, Tool } from "./types.js"
 
 /** A session, or what opens one on the first click. */
 export type SessionSource = Session | (() => Promise<Session>)
@@ -49,9 +49,9 @@ const HTML = `
 </dialog>`
 
 /** What to paste where. */
-const TABS: Record<string, { name: string; hint: string; text(link: string): string }> = {
+const TABS: Record<string, { name: string; hint: string; text(link: string, tools: readonly Tool[]): string }> = {
   chat: { name: "Chat", hint: "Paste this link into an AI chat that can open web pages.", text: (link) => link },
-  mcp: { name: "MCP", hint: "Add this as an MCP server (streamable HTTP, no sign-in).", text: (link) => `${baseOf(link)}/mcp` },
+  mcp: { name: "MCP", hint: "Add this as an MCP server (streamable HTTP, no sign-in).", text: (link, tools) => `${baseOf(link)}/${tools.some(({ path }) => path === "/mcp") ? "_as_" : ""}mcp` },
   page: { name: "Browser", hint: "For people: the tools as forms.", text: (link) => baseOf(link) },
   terminal: { name: "Terminal", hint: "For an agent in a terminal, or for yourself.", text: (link) => `curl ${link}` },
 }
@@ -236,7 +236,7 @@ export class AgentSocketButton extends Base {
     this.#$("links-title").hidden = this.#$("links").hidden = !links.length
     this.#$("none").hidden = links.length > 0
     const { hint, text } = TABS[this.#tab] as (typeof TABS)[string]
-    const value = this.#shown ? text(this.#shown.url) : ""
+    const value = this.#shown ? text(this.#shown.url, this.#session?.tools ?? []) : ""
     if (this.#input.value !== value) this.#input.value = value
     this.#$("hint").textContent = hint
     if (this.#session) this.#$("tunnel").textContent = `cloudflared tunnel --url ${this.#session.baseUrl}`

@@ -42,6 +42,15 @@ const tools = [
   { method: "DELETE", path: "/a/b.c", description: "", handler() {} },
 ]
 
+test("WebMCP gives the parameters of a path as arguments", async (t) => {
+  const seen = []
+  const app = await session(t, [{ path: "/u/:id/x", title: "User", description: "", handler: ({ params, path }) => { seen.push([params, path]) } }])
+  const [tool] = toWebMCP(app)
+  assert.deepEqual([tool.name, tool.title, tool.inputSchema.required], ["u_id_x", "User", ["id"]])
+  assert.equal((await tool.execute({ id: "a/b" })).isError, undefined)
+  assert.deepEqual(seen, [[{ id: "a/b" }, "/u/a%2Fb/x"]])
+})
+
 test("WebMCP gets the same tools, and they are taken back", async (t) => {
   const app = await session(t, tools)
   const offered = new Map()

@@ -16,6 +16,7 @@ mod silence;
 mod smoke;
 mod trust;
 mod unread;
+mod users;
 
 use anyhow::Result;
 use serde_json::json;
@@ -44,6 +45,7 @@ pub fn all() -> Vec<Scenario> {
         old_client::scenarios(),
         faults::scenarios(),
         unread::scenarios(),
+        users::scenarios(),
     ]
     .into_iter()
     .flatten()

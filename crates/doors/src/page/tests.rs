@@ -212,7 +212,7 @@ fn what_is_long_is_bounded() {
     assert!(shown.body.len() < 20_000);
     assert_eq!(text(&shown).matches("name=\"f.body\"").count(), 2);
     for tool in [&post, &get] {
-        let sent = body(&form("f.body=%7B%22a%22%3A1%7D"), &tool).unwrap();
+        let sent = body(&form("f.body=%7B%22a%22%3A1%7D"), tool).unwrap();
         assert_eq!(sent, br#"{"a":1}"#);
     }
 

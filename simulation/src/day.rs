@@ -18,6 +18,7 @@ use agent_socket_wire::apps::Apps;
 use agent_socket_wire::id::SessionId;
 use agent_socket_wire::limits::{HEARTBEAT_PING, MAX_POLL_WAIT_S};
 use agent_socket_wire::token::AgentToken;
+use agent_socket_wire::work::{self, Kind};
 use anyhow::{Context as _, Result, anyhow, ensure};
 use serde_json::{Value, json};
 
@@ -279,8 +280,11 @@ impl Day {
         self.machine.lose_memory();
     }
 
+    /// An event, which may take no more steps than one of its kind may.
     fn event<T>(
         &mut self,
+        kind: Kind,
+        came: usize,
         run: impl FnOnce(&Driver, &mut Machine) -> Result<T, Failure<Infallible>>,
     ) -> Result<T> {
         self.load()?;
@@ -288,7 +292,14 @@ impl Day {
         let from = since_start(self.now);
         let until = from.saturating_add(self.setup.event_ms);
         self.counts.awake.mark(from, until);
-        let result = run(&self.driver, &mut self.machine)?;
+        let kept = usize::try_from(self.machine.record_bytes())?;
+        let budget = kind.budget(came, kept);
+        let (result, steps) = work::measured(|| run(&self.driver, &mut self.machine));
+        ensure!(
+            steps <= budget,
+            "an event of the kind {kind:?} took {steps} steps, but may take {budget}"
+        );
+        let result = result?;
         match self.machine.timer {
             Some(at) => self.arm(at),
             None => {
@@ -310,13 +321,13 @@ impl Day {
     fn on_timer(&mut self) -> Result<()> {
         self.timer = None;
         self.is_watching = true;
-        self.event(Driver::timer)
+        self.event(Kind::Tick, 0, Driver::timer)
     }
 
     fn on_alarm(&mut self) -> Result<()> {
         self.counts.alarms = self.counts.alarms.saturating_add(1);
         self.alarm = None;
-        self.event(Driver::alarm)
+        self.event(Kind::Tick, 0, Driver::alarm)
     }
 
     fn frame(&mut self, socket: SocketId, text: &str) -> Result<()> {
@@ -325,7 +336,9 @@ impl Day {
         }
         self.counts.messages_in = self.counts.messages_in.saturating_add(1);
         let frame = Frame::Text(text.as_bytes());
-        self.event(|driver, machine| driver.frame(machine, socket, frame))
+        self.event(Kind::Frame, text.len(), |driver, machine| {
+            driver.frame(machine, socket, frame)
+        })
     }
 
     /// Sends a frame on the app's socket; a reply to what was lost is lost.
@@ -352,9 +365,9 @@ impl Day {
                 self.ask(Purpose::Tools)
             }
             Action::Ask(purpose) => self.ask(purpose),
-            Action::Body(request) => {
-                self.event(|driver, machine| driver.body(machine, request, Ok(CALL_BODY)))
-            }
+            Action::Body(request) => self.event(Kind::Body, CALL_BODY.len(), |driver, machine| {
+                driver.body(machine, request, Ok(CALL_BODY))
+            }),
             Action::Reply { call, task } => self.reply(&call, task),
             Action::Complete(task) => self.app_frame(&json!({
                 "type": "task_complete",
@@ -379,7 +392,7 @@ impl Day {
             origin: Some("https://app.example"),
             ..Opening::default()
         };
-        let verdict = self.event(|driver, machine| {
+        let verdict = self.event(Kind::Socket, 0, |driver, machine| {
             driver.socket_opened(machine, session, socket, opening, |machine, verdict| {
                 machine.sockets.insert(socket, Socket::default());
                 verdict
@@ -423,7 +436,9 @@ impl Day {
                 // The closing socket is still there for a load; then it is not.
                 self.load()?;
                 self.machine.sockets.remove(&socket);
-                self.event(|driver, machine| driver.socket_closed(machine, socket, 1006))?;
+                self.event(Kind::Socket, 0, |driver, machine| {
+                    driver.socket_closed(machine, socket, 1006)
+                })?;
             }
             Cause::Deploy => {
                 self.lose_memory();
@@ -456,7 +471,9 @@ impl Day {
         self.requests.insert(request, purpose);
         self.is_watching = false;
         let head = AgentRequest::new(method, &url, &parsed, &CallHeaders);
-        match self.event(|driver, machine| driver.request(machine, request, &head))? {
+        match self.event(Kind::Request, url.len(), |driver, machine| {
+            driver.request(machine, request, &head)
+        })? {
             Reply::Answer(answer) => self.answered(request, &answer)?,
             Reply::ReadBody => self.after(0, Action::Body(request)),
             Reply::Later => {}

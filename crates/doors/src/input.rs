@@ -2,7 +2,8 @@
 //! call from something other than a JSON body: links, forms, MCP arguments.
 
 use std::borrow::Cow;
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
@@ -50,7 +51,7 @@ impl ValueKind {
             }
         };
         if let Some(target) = refs.follow(schema) {
-            return of(target);
+            return refs.kind_behind(target, below, || of(target));
         }
         // `anyOf` with `null` is how some write that a property may be left out.
         let alternatives: Vec<&RawValue> = ["anyOf", "oneOf", "allOf"]
@@ -146,6 +147,9 @@ struct Refs<'a> {
     /// Bytes of schemas that may still be read behind references and
     /// alternatives, as these may lead in circles.
     left: Cell<usize>,
+    /// The kinds of what references led to, by its place in the text and by how deep
+    /// more may be followed from there: many properties refer to one definition.
+    kinds: RefCell<BTreeMap<(usize, usize), ValueKind>>,
 }
 
 impl<'a> Refs<'a> {
@@ -154,7 +158,24 @@ impl<'a> Refs<'a> {
             root,
             targets: OnceCell::new(),
             left: Cell::new(MAX_KIND_BYTES),
+            kinds: RefCell::new(BTreeMap::new()),
         }
+    }
+
+    /// The kind of what a reference leads to, which is read once.
+    fn kind_behind(
+        &self,
+        target: &RawValue,
+        depth: usize,
+        read: impl FnOnce() -> ValueKind,
+    ) -> ValueKind {
+        let key = (target.get().as_ptr().addr(), depth);
+        let known = self.kinds.borrow().get(&key).copied();
+        known.unwrap_or_else(|| {
+            let kind = read();
+            self.kinds.borrow_mut().insert(key, kind);
+            kind
+        })
     }
 
     /// Whether one more schema may be read.

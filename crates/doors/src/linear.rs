@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::briefing::agents_md;
 use crate::get::{next_links, read_get, ready_links};
+use crate::input::Input;
 use crate::mcp::{MODERN, McpHead, ServerView, read};
 use crate::names::tool_names;
 use crate::openapi::openapi_json;
@@ -243,6 +244,23 @@ fn calls_over_mcp() {
             &[],
         )
     });
+}
+
+#[test]
+fn a_definition_is_read_once_for_all_that_refer_to_it() {
+    let properties = (0..250).map(|n| (format!("p{n}"), json!({"$ref": "#/$defs/d"})));
+    let schema = json!({
+        "properties": Value::Object(properties.collect()),
+        "$defs": {"d": {"title": "t".repeat(8000), "anyOf": [{"type": "integer"}]}},
+    });
+    let tools = tools(&json!([{"path": "/t", "input_schema": schema}]));
+    let bytes = schema.to_string().len();
+    let steps = steps(|| drop(Input::of(&tools[0])));
+    assert!(
+        steps >= bytes,
+        "the {steps} steps of this case count nothing"
+    );
+    assert!(steps < 10 * bytes, "{steps} steps for {bytes} bytes");
 }
 
 #[test]

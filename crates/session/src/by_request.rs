@@ -1,5 +1,7 @@
 //! Things by the request that they belong to.
 
+use agent_socket_wire::work::{self, counted};
+
 use crate::effect::RequestId;
 
 /// A map of at most some hundred entries, by request, the oldest first.
@@ -46,15 +48,15 @@ impl<T> ByRequest<T> {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (RequestId, &T)> {
-        self.0.iter().map(|(request, one)| (*request, one))
+        counted(&self.0).map(|(request, one)| (*request, one))
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (RequestId, &mut T)> {
-        self.0.iter_mut().map(|(request, one)| (*request, one))
+        counted(&mut self.0).map(|(request, one)| (*request, one))
     }
 
     pub(crate) fn values(&self) -> impl Iterator<Item = &T> {
-        self.0.iter().map(|(_, one)| one)
+        counted(&self.0).map(|(_, one)| one)
     }
 
     pub(crate) fn take_all(&mut self) -> Vec<(RequestId, T)> {
@@ -66,6 +68,7 @@ impl<T> ByRequest<T> {
         &mut self,
         which: impl Fn(RequestId, &T) -> bool,
     ) -> Vec<(RequestId, T)> {
+        work::add(self.0.len());
         self.0
             .extract_if(.., |(request, one)| which(*request, one))
             .collect()

@@ -39,6 +39,28 @@ pub struct Output {
 }
 
 impl Output {
+    /// The bytes of all that is written and goes out.
+    pub(crate) fn bytes(&self) -> usize {
+        let writes = self.writes.iter().map(|write| match write {
+            Write::Put { value, .. } => value.len(),
+            Write::Delete { .. } | Write::DeleteAll => 1,
+        });
+        let effects = self.effects.iter().map(|effect| match effect {
+            Effect::Send { text, .. } | Effect::Chunk { text, .. } | Effect::Log(text) => {
+                text.len()
+            }
+            Effect::Attach { attachment, .. } => attachment.len(),
+            Effect::Answer { answer, .. } | Effect::Stream { head: answer, .. } => {
+                answer.body.len()
+            }
+            Effect::Close { .. } | Effect::EndStream { .. } => 1,
+        });
+        let at_once = match &self.outcome {
+            Outcome::Answer(answer) => answer.body.len(),
+            _ => 0,
+        };
+        writes.chain(effects).fold(at_once, usize::saturating_add)
+    }
     /// Whether storage stays as it is.
     #[must_use]
     pub const fn writes_nothing(&self) -> bool {

@@ -12,6 +12,7 @@ use std::fmt;
 
 use agent_socket_wire::id::SessionId;
 use agent_socket_wire::register::Registration;
+use agent_socket_wire::work;
 use serde::{Deserialize, Serialize};
 
 use crate::effect::Millis;
@@ -122,6 +123,7 @@ impl Records {
 }
 
 fn parse<'a, T: Deserialize<'a>>(key: &str, value: &'a str) -> Result<T, LoadError> {
+    work::add(value.len());
     // An error of serde_json may quote the value; its category does not.
     serde_json::from_str(value)
         .map_err(|error| LoadError(format!("{key}: {:?} error", error.classify())))

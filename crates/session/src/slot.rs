@@ -10,6 +10,7 @@ use agent_socket_wire::id::SessionId;
 use agent_socket_wire::register::Registration;
 use agent_socket_wire::text::json_str;
 use agent_socket_wire::token::ResumeSecret;
+use agent_socket_wire::work;
 use serde_json::{Value, json};
 
 use crate::agent::{AgentRequest, answer_without_session};
@@ -103,6 +104,7 @@ impl Slot {
         self.expire(&mut cx);
         self.on_event(&mut cx, event);
         self.set_alarm(&mut cx);
+        work::add_with(|| out.bytes());
     }
 
     /// When [`Event::Timer`] must come: the nearest deadline that only matters

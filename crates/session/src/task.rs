@@ -16,6 +16,7 @@ use agent_socket_wire::text::{cut, json_str};
 use agent_socket_wire::token::VerifierHash;
 use agent_socket_wire::tree::map_of;
 use agent_socket_wire::url::query_value;
+use agent_socket_wire::work::counted;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -92,11 +93,13 @@ impl Tasks {
     }
 
     pub(crate) fn next_expiry(&self) -> Option<Millis> {
-        self.0.values().map(|task| task.expires_at).min()
+        counted(self.0.values()).map(|task| task.expires_at).min()
     }
 
     fn is_full(&self) -> bool {
-        let finished = self.0.values().filter(|task| task.completed).count();
+        let finished = counted(self.0.values())
+            .filter(|task| task.completed)
+            .count();
         self.0.len().saturating_sub(finished) >= MAX_PENDING_TASKS || finished >= MAX_FINISHED_TASKS
     }
 
@@ -124,7 +127,7 @@ impl Tasks {
     /// `session_full` if the unread ones leave no room. Then all stay.
     fn make_room(&mut self, bytes: usize, writes: &mut Vec<Write>) -> Result<(), AppError> {
         let sum = |of: &dyn Fn(&Task) -> bool| {
-            let finished = self.0.values().filter(|task| of(task));
+            let finished = counted(self.0.values()).filter(|task| of(task));
             let sizes = finished.map(|task| task.bytes);
             sizes.fold(bytes, usize::saturating_add)
         };
@@ -137,19 +140,15 @@ impl Tasks {
             ));
         }
         let mut all = sum(&|_| true);
-        if all > MAX_RESULT_BYTES {
-            let read = self.0.iter().filter(|(_, task)| task.read);
-            let mut read: Vec<_> = read
-                .map(|(id, task)| (task.expires_at, task.bytes, id.clone()))
-                .collect();
-            read.sort_unstable();
-            for (_, bytes, id) in read {
-                if all <= MAX_RESULT_BYTES {
-                    break;
-                }
-                all = all.saturating_sub(bytes);
-                self.remove(&id, writes);
-            }
+        // Each result that goes makes room, and few have to: no sorting is worth it.
+        while all > MAX_RESULT_BYTES {
+            let read = counted(&self.0).filter(|(_, task)| task.read);
+            let Some((id, task)) = read.min_by_key(|(_, task)| task.expires_at) else {
+                break;
+            };
+            all = all.saturating_sub(task.bytes);
+            let id = id.clone();
+            self.remove(&id, writes);
         }
         Ok(())
     }
@@ -160,9 +159,7 @@ impl Tasks {
         which: impl Fn(&Task) -> bool,
         writes: &mut Vec<Write>,
     ) -> Vec<String> {
-        let picked: Vec<String> = self
-            .0
-            .iter()
+        let picked: Vec<String> = counted(&self.0)
             .filter(|(_, task)| which(task))
             .map(|(id, _)| id.clone())
             .collect();
@@ -285,9 +282,7 @@ impl Session {
         ids: &[String],
         answer: impl Fn(&str) -> Answer,
     ) {
-        let done: Vec<RequestId> = self
-            .waiters
-            .iter()
+        let done: Vec<RequestId> = counted(&self.waiters)
             .filter(|(_, waiter)| ids.contains(&waiter.task_id))
             .map(|(request, _)| *request)
             .collect();
@@ -486,7 +481,7 @@ impl Session {
             task.message = Some(cut(&text, MAX_PROGRESS_MESSAGE_CHARS).to_owned());
         }
         let news = task.news();
-        for (request, waiter) in &mut self.waiters {
+        for (request, waiter) in counted(&mut self.waiters) {
             if waiter.task_id == id {
                 waiter.surface.progress(cx, *request, news);
             }
@@ -498,7 +493,7 @@ impl Session {
         for (request, surface) in self.calls.surfaces_mut() {
             surface.beat(cx, request, None);
         }
-        for (request, waiter) in &mut self.waiters {
+        for (request, waiter) in counted(&mut self.waiters) {
             let task = self.tasks.0.get(&waiter.task_id);
             let news = task.map(Task::news).unwrap_or_default();
             waiter.surface.beat(cx, *request, Some(news));

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use agent_socket_wire::limits::MAX_LIVE_TOKENS;
 use agent_socket_wire::token::VerifierHash;
 use agent_socket_wire::tool::Scope;
+use agent_socket_wire::work::counted;
 use serde::{Deserialize, Serialize};
 
 use crate::effect::{Millis, Write};
@@ -115,17 +116,20 @@ impl Tokens {
 
     /// Whether another token than this one is live.
     pub(crate) fn has_other_live(&self, hash: &VerifierHash, now: Millis) -> bool {
-        let mut others = self.0.iter().filter(|(other, _)| *other != hash);
+        let mut others = counted(&self.0).filter(|(other, _)| *other != hash);
         others.any(|(_, token)| token.is_live(now))
     }
 
     pub(crate) fn is_full(&self, now: Millis) -> bool {
-        self.0.values().filter(|token| token.is_live(now)).count() >= MAX_LIVE_TOKENS
+        let all = counted(self.0.values());
+        all.filter(|token| token.is_live(now)).count() >= MAX_LIVE_TOKENS
     }
 
     /// The live tokens, oldest first.
     pub(crate) fn live(&self, now: Millis) -> Vec<&Token> {
-        let mut live: Vec<_> = self.0.values().filter(|token| token.is_live(now)).collect();
+        let mut live: Vec<_> = counted(self.0.values())
+            .filter(|token| token.is_live(now))
+            .collect();
         live.sort_by_key(|token| token.minted_at);
         live
     }
@@ -144,7 +148,7 @@ impl Tokens {
 
     /// Keeps no more used-up tokens than there may be live ones.
     fn drop_oldest_used_up(&mut self, now: Millis, writes: &mut Vec<Write>) {
-        let used_up = self.0.iter().filter(|(_, token)| !token.is_live(now));
+        let used_up = counted(&self.0).filter(|(_, token)| !token.is_live(now));
         let (count, oldest) = used_up.fold((0_usize, None), |(count, oldest), (hash, token)| {
             let older = oldest.is_none_or(|(at, _)| token.minted_at < at);
             (
@@ -185,8 +189,7 @@ impl Tokens {
     }
 
     pub(crate) fn next_expiry(&self) -> Option<Millis> {
-        self.0
-            .values()
+        counted(self.0.values())
             .filter(|token| token.sealed.is_some())
             .filter_map(|token| token.expires_at)
             .min()
@@ -194,7 +197,7 @@ impl Tokens {
 
     /// Forgets the sealed verifiers of tokens whose time is over.
     pub(crate) fn expire(&mut self, now: Millis, writes: &mut Vec<Write>) {
-        for (hash, token) in &mut self.0 {
+        for (hash, token) in counted(&mut self.0) {
             if token.sealed.is_some() && token.expires_at.is_some_and(|at| at <= now) {
                 token.sealed = None;
                 writes.push(put(hash, token));

@@ -3,6 +3,7 @@
 use agent_socket_driver::{AgentRequest, BodyError, RequestHeaders, RequestId};
 use agent_socket_wire::answer::Answer;
 use agent_socket_wire::token::AgentToken;
+use agent_socket_wire::work::Kind;
 use serde_json::json;
 
 use crate::apps::App;
@@ -56,7 +57,7 @@ impl World {
         let site = site.map(|site| ("sec-fetch-site", site.to_owned()));
         let headers = Headers(self.headers.iter().cloned().chain(site).collect());
         let head = AgentRequest::new(method, &url, &parsed, &headers);
-        self.event(|driver, machine| {
+        self.event(Kind::Request, url.len(), |driver, machine| {
             let reply = driver.request(machine, request, &head)?;
             machine.replied(request, reply);
             Ok(())
@@ -74,12 +75,17 @@ impl World {
         if let Some(stage @ Stage::Reading) = self.machine.requests.get_mut(&request) {
             *stage = Stage::Open;
         }
-        self.event(|driver, machine| driver.body(machine, request, body));
+        let came = body.map_or(0, <[u8]>::len);
+        self.event(Kind::Body, came, |driver, machine| {
+            driver.body(machine, request, body)
+        });
     }
 
     /// More of the body of a request comes, and not the last of it.
     pub fn body_progress(&mut self, request: RequestId) {
-        self.event(|driver, machine| driver.body_progress(machine, request));
+        self.event(Kind::Tick, 0, |driver, machine| {
+            driver.body_progress(machine, request)
+        });
     }
 
     /// An agent goes away.
@@ -90,7 +96,9 @@ impl World {
             self.machine.open_requests -= 1;
             self.machine.readers.remove(&request);
         }
-        self.event(|driver, machine| driver.request_gone(machine, request));
+        self.event(Kind::Tick, 0, |driver, machine| {
+            driver.request_gone(machine, request)
+        });
     }
 
     /// The answer of a request that has one.

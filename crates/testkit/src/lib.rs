@@ -14,6 +14,7 @@
 //! - the alarm is the nearest deadline of what is stored and attached;
 //! - records and limits agree, and a session that ended keeps nothing;
 //! - no call is sent with a link whose time is over, nor one more than it may make;
+//! - no event takes more steps than its kind may ([`agent_socket_wire::work`]);
 //! - no secret is in a record, a log line or a stranger's answer.
 //!
 //! [`Play`] plays programs of [`Op`]s, made up at random or kept.
@@ -26,6 +27,7 @@ mod agents;
 mod apps;
 mod audit;
 mod frames;
+mod giant;
 mod machine;
 mod noise;
 mod ops;
@@ -35,11 +37,12 @@ mod world;
 
 pub use apps::App;
 pub use frames::{code, json_of, registration, with};
+pub use giant::giant_registration;
 pub use machine::{Machine, Reader, START, Socket, Stage, StorageFailed, UNREAD_BYTES};
 pub use noise::noise;
 pub use ops::{
-    Ask, Beginning, Body, CallResult, GetLink, Heads, McpMessage, Op, Origin, PagePath, Proof,
-    TaskNews, Tools, Which,
+    Ask, Beginning, Body, CallResult, GetLink, Giant, Heads, McpMessage, Op, Origin, PagePath,
+    Proof, TaskNews, Tools, Which, Writing,
 };
 pub use play::Play;
-pub use world::{Kept, World};
+pub use world::{Cost, Kept, World};

@@ -11,6 +11,8 @@ use agent_socket_wire::close::CloseCode;
 use agent_socket_wire::error::{AppCode, AppError};
 use agent_socket_wire::limits::MAX_ATTACHMENT_BYTES;
 
+use serde_json::Value;
+
 use crate::audit::Audit;
 use crate::frames::json_of;
 
@@ -258,7 +260,6 @@ impl Runtime for Machine {
 
     fn send(&mut self, socket: SocketId, text: String) {
         self.open(socket, "send").sent.push(text.clone());
-        self.count_call(&text);
         self.done.push(Done::Send(text));
     }
 
@@ -332,11 +333,18 @@ impl Machine {
         found
     }
 
-    fn count_call(&mut self, text: &str) {
-        if !text.contains(r#""type":"tool_call""#) {
-            return;
+    /// Counts the calls that were sent, each of which its link must cover.
+    pub(crate) fn count_calls(&mut self, done: &[Done]) {
+        for one in done {
+            if let Done::Send(text) = one
+                && text.contains(r#""type":"tool_call""#)
+            {
+                self.count_call(&json_of(text));
+            }
         }
-        let frame = json_of(text);
+    }
+
+    fn count_call(&mut self, frame: &Value) {
         if let (Some("tool_call"), Some(agent)) =
             (frame["type"].as_str(), frame["agent"]["id"].as_str())
         {

@@ -78,6 +78,24 @@ pub enum Op {
         /// The number of its new briefing.
         briefing: Option<u8>,
     },
+    /// An app registers as much as it can, over what it had.
+    UpdateGiant {
+        /// On which socket.
+        socket: Which,
+        /// What is so large.
+        what: Giant,
+        /// Whether it is over the limit.
+        over: bool,
+    },
+    /// An app asks for more changes at once than it may.
+    FloodOfWrites {
+        /// On which socket.
+        socket: Which,
+        /// For which.
+        what: Writing,
+    },
+    /// An app resumes, and says that it works on more calls than there can be.
+    ResumeFlood,
     /// An app answers a call.
     Reply {
         /// On which socket.
@@ -334,6 +352,30 @@ pub enum Tools {
     Numbered(u8),
 }
 
+/// What is as large as it may be in a registration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Giant {
+    /// The number of its tools.
+    Tools,
+    /// The description of a tool.
+    Description,
+    /// The schema of a tool, which refers to itself.
+    Schema,
+    /// All of it.
+    Registration,
+}
+
+/// A change that is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writing {
+    /// A new link.
+    Mint,
+    /// A link less.
+    Revoke,
+    /// Other tools.
+    Update,
+}
+
 /// What an app answers to a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallResult {
@@ -465,7 +507,7 @@ impl Op {
     /// part of one is one, too. Likely ones have more of the numbers.
     #[must_use]
     pub fn from_bytes([kind, a, b, c]: [u8; 4]) -> Self {
-        match kind % 45 {
+        match kind % 48 {
             0 => Self::Open {
                 resume: !a.is_multiple_of(4),
                 origin: match (a >> 2) % 3 {
@@ -648,6 +690,27 @@ impl Op {
                 times: b,
                 every: u64::from(c) * 4,
             },
+            // They take as long as a hundred others.
+            46 if c >= 224 => Self::UpdateGiant {
+                socket: Which::from_byte(a),
+                what: match b % 4 {
+                    0 => Giant::Tools,
+                    1 => Giant::Description,
+                    2 => Giant::Schema,
+                    _ => Giant::Registration,
+                },
+                over: b >= 192,
+            },
+            47 if c >= 224 => Self::FloodOfWrites {
+                socket: Which::from_byte(a),
+                what: match b % 3 {
+                    0 => Writing::Mint,
+                    1 => Writing::Revoke,
+                    _ => Writing::Update,
+                },
+            },
+            45 if c >= 224 => Self::ResumeFlood,
+            45..=47 => Self::Wait { ms: u64::from(b) },
             _ if a >= 32 => Self::Heartbeats,
             _ => Self::GiantUpdate {
                 socket: Which::Newest,

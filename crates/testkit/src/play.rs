@@ -5,17 +5,18 @@ use std::collections::BTreeMap;
 use agent_socket_driver::{BodyError, Opening, RequestId, SocketId};
 use agent_socket_wire::address::AddressKey;
 use agent_socket_wire::answer::Answer;
-use agent_socket_wire::limits::{MAX_BODY_BYTES, MAX_FRAME_LENGTH};
+use agent_socket_wire::limits::{MAX_BODY_BYTES, MAX_FRAME_LENGTH, WRITE_BURST};
 use agent_socket_wire::proof::UpgradeProof;
 use agent_socket_wire::token::ResumeSecret;
 use serde_json::{Value, json};
 
 use crate::frames::{json_of, registration, with};
+use crate::giant::giant_registration;
 use crate::machine::Stage;
 use crate::noise::noise;
 use crate::ops::{
     Ask, Beginning, Body, CallResult, GetLink, Heads, McpMessage, Op, Origin, PagePath, Proof,
-    TaskNews, Tools, Which,
+    TaskNews, Tools, Which, Writing,
 };
 use crate::world::World;
 
@@ -113,6 +114,15 @@ impl<'a> Play<'a> {
                 tools,
                 briefing,
             } => self.update(socket, tools, briefing),
+            Op::UpdateGiant { socket, what, over } => {
+                let frame = with(
+                    json!({"type": "update_tools", "id": "g"}),
+                    giant_registration(what, over),
+                );
+                self.send(socket, &frame);
+            }
+            Op::FloodOfWrites { socket, what } => self.flood_of_writes(socket, what),
+            Op::ResumeFlood => self.resume_flood(),
             Op::Reply {
                 socket,
                 call,
@@ -343,6 +353,33 @@ impl<'a> Play<'a> {
             self.task(Which::Newest, task, TaskNews::Progress(n));
             self.world.advance(every);
         }
+    }
+
+    fn flood_of_writes(&mut self, socket: Which, what: Writing) {
+        let frame = match what {
+            Writing::Mint => json!({"type": "mint_agent_token", "id": 1, "maxCalls": 1}),
+            Writing::Revoke => {
+                json!({"type": "revoke_agent_token", "id": 1, "token": self.tokens.last()})
+            }
+            Writing::Update => {
+                json!({"type": "update_tools", "id": 1, "tools": [{"path": "/a"}]})
+            }
+        };
+        let before = self.world.machine.writes;
+        for _ in 0..WRITE_BURST + 20 {
+            self.send(socket, &frame);
+        }
+        // Each writes a token, takes the oldest used-up one away, and notes the link.
+        let most = usize::try_from(WRITE_BURST).unwrap() * 3;
+        assert!(self.world.machine.writes - before <= most);
+    }
+
+    fn resume_flood(&mut self) {
+        let ids = (0..5000).map(|n| format!("{n}-none"));
+        let pending: Vec<String> = self.calls.iter().cloned().chain(ids).collect();
+        let secret = self.secrets.last().cloned().unwrap_or_default();
+        let members = json!({"features": ["carry_calls"], "pendingCalls": pending});
+        self.world.try_resume(&secret, members);
     }
 
     fn reply(&mut self, socket: Which, call: u8, result: CallResult) {

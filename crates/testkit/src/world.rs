@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use agent_socket_driver::{
     Config, Driver, DropMode, Failure, Frame, Millis, Opening, SocketId, Verdict,
@@ -9,7 +10,8 @@ use agent_socket_driver::{
 use agent_socket_wire::apps::Apps;
 use agent_socket_wire::close::CloseCode;
 use agent_socket_wire::id::SessionId;
-use agent_socket_wire::limits::{MAX_INFLIGHT_CALLS, MAX_WAITING_SOCKETS};
+use agent_socket_wire::limits::{MAX_INFLIGHT_CALLS, MAX_REPLAY_BYTES, MAX_WAITING_SOCKETS};
+use agent_socket_wire::work::{self, Kind};
 use serde_json::Value;
 
 use crate::audit::Audit;
@@ -26,6 +28,15 @@ const APPS: &str = r#"{
 /// What outlives a crash: the records and the alarm.
 pub type Kept = (BTreeMap<String, String>, Option<Millis>);
 
+/// What an event took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cost {
+    /// Steps of [`agent_socket_wire::work`]; 0 in a release build.
+    pub steps: usize,
+    /// The time until all of it was done, the runtime's part included.
+    pub time: Duration,
+}
+
 /// A session with everything around it.
 pub struct World {
     /// The session's id.
@@ -38,6 +49,10 @@ pub struct World {
     pub alarms: usize,
     /// What was kept after each event, if that is wanted.
     pub history: Option<Vec<Kept>>,
+    /// What the costliest event of each kind took.
+    pub worst: BTreeMap<Kind, Cost>,
+    /// Bytes that came in so far. A session keeps some of them in memory.
+    came: usize,
     /// `None` until the memory is made.
     driver: Option<Driver>,
     config: Arc<Config>,
@@ -67,6 +82,8 @@ impl World {
             headers: Vec::new(),
             alarms: 0,
             history: None,
+            worst: BTreeMap::new(),
+            came: 0,
             driver: None,
             config: Arc::new(config),
             secrets: Secrets::default(),
@@ -95,6 +112,8 @@ impl World {
             headers: Vec::new(),
             alarms: 0,
             history: None,
+            worst: BTreeMap::new(),
+            came: 0,
             driver: None,
             config: Arc::clone(&self.config),
             secrets: self.secrets.clone(),
@@ -123,7 +142,10 @@ impl World {
         }
         self.machine.audit = Audit::default();
         let driver = Driver::new(Arc::clone(&self.config));
-        let loaded = driver.load(&mut self.machine, self.id);
+        let (id, kept) = (self.id, self.kept());
+        let machine = &mut self.machine;
+        let (loaded, cost) = measured(|| driver.load(machine, id));
+        self.spend(Kind::Load, 0, kept, cost);
         assert!(
             loaded.is_ok() || self.machine.done.is_empty(),
             "a failed load does something"
@@ -164,12 +186,21 @@ impl World {
 
     /// An event, and what comes back of it: nothing if storage failed. Then the
     /// shell restarts, and all that it held for the session is lost.
+    ///
+    /// `came` is how many bytes came with it, of which `kind` says what they may cost.
     pub(crate) fn event<T>(
         &mut self,
+        kind: Kind,
+        came: usize,
         run: impl FnOnce(&Driver, &mut Machine) -> Result<T, Failure<StorageFailed>>,
     ) -> Option<T> {
         self.load();
-        let result = match run(self.driver.as_ref().unwrap(), &mut self.machine) {
+        let kept = self.kept();
+        self.came = self.came.saturating_add(came);
+        let (driver, machine) = (self.driver.as_ref().unwrap(), &mut self.machine);
+        let (result, cost) = measured(|| run(driver, machine));
+        self.spend(kind, came, kept, cost);
+        let result = match result {
             Ok(value) => {
                 self.check();
                 Some(value)
@@ -185,6 +216,26 @@ impl World {
             history.push((self.machine.records.clone(), self.machine.alarm));
         }
         result
+    }
+
+    /// The most that the session can keep: what is stored, and replays of answers.
+    fn kept(&self) -> usize {
+        let records = self.machine.records.values().map(String::len);
+        let stored: usize = records.sum();
+        stored.saturating_add(self.came.min(MAX_REPLAY_BYTES))
+    }
+
+    /// No event costs more than its kind may, and the costliest are noted.
+    fn spend(&mut self, kind: Kind, came: usize, kept: usize, cost: Cost) {
+        let budget = kind.budget(came, kept);
+        assert!(
+            cost.steps <= budget,
+            "an event of the kind {kind:?} took {} steps, but may take {budget}: {came} bytes came, {kept} are kept",
+            cost.steps
+        );
+        let worst = self.worst.entry(kind).or_default();
+        worst.steps = worst.steps.max(cost.steps);
+        worst.time = worst.time.max(cost.time);
     }
 
     /// Lets time pass, with timers and alarms going off when they are due.
@@ -224,7 +275,7 @@ impl World {
     pub fn alarm(&mut self) {
         self.load();
         let due = self.machine.alarm.take();
-        if self.event(Driver::alarm).is_none() {
+        if self.event(Kind::Tick, 0, Driver::alarm).is_none() {
             self.machine.alarm = due;
             self.alarm();
         }
@@ -232,7 +283,7 @@ impl World {
 
     /// The timer goes off, due or not.
     pub fn timer(&mut self) {
-        self.event(Driver::timer);
+        self.event(Kind::Tick, 0, Driver::timer);
     }
 
     /// When the timer goes off.
@@ -243,7 +294,9 @@ impl World {
 
     /// A debugger drops the app's socket.
     pub fn drop_app(&mut self, mode: DropMode) {
-        self.event(|driver, machine| driver.drop_app(machine, mode));
+        self.event(Kind::Socket, 0, |driver, machine| {
+            driver.drop_app(machine, mode)
+        });
     }
 
     // ---- sockets ----
@@ -253,7 +306,7 @@ impl World {
         self.next_socket += 1;
         let socket = SocketId(self.next_socket);
         let session = self.id;
-        self.event(|driver, machine| {
+        self.event(Kind::Socket, 0, |driver, machine| {
             driver.socket_opened(machine, session, socket, opening, |machine, verdict| {
                 let closed = match verdict {
                     Verdict::Accept => None,
@@ -283,7 +336,9 @@ impl World {
     /// Sends bytes as an app and gives the frames that come back on the socket.
     pub fn bytes(&mut self, socket: SocketId, data: &[u8]) -> Vec<Value> {
         let before = self.sent_count(socket);
-        self.event(|driver, machine| driver.frame(machine, socket, Frame::Binary(data)));
+        self.event(Kind::Frame, data.len(), |driver, machine| {
+            driver.frame(machine, socket, Frame::Binary(data))
+        });
         self.sent_from(socket, before)
     }
 
@@ -291,7 +346,9 @@ impl World {
     pub fn text(&mut self, socket: SocketId, text: &str) -> Vec<Value> {
         let before = self.sent_count(socket);
         let frame = Frame::Text(text.as_bytes());
-        self.event(|driver, machine| driver.frame(machine, socket, frame));
+        self.event(Kind::Frame, text.len(), |driver, machine| {
+            driver.frame(machine, socket, frame)
+        });
         self.sent_from(socket, before)
     }
 
@@ -356,7 +413,9 @@ impl World {
         if let Some(socket) = self.machine.sockets.get_mut(&socket) {
             socket.gone = true;
         }
-        self.event(|driver, machine| driver.socket_closed(machine, socket, code));
+        self.event(Kind::Socket, 0, |driver, machine| {
+            driver.socket_closed(machine, socket, code)
+        });
     }
 
     /// The runtime answers a heartbeat without waking the session.
@@ -377,6 +436,7 @@ impl World {
 
     fn check(&mut self) {
         let done = std::mem::take(&mut self.machine.done);
+        self.machine.count_calls(&done);
         self.secrets.check(&done);
         let state = self.state();
         let alarm = self.machine.alarm;
@@ -423,4 +483,12 @@ impl World {
             "open sockets that nobody knows: {state}"
         );
     }
+}
+
+/// Runs an event and says what it took.
+fn measured<T>(run: impl FnOnce() -> T) -> (T, Cost) {
+    let from = Instant::now();
+    let (value, steps) = work::measured(run);
+    let time = from.elapsed();
+    (value, Cost { steps, time })
 }

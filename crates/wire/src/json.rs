@@ -88,6 +88,7 @@ fn pick_into<'a>(
     names: &[&'static str],
     found: &mut [Option<&'a RawValue>],
 ) -> Option<()> {
+    work::add(json.len());
     let mut reader = serde_json::Deserializer::from_str(json);
     reader.deserialize_map(PickVisitor { names, found }).ok()?;
     reader.end().ok()

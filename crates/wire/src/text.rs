@@ -6,6 +6,8 @@ use std::fmt;
 use serde::de::{Deserializer as _, Visitor};
 use serde_json::value::RawValue;
 
+use crate::work;
+
 /// Length in UTF-16 code units.
 #[must_use]
 pub fn utf16_len(text: &str) -> usize {
@@ -59,6 +61,7 @@ pub fn name_line(text: &str, max: usize) -> String {
 #[must_use]
 pub fn json_str(raw: &RawValue) -> Option<Cow<'_, str>> {
     let inner = raw.get().strip_prefix('"')?.strip_suffix('"')?;
+    work::add(inner.len());
     if !inner.as_bytes().contains(&b'\\') {
         return Some(Cow::Borrowed(inner));
     }
@@ -133,6 +136,7 @@ pub fn json_uint(raw: &RawValue) -> Option<u64> {
 
 /// Appends `text` to `out` as a JSON string, quotes and all.
 pub fn push_json_str(out: &mut String, text: &str) {
+    work::add(text.len());
     out.push('"');
     let mut rest = text;
     loop {

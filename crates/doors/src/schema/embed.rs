@@ -32,6 +32,7 @@ use agent_socket_wire::json::Object;
 use agent_socket_wire::limits::{MAX_INPUT_SCHEMA_BYTES, MAX_PARAMETER_DESCRIPTION_CHARS};
 use agent_socket_wire::text::{cut, json_str, json_uint, push_json_str};
 use agent_socket_wire::tree::set_of;
+use agent_socket_wire::work;
 
 /// A schema that admits every object.
 pub(crate) const ANY_OBJECT: &str =
@@ -272,6 +273,7 @@ impl<'a> Embedded<'a> {
             let Some(written) = self.written(at, name, value) else {
                 continue;
             };
+            work::add(written.len());
             has_kind |= name == "type" || COMPOUND.contains(&name);
             has_properties |= name == "properties";
             let is_tuple = name == "items" && value.get().starts_with('[');

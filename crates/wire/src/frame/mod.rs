@@ -48,6 +48,7 @@ pub use member::ReadError;
 use crate::error::AppError;
 use crate::limits::{MAX_FRAME_ID_BYTES, MAX_REGISTRATION_BYTES};
 use crate::text::json_str;
+use crate::work;
 
 impl Fields<'_> {
     /// The frame's `id` as it came, to be echoed; none unless it is a string or
@@ -152,6 +153,7 @@ impl AppFrame<'_> {
 /// Reads a JSON array of strings; `None` if it is none.
 #[must_use]
 pub fn string_list(raw: &RawValue) -> Option<Vec<String>> {
+    work::add(raw.get().len());
     <Vec<&RawValue>>::deserialize(&mut serde_json::Deserializer::from_str(raw.get()))
         .ok()?
         .into_iter()

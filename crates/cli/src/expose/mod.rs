@@ -126,6 +126,7 @@ impl Common {
         let name = self.name.as_deref().unwrap_or(kind);
         let mut builder = App::builder(context.home.relay(self.relay.given())?)
             .app_id(&self.app_id)
+            .name(name)
             .description(name)
             .agents_md(format!(
                 "# {name}\n\nThese tools run on the machine of the person who shared this link."

@@ -75,7 +75,10 @@ impl Calls {
             return;
         }
         let mut tools = tools.iter();
-        let tool = tools.find(|tool| tool.method() == call.method && tool.path() == call.path);
+        let tool = tools.find(|tool| {
+            let route = call.route.as_ref().unwrap_or(&call.path);
+            tool.method() == call.method && tool.path() == route
+        });
         let id = call.id.clone();
         let running = (
             call.method.clone(),

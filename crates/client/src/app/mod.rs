@@ -141,6 +141,14 @@ impl Builder {
         self
     }
 
+    /// What the app calls itself: at most 80 characters, one line. Relays show it
+    /// for ids that anybody may use; elsewhere the label in `apps.json` rules.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.register.app_name = Some(name.into());
+        self
+    }
+
     /// What the app is, in a line.
     #[must_use]
     pub fn description(mut self, text: impl Into<String>) -> Self {
@@ -220,7 +228,9 @@ impl App {
             relay: relay.into(),
             register: Register {
                 app_id: ANY_APP.to_owned(),
-                features: vec![Feature::CarryCalls.name().to_owned()],
+                features: [Feature::CarryCalls, Feature::PathParams]
+                    .map(|feature| feature.name().to_owned())
+                    .to_vec(),
                 ..Register::default()
             },
             tools: Vec::new(),

@@ -70,7 +70,7 @@ impl Tool {
     }
 
     /// A tool that takes POST, as most do. The path has the form `/name`, and
-    /// further parts after more slashes.
+    /// further parts after more slashes; `:name` as a part is a parameter.
     #[must_use]
     pub fn post(path: &str) -> ToolBuilder {
         Self::new("POST", path)
@@ -247,6 +247,13 @@ impl Incoming {
     #[must_use]
     pub fn path(&self) -> &str {
         &self.call.path
+    }
+
+    /// A parameter of the path, for a tool whose path has one, such as
+    /// `/items/:id`.
+    #[must_use]
+    pub fn param(&self, name: &str) -> Option<&str> {
+        self.call.params.get(name).map(String::as_str)
     }
 
     /// The query without `?`, undecoded; empty if there is none.

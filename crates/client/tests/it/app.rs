@@ -468,3 +468,16 @@ async fn answers_that_do_not_fit_are_told() {
     let error = agent.call(Call::post("/none")).await.unwrap_err();
     assert!(matches!(error, Error::Relay(error) if error.code == Some(HttpCode::NotFound)));
 }
+
+#[tokio::test]
+async fn a_path_has_parameters_and_an_app_a_name() {
+    let relay = Relay::start().await;
+    let item = Tool::get("/items/:id")
+        .handle_raw(async |call: Incoming| call.param("id").unwrap_or_default().to_owned());
+    let app = relay.app().name("Shopping list").tool(item);
+    let app = app.connect().await.unwrap();
+    let agent = agent(&app.link("").await.unwrap());
+    let reply = agent.call(Call::get("/items/a%20b")).await.unwrap();
+    assert_eq!(reply.text().unwrap(), "a b");
+    assert!(agent.briefing().await.unwrap().contains("Shopping list"));
+}

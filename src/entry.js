@@ -51,6 +51,7 @@ function answered(request, env, ctx) {
   // What is lost is answered here, in the request's own context: a response that
   // another one's event made could not be sent.
   return Promise.race([relay.fetch(request, env, ctx), lost])
+    .catch((error) => console.error("the entrypoint failed:", error))
     .finally(() => waiting.delete(lose))
     .then((answer) => answer ?? restarted());
 }

@@ -1,5 +1,5 @@
-//! Bindings to `glue.js`, and to the little of the runtime that `worker` has no
-//! bindings for.
+//! Bindings to `glue.js`, `requests.js` and `debug.js`, and to the little of the
+//! runtime that `worker` has no bindings for.
 
 use js_sys::{Date, Function, JsString, Promise, Set};
 use wasm_bindgen::prelude::*;
@@ -11,9 +11,6 @@ extern "C" {
     #[wasm_bindgen(js_name = onBroke)]
     pub(crate) fn on_broke(broke: &Function);
     pub(crate) fn broke();
-    pub(crate) fn fail();
-    #[wasm_bindgen(js_name = failStorage)]
-    pub(crate) fn fail_storage(state: &ObjectState);
     #[wasm_bindgen(js_name = edgeHead)]
     pub(crate) fn edge_head(request: &Request) -> String;
     #[wasm_bindgen(js_name = objectHead)]
@@ -22,7 +19,6 @@ extern "C" {
     #[wasm_bindgen(js_name = headersOf)]
     pub(crate) fn headers_of(request: &Request, names: &Set, prefix: &JsString) -> String;
     pub(crate) fn discard(request: &Request);
-    pub(crate) fn evict(state: &ObjectState) -> Promise;
     pub(crate) fn encode(text: &JsString) -> Vec<u8>;
     #[wasm_bindgen(catch)]
     pub(crate) fn forward(
@@ -33,7 +29,18 @@ extern "C" {
     pub(crate) fn serve(socket: &WebSocket, answer: &JsValue, ms: f64, code: u16, reason: &str);
     #[wasm_bindgen(catch)]
     pub(crate) fn respond(like: &Response, body: Option<&[u8]>) -> Result<Response, JsValue>;
+}
 
+#[wasm_bindgen(module = "/src/debug.js")]
+extern "C" {
+    pub(crate) fn fail();
+    #[wasm_bindgen(js_name = failStorage)]
+    pub(crate) fn fail_storage(state: &ObjectState);
+    pub(crate) fn evict(state: &ObjectState) -> Promise;
+}
+
+#[wasm_bindgen(module = "/src/requests.js")]
+extern "C" {
     /// The requests of one object that wait for their answers, and its timer.
     #[derive(Clone)]
     pub type Requests;

@@ -7,8 +7,8 @@
 //!    its session's [`agent_socket_driver::Driver`]; `runtime.rs` and
 //!    `records.rs` do for that what only the runtime can.
 //! 3. `entry.js` is what the runtime loads, and makes the memory anew should
-//!    anything ever throw; `glue.js` holds the steps on the way of a call that
-//!    are cheaper in JavaScript.
+//!    anything ever throw; `glue.js` and `requests.js` hold the steps on the way
+//!    of a call that are cheaper in JavaScript.
 //!
 //! **This crate decides nothing**: what a request is stands in `crates/front`,
 //! the rules in `crates/session`, what is on the wire in `crates/wire`, a way in

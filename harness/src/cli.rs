@@ -13,7 +13,8 @@ use crate::shell::Shell;
 /// Layers: 01-09 smoke, 10-19 raw protocol, 20-29 limits and concurrency, 30-39
 /// auth, origin, heartbeat and async, 40-79 failures and durability, 80-87 GET and
 /// OpenAPI doors, 90-99 the MCP door, 100-101 silence, 110-119 what a session
-/// may have, 120-129 trust.
+/// may have, 120-129 trust, 150-152
+/// what tools say of themselves.
 /// Exit code: 0 if all passed, 1 if one failed, 2 for a mistake in the call.
 #[derive(Debug, Parser)]
 #[command(name = "harness", version)]

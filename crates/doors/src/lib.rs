@@ -12,9 +12,9 @@
 //! 1. `percent`, `markdown`: percent-encoding, words of an app in the relay's
 //!    Markdown.
 //! 2. `schema`: where references lead, and how a schema is embedded.
-//! 3. [`input`]: what a tool takes, read from its schema; `example`: values for it.
-//! 4. [`path`], [`names`], [`tools`]: what a path below a link is, names for tools
-//!    where clients know no paths, `tools.json`.
+//! 3. [`path`]: what a path below a link is; [`input`]: what a tool takes, read from
+//!    its schema; `example`: values for it.
+//! 4. [`names`], [`tools`]: names for tools where clients know no paths, `tools.json`.
 //! 5. [`get`]: plain links.
 //! 6. [`openapi`], [`mcp`], [`page`], [`briefing`].
 

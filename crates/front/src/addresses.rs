@@ -113,7 +113,8 @@ fn read_origin(url: &str) -> Result<String, BadPublicUrl> {
 
 /// The host of an origin: without its scheme, its port and the dot that a full
 /// name may end with (RFC 1034, 3.1).
-fn host(origin: &str) -> &str {
+#[must_use]
+pub fn host(origin: &str) -> &str {
     let authority = origin.split_once("://").map_or(origin, |(_, rest)| rest);
     let authority = authority
         .rsplit_once('@')

@@ -33,7 +33,7 @@ mod handed;
 mod head;
 pub mod route;
 
-pub use addresses::{Addresses, BadPublicUrl, Others, is_loopback};
+pub use addresses::{Addresses, BadPublicUrl, Others, host, is_loopback};
 pub use config::Config;
 pub use debug::{DebugRequest, Fault, FaultKind, FaultPlace, KillMode};
 pub use decide::{Body, Decision, Random, decide, decide_free};

@@ -192,6 +192,9 @@ impl fmt::Display for StartError {
             Self::Open(error) => error.fmt(f),
             Self::State(error) => error.fmt(f),
             Self::Tls(error) => error.fmt(f),
+            Self::TunnelWith("debug") => f.write_str(
+                "a tunnel and debug do not go together: through the tunnel everybody could look into sessions and end them",
+            ),
             Self::TunnelWith(option) => write!(
                 f,
                 "a tunnel and {option} do not go together: the tunnel gives the relay its public URL, and ends TLS in front of it"
@@ -492,6 +495,9 @@ impl Builder {
         }
         if self.tls.is_some() {
             return Err(StartError::TunnelWith("tls-cert"));
+        }
+        if self.debug {
+            return Err(StartError::TunnelWith("debug"));
         }
         self.proxies = std::mem::take(&mut self.proxies).with_loopback();
         Ok(())

@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use agent_socket_driver::AgentRequest;
 use agent_socket_front::{
-    Body as BodyRule, DebugRequest, Decision, Head, Random, Upgrade, answers, decide_free,
+    Body as BodyRule, DebugRequest, Decision, Head, Random, Upgrade, answers, decide_free, host,
+    is_loopback,
 };
 use agent_socket_wire::address::AddressKey;
 use agent_socket_wire::answer::Answer;
@@ -113,6 +114,10 @@ async fn answer(
         }
         Decision::Page => page(&request),
         Decision::Debug(debug) => {
+            // A proxy on this machine, or a tunnel, makes everybody local.
+            if !is_loopback(host(agent_socket_wire::url::origin(&url))) {
+                return refuse(answers::nothing_here());
+            }
             let site = request.headers().get("sec-fetch-site");
             let site = site.map(|site| site.to_str().unwrap_or_default());
             match DebugRequest::check_sender(site) {

@@ -647,6 +647,24 @@ async fn debug_is_for_no_page() {
     server.shutdown().await;
 }
 
+/// A proxy on this machine makes everybody local, but for the name they ask for.
+#[tokio::test]
+async fn debug_is_for_no_one_behind_a_proxy() {
+    let server = serve(builder().public_url("https://relay.example").debug()).await;
+    let relay = server.address();
+    let (_app, credentials) = App::registered(relay).await;
+    let line = format!("GET /_debug/state/{}", credentials.session);
+    for (host, status) in [
+        ("relay.example", 404),
+        ("localhost", 200),
+        ("[::1]:80", 200),
+    ] {
+        let answer = fetch_as(relay, &line, &format!("Host: {host}\r\n"), "").await;
+        assert_eq!(answer.status, status, "{host}");
+    }
+    server.shutdown().await;
+}
+
 #[tokio::test]
 async fn pages_are_served() {
     let server = serve(builder()).await;

@@ -147,22 +147,28 @@ async fn a_program_that_is_none_is_told_of_and_the_relay_works() {
 }
 
 #[tokio::test]
-async fn a_tunnel_is_the_only_public_url() {
-    let refused = builder()
-        .tunnel(Tunnel::default())
-        .public_url("https://relay.example")
-        .serve(listener().await);
-    let error = refused.err().unwrap();
-    assert!(
-        matches!(error, StartError::TunnelWith("public-url")),
-        "{error}"
-    );
-    let refused = builder()
-        .tunnel(Tunnel::default())
-        .tls("certificate.pem", "key.pem")
-        .serve(listener().await);
-    assert!(matches!(
-        refused.err().unwrap(),
-        StartError::TunnelWith("tls-cert")
-    ));
+async fn what_does_not_go_with_a_tunnel_refuses_the_start() {
+    let tunnel = || builder().tunnel(Tunnel::default());
+    for (building, option, why) in [
+        (
+            tunnel().public_url("https://relay.example"),
+            "public-url",
+            "its public URL",
+        ),
+        (
+            tunnel().tls("certificate.pem", "key.pem"),
+            "tls-cert",
+            "ends TLS",
+        ),
+        // Everybody would be let in by the loopback address.
+        (tunnel().debug(), "debug", "end them"),
+        (tunnel().var("DEBUG", "1"), "debug", "end them"),
+    ] {
+        let error = building.serve(listener().await).err().unwrap();
+        assert!(
+            matches!(error, StartError::TunnelWith(named) if named == option),
+            "{error}"
+        );
+        assert!(error.to_string().contains(why), "{error}");
+    }
 }

@@ -204,17 +204,17 @@ pub struct Session {
 }
 
 impl Session {
-    /// A `resume` frame that names so many calls.
+    /// A `resume` frame that names one call.
     ///
     /// # Errors
     /// If the registration can't be made.
-    pub fn resume_frame(&self, calls: usize) -> Result<String> {
+    pub fn resume_frame(&self, call: &str) -> Result<String> {
         let resume = Resume {
             session_id: self.id,
             secret: self.secret.clone(),
             registration: registration()?,
             revoke_tokens: Vec::new(),
-            pending_calls: (0..calls).map(|n| format!("{n}-x")).collect(),
+            pending_calls: vec![call.to_owned()],
         };
         Ok(app::Frame::from(resume).to_json())
     }

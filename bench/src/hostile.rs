@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use agent_socket_wire::json::pick;
 use anyhow::{Context as _, Result, anyhow, ensure};
@@ -31,10 +31,14 @@ use crate::stats::Samples;
 const PARTIES: usize = 50;
 /// Between two attacks of a party.
 const PAUSE: Duration = Duration::from_millis(250);
+/// Calls that a hostile resume names: a frame of 2 MB.
+const PENDING_CALLS: usize = 200_000;
 /// How long one attack may take before the party begins again.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Connections that a party holds at most.
 const HELD: usize = 16;
+/// How long all parties may take to get going.
+const WAVE_PATIENCE: Duration = Duration::from_secs(30);
 /// How long the relay may take to free what the attackers left.
 const SETTLE: Duration = Duration::from_secs(5);
 
@@ -47,14 +51,14 @@ enum Attack {
     GiantRegistrations,
     /// An upload without an end, to a link that never was.
     EndlessUploads,
-    /// Upgrades onto the victim's session, which then say nothing.
-    Upgrades,
     /// A stream of which nothing is read, and whose app tells progress all the time.
     UnreadStreams,
-    /// A resume that names 200,000 calls.
+    /// A resume that names [`PENDING_CALLS`] calls.
     PendingCalls,
     /// Links, made and revoked as quickly as can be.
     Writes,
+    /// Upgrades onto the victim's session, which then say nothing.
+    Upgrades,
 }
 
 impl Attack {
@@ -99,7 +103,14 @@ pub async fn measure(kind: Kind, rounds: usize, turn: Duration) -> Result<Hostil
     for after in &mut after {
         let wave = Wave::start(&server.authority, &session, &counts)?;
         // Until all of them are at work.
-        victim.turn(turn.saturating_mul(2)).await?;
+        let started = Instant::now();
+        let now = || Attack::ALL.map(|attack| counts[attack as usize].load(Ordering::Relaxed));
+        let at_start = now();
+        while now().iter().zip(at_start).any(|(now, then)| *now == then)
+            && started.elapsed() < WAVE_PATIENCE
+        {
+            victim.turn(turn).await?;
+        }
         attacked.extend(turns(&mut victim, rounds, turn).await?);
         peak = peak.max(server.resident_bytes()?);
         wave.stop()?;
@@ -151,6 +162,7 @@ impl Wave {
         let target = Arc::new(Target {
             authority: authority.to_owned(),
             victim: victim.to_owned(),
+            calls: vec![r#""12345-x""#; PENDING_CALLS].join(","),
             counts: Arc::clone(counts),
         });
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -188,6 +200,9 @@ struct Target {
     authority: String,
     /// Id of the victim's session, which is in every link.
     victim: String,
+    /// Ids of [`PENDING_CALLS`] calls, as JSON strings with commas between: made once, since that
+    /// takes longer than the relay may take to pass over them.
+    calls: String,
     counts: Arc<[AtomicU64; 7]>,
 }
 
@@ -289,7 +304,8 @@ async fn once(
         Attack::PendingCalls => {
             let (_, session) = own(target, app).await?;
             let path = format!("/v1/_ws?session={}", session.id);
-            let frame = session.resume_frame(200_000)?;
+            let frame = session.resume_frame("0-x")?;
+            let frame = frame.replacen(r#""0-x""#, &target.calls, 1);
             let mut socket = Socket::open(&target.authority, &path).await?;
             socket.send_text(frame).await?;
             socket.next_text().await?;

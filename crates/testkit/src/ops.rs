@@ -687,7 +687,7 @@ impl Op {
             },
             43 => Self::FloodOfProgress {
                 task: a % 4,
-                times: b,
+                times: b % 32,
                 every: u64::from(c) * 4,
             },
             // They take as long as a hundred others.

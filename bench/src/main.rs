@@ -301,7 +301,19 @@ async fn hostile(cli: &Cli, effort: &Effort, report: &mut Report) -> Result<()> 
     }
     for kind in [Kind::Relay, Kind::Native] {
         eprintln!("    hostile ({})", kind.name());
-        let found = hostile::measure(kind, effort.rounds, effort.turn).await?;
+        let found = match hostile::measure(kind, effort.rounds, effort.turn).await {
+            Ok(found) => found,
+            // A call that was lost under attack is a result, too.
+            Err(problem) => {
+                eprintln!("    a call of the victim failed: {problem:#}");
+                report.others.push(Other {
+                    what: format!("{}: p99 of calls beside 50 hostile parties", kind.name()),
+                    relay: format!("**none: {problem:#}**"),
+                    floor: None,
+                });
+                continue;
+            }
+        };
         let [calm, attacked] = &found.p99_us;
         let [before, peak, first, second] = found.resident.map(|bytes| bytes as f64 / 1e6);
         let attacks: Vec<String> = found

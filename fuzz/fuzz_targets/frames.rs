@@ -10,20 +10,25 @@
 
 #![no_main]
 
+use agent_socket_doors::path::{AgentPath, agent_path};
+use agent_socket_doors::tools::{AppView, tools_json};
+use agent_socket_front::route::{Route, route};
 use agent_socket_wire::answer::{AppReply, ToolReply};
 use agent_socket_wire::apps::Apps;
 use agent_socket_wire::frame::relay::Pong;
 use agent_socket_wire::frame::{AppFrame, Fields, string_list};
 use agent_socket_wire::id::is_task_id;
-use agent_socket_wire::limits::{MAX_AGENTS_MD_CHARS, MAX_DESCRIPTION_CHARS, MAX_FRAME_ID_BYTES, MAX_CALL_ID_BYTES, MAX_LABEL_CHARS, MAX_PENDING_CALLS, MAX_REVOKE_ON_RESUME, MAX_TOOLS};
-use agent_socket_wire::register::{MintRequest, Registration, parse_pending_calls, parse_revoke_tokens};
-use agent_socket_doors::path::{AgentPath, agent_path};
-use agent_socket_wire::url::{origin, path_and_query};
-use agent_socket_front::route::{Route, route};
+use agent_socket_wire::limits::{
+    MAX_AGENTS_MD_CHARS, MAX_CALL_ID_BYTES, MAX_DESCRIPTION_CHARS, MAX_FRAME_ID_BYTES,
+    MAX_LABEL_CHARS, MAX_PENDING_CALLS, MAX_REVOKE_ON_RESUME, MAX_TOOLS,
+};
+use agent_socket_wire::register::{
+    MintRequest, Registration, parse_pending_calls, parse_revoke_tokens,
+};
 use agent_socket_wire::text::{json_str, json_uint, push_json_str, utf16_len};
 use agent_socket_wire::token::{AgentToken, ResumeSecret};
-use agent_socket_doors::tools::{AppView, tools_json};
 use agent_socket_wire::tool::Scope;
+use agent_socket_wire::url::{origin, path_and_query};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 
@@ -44,7 +49,9 @@ fuzz_target!(|data: &[u8]| {
 /// What is read from a URL or a header, and what is written as JSON.
 fn texts(text: &str) {
     let (path, query) = path_and_query(text);
-    let rest = text.strip_prefix(origin(text)).expect("a URL begins with its origin");
+    let rest = text
+        .strip_prefix(origin(text))
+        .expect("a URL begins with its origin");
     assert!(rest.starts_with(path) || path == "/");
     assert!(query.is_none_or(|query| rest.contains(query) && !query.contains('#')));
     paths(text, path);
@@ -59,8 +66,13 @@ fn texts(text: &str) {
     assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
     // Apps that are admitted have an origin that may use them.
     if let Ok(apps) = Apps::parse(text) {
-        let known = serde_json::from_str::<serde_json::Map<String, Value>>(text).expect("an object");
-        assert!(known.iter().all(|(id, app)| id == "*" || apps.label(id) == app["label"].as_str()));
+        let known =
+            serde_json::from_str::<serde_json::Map<String, Value>>(text).expect("an object");
+        assert!(
+            known
+                .iter()
+                .all(|(id, app)| id == "*" || apps.label(id) == app["label"].as_str())
+        );
     }
 }
 
@@ -69,7 +81,9 @@ fn texts(text: &str) {
 fn paths(url: &str, path: &str) {
     match route(url, "as") {
         Route::Agent(token) => {
-            let below = path.strip_prefix("/v1/t/").and_then(|rest| rest.strip_prefix(&token.reveal("as")));
+            let below = path
+                .strip_prefix("/v1/t/")
+                .and_then(|rest| rest.strip_prefix(&token.reveal("as")));
             let below = below.expect("a token stands in its path");
             match agent_path(path) {
                 AgentPath::Base => assert!(matches!(below, "" | "/")),
@@ -79,7 +93,10 @@ fn paths(url: &str, path: &str) {
                 AgentPath::OpenApi => assert_eq!(below, "/_as_openapi.json"),
                 AgentPath::Task(id) => assert_eq!(below, format!("/_as_tasks/{id}")),
                 AgentPath::Get(rest) => assert_eq!(below, format!("/_as_get/{rest}")),
-                AgentPath::Page(rest) => assert_eq!(below.trim_end_matches('/'), format!("/_as_page/{rest}").trim_end_matches('/')),
+                AgentPath::Page(rest) => assert_eq!(
+                    below.trim_end_matches('/'),
+                    format!("/_as_page/{rest}").trim_end_matches('/')
+                ),
                 AgentPath::Tool(tool) => assert_eq!(below, tool),
             }
         }
@@ -114,7 +131,10 @@ fn scalars(fields: &Fields<'_>) {
     for raw in all.into_iter().flatten() {
         let number = json_uint(raw);
         assert!(number.is_none() || json_str(raw).is_none());
-        match (string_list(raw), serde_json::from_str::<Vec<String>>(raw.get())) {
+        match (
+            string_list(raw),
+            serde_json::from_str::<Vec<String>>(raw.get()),
+        ) {
             (Some(read), Ok(known)) => assert_eq!(read, known),
             // What another reader refuses has a lone surrogate.
             (Some(_), Err(_)) => assert!(raw.get().contains("\\u")),
@@ -143,6 +163,7 @@ fn registration(frame: &AppFrame<'_>) {
     let view = AppView {
         id: &read.app_id,
         name: "Any",
+        claimed_name: read.app_name.as_deref(),
         description: &read.description,
     };
     let list = tools_json(view, &read.tools, &Scope::ALL);

@@ -13,10 +13,10 @@
 
 use std::borrow::Cow;
 
-use agent_socket_wire::answer::{Answer, JSON};
-use agent_socket_doors::mcp::{Outcome, McpHead, PendingCall, RESULT_TYPE, ServerView, read};
+use agent_socket_doors::mcp::{McpHead, Outcome, PendingCall, RESULT_TYPE, ServerView, read};
 use agent_socket_doors::names::tool_names;
 use agent_socket_doors::tools::AppView;
+use agent_socket_wire::answer::{Answer, JSON};
 use agent_socket_wire::tool::{Scope, parse_tools};
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
@@ -59,6 +59,7 @@ fuzz_target!(|input: Input<'_>| {
         app: AppView {
             id: "app",
             name: "App",
+            claimed_name: None,
             description: "",
         },
         base: "https://r.example/v1/t/T",
@@ -79,7 +80,9 @@ fuzz_target!(|input: Input<'_>| {
         } => {
             let json = serde_json::from_slice::<&RawValue>(&body);
             assert!(body.is_empty() || json.is_ok());
-            let is_query = |query: &str| !query.is_empty() && query.bytes().all(|byte| byte.is_ascii_graphic());
+            let is_query = |query: &str| {
+                !query.is_empty() && query.bytes().all(|byte| byte.is_ascii_graphic())
+            };
             assert!(query.is_none_or(|query| is_query(&query)));
             check_call(&input, &pending);
         }

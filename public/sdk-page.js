@@ -1,4 +1,4 @@
-/* agent-socket, Apache-2.0, sources 051cb76bbf974e53 */
+/* agent-socket, Apache-2.0, sources 2ca935103676db2c */
 var M=`
 :host { display: inline-block; --accent: var(--agent-socket-accent, light-dark(#54329a, #ffdf6b)); --on: var(--agent-socket-on-accent, light-dark(#fff, #1a1530)); --good: light-dark(#157a55, #3ddc97); --warn: light-dark(#8a4b00, #ffb066); }
 [hidden] { display: none !important; }

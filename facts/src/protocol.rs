@@ -16,7 +16,7 @@ use agent_socket_wire::limits::{
     MAX_SCOPE_ENTRIES, MAX_SCOPE_ENTRY_BYTES, MAX_SLOW_BODIES, MAX_SLOW_BODIES_OF_TOKEN,
     MAX_TASK_BODY_BYTES, MAX_TOKEN_CALLS, MAX_TOKEN_LIFETIME_MS, MAX_TOKEN_SHARE,
     MAX_TOOL_DESCRIPTION_BYTES, MAX_TOOL_TIMEOUT_MS, MAX_TOOLS, MAX_UNREAD_STREAM_BYTES,
-    MAX_UPGRADES, MAX_WAITING_OF_ADDRESS, MAX_WAITING_SOCKETS, MIN_TOOL_TIMEOUT_MS,
+    MAX_UPGRADES, MAX_WAITING_OF_ADDRESS, MAX_WAITING_SOCKETS, MIN_TOOL_TIMEOUT_MS, PROGRESS_BURST,
     PROGRESS_INTERVAL_MS, REPLAY_MS, RETRY_AFTER_S, TASK_PENDING_MS, TASK_READ_MS, TASK_UNREAD_MS,
     UNLINKED_HOLD_MS, UPGRADE_PERIOD_S, WRITE_BURST, WRITES_PER_S,
 };
@@ -629,7 +629,7 @@ fn limits() -> String {
         row([
             &format!("progress on a stream{ADDED}"),
             &format!(
-                "one in {PROGRESS_INTERVAL_MS} ms; none while {} wait to be read",
+                "{PROGRESS_BURST} at once, then one in {PROGRESS_INTERVAL_MS} ms; none while {} wait to be read",
                 bytes(MAX_UNREAD_STREAM_BYTES)
             ),
             "only the last is told",

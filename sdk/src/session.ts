@@ -297,7 +297,7 @@ export class Session {
     this.#id = String(sessionId)
     this.#secret = String(resumeSecret)
     this.#relayFeatures = [...(features ?? [])]
-    void this.#prove()
+    const proved = this.#prove()
     if (resumed) this.#forgetRevoked(this.#revoke)
     line.startBeat()
     this.#save()
@@ -307,6 +307,7 @@ export class Session {
     } catch {
       return line.drop() // the rest is done after the next connection
     }
+    await proved // who is told of the connection finds that the next one is proved
     if (line !== this.#line) return
     const back = this.#opened
     this.#opened = true

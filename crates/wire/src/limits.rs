@@ -205,9 +205,14 @@ pub const TASK_UNREAD_MS: u64 = 24 * 60 * 60 * 1000;
 /// How long a result stays readable after its first read, in ms.
 pub const TASK_READ_MS: u64 = 10 * 60 * 1000;
 
-/// Least time between two `task_progress` that the reader of a stream is told, in ms:
-/// ten a second are more than anybody looks at. Of those between, the last is told.
-pub const PROGRESS_INTERVAL_MS: u64 = 100;
+/// How long it takes until the reader of a stream may be told one `task_progress` more,
+/// in ms. With [`PROGRESS_BURST`] that is ten in a second at most, which is more than
+/// anybody looks at. Of those between, the last is told.
+pub const PROGRESS_INTERVAL_MS: u64 = 200;
+
+/// How many `task_progress` the reader of a stream may be told at once: a short task
+/// tells a few steps, and then its result.
+pub const PROGRESS_BURST: u64 = 5;
 
 /// How much of a streamed answer may wait to be read before progress and signs of life
 /// are left out, in bytes.

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use agent_socket_wire::limits::PROGRESS_INTERVAL_MS;
+use agent_socket_wire::limits::{PROGRESS_BURST, PROGRESS_INTERVAL_MS};
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
@@ -61,7 +61,7 @@ async fn unread(cx: Context) -> Result<()> {
         .says("\"result\"")?;
     let told = numbers(&answer.text());
     let seconds = span.as_millis() as u64;
-    let most = seconds / PROGRESS_INTERVAL_MS + 2;
+    let most = seconds / PROGRESS_INTERVAL_MS + PROGRESS_BURST + 1;
     ensure!(
         !told.is_empty() && told.len() as u64 <= most,
         "{} of progress in {span:?}, at most {most} are right",

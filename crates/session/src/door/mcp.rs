@@ -4,7 +4,7 @@ use agent_socket_doors::mcp::{self, KEEP_ALIVE, McpHead, Outcome, PendingCall, S
 use agent_socket_wire::answer::Answer;
 use agent_socket_wire::error::HttpError;
 use agent_socket_wire::headers::with_json_type;
-use agent_socket_wire::limits::PROGRESS_INTERVAL_MS;
+use agent_socket_wire::limits::{PROGRESS_BURST, PROGRESS_INTERVAL_MS};
 use agent_socket_wire::token::VerifierHash;
 
 use super::{PendingBody, Surface};
@@ -26,6 +26,9 @@ const STREAM_BEAT_MS: Millis = 10_000;
 /// How long after news were kept back, since the client does not read, it is looked at
 /// again, in ms.
 const UNREAD_RETRY_MS: Millis = 1_000;
+
+/// How far ahead of its rate progress may be, in ms.
+const PROGRESS_AHEAD_MS: Millis = (PROGRESS_BURST - 1) * PROGRESS_INTERVAL_MS;
 
 /// How far a task is, as its app told last.
 #[derive(Clone, Copy, Default)]
@@ -53,8 +56,9 @@ pub(crate) struct McpCall {
     /// Whether there are news of the task that the client was not told: only the last
     /// are, and the task keeps those.
     has_news: bool,
-    /// When the client may be told of progress again.
-    may_tell_at: Millis,
+    /// When all that the client was told of progress would have been told at the rate:
+    /// it may be told of more until this is [`PROGRESS_AHEAD_MS`] away.
+    paced_until: Millis,
     /// What the app's progress is added to: the seconds that the client was told
     /// before the app sent progress of its own.
     seconds_before: f64,
@@ -70,7 +74,7 @@ impl McpCall {
             next_beat: now.saturating_add(STREAM_AFTER_MS),
             is_streaming: false,
             has_news: false,
-            may_tell_at: now,
+            paced_until: now,
             seconds_before: 0.0,
             last_progress: None,
         }
@@ -82,11 +86,16 @@ impl McpCall {
 
     pub(super) fn next_beat(&self) -> Option<Millis> {
         let next = if self.has_news {
-            self.next_beat.min(self.may_tell_at)
+            self.next_beat.min(self.may_tell_at())
         } else {
             self.next_beat
         };
         self.pending.accepts_stream().then_some(next)
+    }
+
+    /// When the client may be told of progress again.
+    const fn may_tell_at(&self) -> Millis {
+        self.paced_until.saturating_sub(PROGRESS_AHEAD_MS)
     }
 
     /// Begins the response, if the client takes a stream.
@@ -150,11 +159,12 @@ impl McpCall {
 
     /// Tells the news, if there are some and the client can take them now.
     fn tell_news(&mut self, cx: &mut Context<'_>, request: RequestId, news: News<'_>) {
-        if !self.has_news || self.may_tell_at > cx.now {
+        if !self.has_news || self.may_tell_at() > cx.now {
             return;
         }
         if !cx.host.keeps_up(request) {
-            self.may_tell_at = cx.now.saturating_add(UNREAD_RETRY_MS);
+            let again = cx.now.saturating_add(UNREAD_RETRY_MS);
+            self.paced_until = again.saturating_add(PROGRESS_AHEAD_MS);
             return;
         }
         self.has_news = false;
@@ -165,7 +175,8 @@ impl McpCall {
         let progress = own.map_or(least, |own| own.max(least));
         if let Some(text) = self.pending.progress_event(progress, None, news.message) {
             self.last_progress = Some(progress);
-            self.may_tell_at = cx.now.saturating_add(PROGRESS_INTERVAL_MS);
+            let begins = self.paced_until.max(cx.now);
+            self.paced_until = begins.saturating_add(PROGRESS_INTERVAL_MS);
             self.next_beat = cx.now.saturating_add(STREAM_BEAT_MS);
             cx.effect(Effect::Chunk { request, text });
         }
